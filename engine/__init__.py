@@ -1,0 +1,1 @@
+"""The method: measure, link, score, cost, solve, label, evaluate."""

@@ -1,0 +1,1 @@
+"""The one cost model: negative log densities, made from any scorer, fitted to the data."""

@@ -1,0 +1,1 @@
+"""Scorers: what an association model says of each candidate edge."""

@@ -1,0 +1,109 @@
+"""Every error that trackdb raises on purpose, each with the exit code of the command line.
+
+* TrackdbError                      1
+  - ConfigError                     2  an option or a settings file is wrong
+  - StoreError                      3
+    + StoreMissingError             there is no store at this place
+    + StoreExistsError              a name is already taken
+    + StoreLockedError              another process holds the store or the run
+    + StoreDamagedError             a file of the store cannot be read
+    + VersionError                  the store was written by a newer trackdb
+    + MissingRowsError              the store does not hold what was asked for
+  - SchemaError                     1  a table's arrays do not fit together
+  - FormatError                     1  a file is not what its format promises
+  - SolverError                     4
+    + InfeasibleError               the constraints leave no solution
+    + NotProvenError                an optimum was required and could not be proven
+  - CheckFailedError                5  a check that the user asked for did not hold
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TrackdbError(Exception):
+    """Base of all errors that trackdb raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and where.
+    details : str
+        Further facts, each ``label=text``: they are shown one a line under the message, in the order given, so that
+        an error says what, where, why and what to do next.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def __str__(self) -> str:
+        return "; ".join([self.message, *(f"{k}: {v}" for k, v in self.details.items())])
+
+
+class ConfigError(TrackdbError, ValueError):
+    """An option or a settings file is wrong."""
+
+    exit_code = 2
+
+
+class StoreError(TrackdbError):
+    """Something is wrong with the store itself."""
+
+    exit_code = 3
+
+
+class StoreMissingError(StoreError, FileNotFoundError):
+    """There is no store at this place."""
+
+
+class StoreExistsError(StoreError, FileExistsError):
+    """A name is already taken."""
+
+
+class StoreLockedError(StoreError, BlockingIOError):
+    """Another process holds the store, or does the same work right now."""
+
+
+class StoreDamagedError(StoreError, OSError):
+    """A file of the store cannot be read."""
+
+
+class VersionError(StoreError):
+    """The store was written by a newer trackdb."""
+
+
+class MissingRowsError(StoreError, LookupError):
+    """The store does not hold what was asked for."""
+
+
+class SchemaError(TrackdbError, ValueError):
+    """A table's arrays do not fit together."""
+
+
+class FormatError(TrackdbError, ValueError):
+    """A file is not what its format promises."""
+
+
+class SolverError(TrackdbError, RuntimeError):
+    """A solver could not return a solution."""
+
+    exit_code = 4
+
+
+class InfeasibleError(SolverError):
+    """The constraints leave no solution."""
+
+
+class NotProvenError(SolverError):
+    """An optimum was required and could not be proven."""
+
+
+class CheckFailedError(TrackdbError):
+    """A check that the user asked for did not hold."""
+
+    exit_code = 5

@@ -1,0 +1,1 @@
+"""File formats: importers give a `Source`, exporters write a solution."""
