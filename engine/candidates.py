@@ -1,0 +1,209 @@
+"""Candidate edges: for every cell its nearest possible parents within a radius, a frame at a time.
+
+The radius comes from the data (`radius_from`); its rule and the figures behind it stand in
+``docs/design/0002-the-link-radius.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.spatial import KDTree
+
+from ..errors import ConfigError
+from ..storage.schema import CandidateEdges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..storage.schema import Detections
+
+log = logging.getLogger(__name__)
+
+STEPS = 5.25  # radius in median steps of a cell, and
+SPACINGS = 1.75  # in median distances between neighbours: whichever is larger
+FEW = 8  # fewer steps or distances than this tell nothing
+SAMPLE_FRAMES = 24  # frame pairs that the radius is read from
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRadius:
+    """How far a cell may go in one frame, and how that was found.
+
+    Parameters
+    ----------
+    radius : float
+        Largest distance of a candidate, micrometres (pixels where the voxel size is not known).
+    step : float or None
+        Median distance between cells of successive frames that are each other's nearest; None if there were too few.
+    spacing : float or None
+        Median distance from a cell to the nearest other cell of its frame; None if there were too few.
+    how : str
+        The rule that gave the radius, for people.
+    """
+
+    radius: float
+    step: float | None
+    spacing: float | None
+    how: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """Where the rows of each occupied frame stand: frame ``number[i]`` is rows ``start[i] .. start[i + 1] - 1``."""
+
+    number: NDArray[np.int64]
+    start: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, detections: Detections) -> Frames:
+        """Find the occupied frames of detections."""
+        number, first = np.unique(detections.frame, return_index=True)
+        return cls(number, np.append(first, len(detections)).astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def rows(self, i: int) -> slice:
+        """Return the rows of the i-th occupied frame."""
+        return slice(int(self.start[i]), int(self.start[i + 1]))
+
+
+def link_nearest(
+    detections: Detections, *, max_distance: float | None = None, neighbors: int = 10, max_gap: int = 0
+) -> CandidateEdges:
+    """Tie every cell to its nearest possible parents.
+
+    Each cell gets at most `neighbors` candidates in each of the ``1 + max_gap`` frames before it: the nearest ones
+    within the radius. It is the number of parents that is limited, not that of children, since a cell has one parent;
+    among cells at exactly the same distance the choice is arbitrary but repeatable.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    max_distance : float or None
+        Radius in micrometres (pixels where the voxel size is not known), the same for every gap; None takes it from
+        the data, see `radius_from`.
+    neighbors : int
+        Candidates of a cell in one frame.
+    max_gap : int
+        Frames that a cell may be missed for.
+
+    Returns
+    -------
+    edges : CandidateEdges
+        Ids are -1: the store numbers them.
+
+    Raises
+    ------
+    ConfigError
+        If `max_distance` is not a positive number, `neighbors` is less than 1 or `max_gap` is negative.
+    """
+    if max_distance is not None and not max_distance > 0:
+        raise ConfigError(f"the link radius must be more than 0, got {max_distance}")
+    if neighbors < 1:
+        raise ConfigError(f"a cell needs at least 1 candidate, got neighbors={neighbors}")
+    if max_gap < 0:
+        raise ConfigError(f"max_gap is a number of frames, 0 or more, got {max_gap}")
+    radius = radius_from(detections).radius if max_distance is None else float(max_distance)
+    frames, position = Frames.of(detections), detections.position_um
+    trees: dict[int, KDTree] = {}  # of the frames that a later one still needs
+    blocks = []
+    for i in range(len(frames)):
+        trees = {j: tree for j, tree in trees.items() if frames.number[j] >= frames.number[i] - 1 - max_gap}
+        here = position[frames.rows(i)]
+        for j, tree in trees.items():
+            parent, child, distance = _nearest(tree, here, neighbors, radius)
+            blocks.append((parent + frames.start[j], child + frames.start[i], distance))
+        trees[i] = _tree(here)
+    return _in_order(blocks, detections)
+
+
+def radius_from(detections: Detections) -> LinkRadius:
+    """Read from the data how far a cell may go in one frame.
+
+    The larger of 5.25 median steps and 1.75 median spacings. A step is the distance between a cell and one of the next
+    frame that are each other's nearest; a spacing is the distance from a cell to the nearest other one of its frame.
+    With fewer than 8 of either, or where both medians are 0, the radius is the diagonal of the box around all cells, so
+    that every cell is in reach; where that is 0 too, it is 1.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells; at most 24 pairs of successive frames, evenly spread, are looked at.
+
+    Returns
+    -------
+    LinkRadius
+        In micrometres, or pixels where the voxel size is not known.
+    """
+    frames, position = Frames.of(detections), detections.position_um
+    steps, spacings = [np.empty(0)], [np.empty(0)]
+    for i in spread(max(len(frames) - 1, 0), SAMPLE_FRAMES):
+        here, there = position[frames.rows(i)], position[frames.rows(i + 1)]
+        steps.append(_mutual_distance(here, there))
+        if len(here) > 1:
+            spacings.append(_tree(here).query(here, k=2)[0][:, 1])
+    step, spacing = (_median(np.concatenate(s)) for s in (steps, spacings))
+    if step is not None and spacing is not None and max(step, spacing) > 0:
+        radius, how = max(STEPS * step, SPACINGS * spacing), f"max({STEPS} steps, {SPACINGS} spacings)"
+    else:
+        radius = float(np.linalg.norm(np.ptp(position, axis=0))) if len(position) else 0.0
+        how = f"all cells: fewer than {FEW} steps or spacings to learn from, or all of them 0"
+        radius = radius or 1.0
+    log.info("link radius %.4g: %s", radius, how)
+    return LinkRadius(radius, step, spacing, how)
+
+
+def spread(n: int, most: int) -> NDArray[np.int64]:
+    """Pick at most `most` of the numbers 0 .. n - 1, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
+
+
+def _tree(position: NDArray[np.float64]) -> KDTree:
+    """Build a search tree quickly: unbalanced, since each is asked only a few times."""
+    return KDTree(position, balanced_tree=False, compact_nodes=False)
+
+
+def _nearest(
+    tree: KDTree, position: NDArray[np.float64], k: int, radius: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Find the k nearest points of a tree within the radius: row in the tree, row in `position`, distance."""
+    # the bound is exclusive: a distance that equals the radius shall pass
+    distance, row = tree.query(position, k=np.arange(1, k + 1), distance_upper_bound=np.nextafter(radius, np.inf))
+    found = np.isfinite(distance)
+    return row[found].astype(np.int64), np.nonzero(found)[0], distance[found]
+
+
+def _mutual_distance(here: NDArray[np.float64], there: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distances of those points of two sets that are each other's nearest."""
+    distance, forth = _tree(there).query(here)
+    back = _tree(here).query(there)[1]
+    return np.asarray(distance[back[forth] == np.arange(len(here))], dtype=np.float64)
+
+
+def _median(values: NDArray[np.float64]) -> float | None:
+    return float(np.median(values)) if len(values) >= FEW else None
+
+
+def _in_order(
+    blocks: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]], detections: Detections
+) -> CandidateEdges:
+    """Join blocks of (source, target, distance), targets rising, into one table ordered by source, then target."""
+    empty = np.empty(0, dtype=np.int64)
+    source = np.concatenate([empty, *(b[0] for b in blocks)])
+    target = np.concatenate([empty, *(b[1] for b in blocks)])
+    distance = np.concatenate([np.empty(0), *(b[2] for b in blocks)])
+    n = len(detections)
+    # two counting sorts, by target then by source, put rows in order without comparing them
+    order = coo_array((np.arange(len(source)), (source, target)), shape=(n, n)).tocsr()
+    order.sort_indices()
+    rows = order.data
+    source, target = source[rows], target[rows]
+    frames = detections.frame[target] - detections.frame[source]
+    return CandidateEdges(np.full(len(rows), -1, dtype=np.int64), source, target, frames, distance[rows])
