@@ -11,6 +11,7 @@
     + MissingRowsError              the store does not hold what was asked for
   - SchemaError                     1  a table's arrays do not fit together
   - FormatError                     1  a file is not what its format promises
+  - QueryError                      1  a user's SQL is wrong, forbidden, or takes too much
   - SolverError                     4
     + InfeasibleError               the constraints leave no solution
     + NotProvenError                an optimum was required and could not be proven
@@ -87,6 +88,10 @@ class SchemaError(TrackdbError, ValueError):
 
 class FormatError(TrackdbError, ValueError):
     """A file is not what its format promises."""
+
+
+class QueryError(TrackdbError, ValueError):
+    """A user's SQL is wrong, forbidden, or takes too much time or memory."""
 
 
 class SolverError(TrackdbError, RuntimeError):

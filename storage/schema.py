@@ -128,7 +128,7 @@ class Detections:
     @property
     def ndim(self) -> int:
         """Number of space axes, 2 or 3."""
-        return self.position_px.shape[1]
+        return int(self.position_px.shape[1])
 
     @property
     def position_um(self) -> NDArray[np.float64]:
@@ -280,14 +280,15 @@ def rows_of(sorted_ids: NDArray[np.int64], ids: NDArray[np.int64], what: str) ->
     """
     if not len(ids):
         return np.empty(0, dtype=np.int64)
+    rows: NDArray[np.int64]
     if len(sorted_ids) and sorted_ids[-1] - sorted_ids[0] + 1 == len(sorted_ids):
         rows = ids - sorted_ids[0]  # ids without a hole: an offset, no search
         known = (rows >= 0) & (rows < len(sorted_ids))
     else:
-        rows = np.searchsorted(sorted_ids, ids)
+        rows = np.searchsorted(sorted_ids, ids).astype(np.int64, copy=False)
         inside = rows < len(sorted_ids)
         known = np.zeros(len(ids), dtype=bool)
         known[inside] = sorted_ids[rows[inside]] == ids[inside]
     if not known.all():
         raise SchemaError(f"{what} {ids[~known][0]} is unknown", missing=f"{np.count_nonzero(~known)} of {len(ids)}")
-    return rows.astype(np.int64, copy=False)
+    return rows

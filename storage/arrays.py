@@ -1,0 +1,181 @@
+"""Pixels of a store: label masks and images as Zarr 3 groups, named by the digest of their content.
+
+A group is written below ``arrays/.tmp-<name>``, flushed to disk, digested and renamed to ``arrays/<sha256>``; only then
+a transaction refers to it. So an array that a row refers to is whole, nothing is ever overwritten, and what a killed
+process left behind is either continued or swept away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+
+from ..errors import StoreDamagedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+ARRAYS = "arrays"
+DATA = "data"  # the one array in each group
+TILE_PX = 256  # side of a chunk: what a crop has to decode
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRef:
+    """Where pixels stand.
+
+    Parameters
+    ----------
+    kind, channel : str
+        ``masks`` or ``images``, and the name of the channel (empty for masks).
+    path : str
+        Folder below the store.
+    sha256 : str
+        Digest of all its files.
+    shape : tuple of int
+        ``(t, [z,] y, x)``.
+    dtype : str
+        Type of a pixel.
+    n_bytes : int
+        Size on disk.
+    """
+
+    kind: str
+    channel: str
+    path: str
+    sha256: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_bytes: int
+
+
+class ArrayWriter:
+    """Writes a movie's pixels frame by frame; what a killed writer of the same name left is continued.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    name : str
+        Name of the unfinished group, the same when the same work is given again.
+    kind, channel : str
+        What the pixels are.
+    shape : tuple of int
+        ``(t, [z,] y, x)``.
+    dtype : dtype
+        Type of a pixel.
+    """
+
+    def __init__(
+        self, store: Path, name: str, *, kind: str, channel: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        self._store = store
+        self._folder = store / ARRAYS / f".tmp-{name}"
+        self._kind, self._channel, self._shape, self._dtype = kind, channel, shape, np.dtype(dtype)
+        self._unsynced: list[int] = []
+        self._array = self._continued() or self._begun()
+
+    def _continued(self) -> zarr.Array[Any] | None:
+        """Return the array that an earlier process began, if it is the same one."""
+        try:
+            array = zarr.open_array(self._folder / DATA, mode="r+")
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+        return array if array.shape == self._shape and array.dtype == self._dtype else None
+
+    def _begun(self) -> zarr.Array[Any]:
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
+        self._folder.parent.mkdir(exist_ok=True)
+        group = zarr.open_group(self._folder, mode="w", zarr_format=3)
+        frame = self._shape[1:]
+        chunk = tuple(min(n, TILE_PX if len(frame) == 2 else TILE_PX // 4) for n in frame)
+        shard = tuple(c * -(-n // c) for n, c in zip(frame, chunk, strict=True))
+        # one shard a frame: a frame is written at once into one file, a crop decodes only its tiles
+        return group.create_array(
+            DATA, shape=self._shape, dtype=self._dtype, chunks=(1, *chunk), shards=(1, *shard), fill_value=0
+        )
+
+    def write(self, frame: int, pixels: NDArray[np.generic]) -> None:
+        """Put one frame."""
+        self._array[frame] = pixels.astype(self._dtype, copy=False)
+        self._unsynced.append(frame)
+
+    def sync(self) -> None:
+        """Return once every frame written so far would survive a power cut."""
+        for frame in self._unsynced:
+            _flush_tree(self._folder / DATA / "c" / str(frame))
+        self._unsynced.clear()
+
+    def seal(self) -> ArrayRef:
+        """Digest the group, give it its final name, and return what a row has to say of it."""
+        _flush_tree(self._folder)
+        sha256, n_bytes = digest(self._folder)
+        final = self._store / ARRAYS / sha256
+        if final.exists():  # the same pixels are already here
+            shutil.rmtree(self._folder)
+        else:
+            self._folder.rename(final)
+            _flush(final.parent)
+        path = f"{ARRAYS}/{sha256}"
+        return ArrayRef(self._kind, self._channel, path, sha256, self._shape, str(self._dtype), n_bytes)
+
+
+def read_frame(store: Path, ref: ArrayRef, frame: int) -> NDArray[Any]:
+    """Return one frame of an array.
+
+    Raises
+    ------
+    StoreDamagedError
+        If the array is gone or cannot be read.
+    """
+    try:
+        array = zarr.open_array(store / ref.path / DATA, mode="r")
+        return np.asarray(array[frame])
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise StoreDamagedError(f"{store / ref.path} cannot be read", reason=str(error)) from error
+
+
+def digest(folder: Path) -> tuple[str, int]:
+    """Return the SHA-256 over the names and contents of all files below `folder`, and their size in bytes."""
+    total = hashlib.sha256()
+    n_bytes = 0
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        size = file.stat().st_size
+        total.update(f"{file.relative_to(folder).as_posix()}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                total.update(block)
+        n_bytes += size
+    return total.hexdigest(), n_bytes
+
+
+def sweep(store: Path, name: str) -> None:
+    """Remove what unfinished writers whose name begins with `name` left."""
+    for folder in (store / ARRAYS).glob(f".tmp-{name}*"):
+        shutil.rmtree(folder)
+
+
+def _flush(path: Path) -> None:
+    """Flush one file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flush_tree(folder: Path) -> None:
+    """Flush all files below a folder, then the folders."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _flush(path)
+    if folder.exists():
+        _flush(folder)

@@ -1,0 +1,149 @@
+"""One DuckDB file, opened for a moment: connections, the errors they raise, and rows in bulk through Arrow."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from ..errors import StoreDamagedError, StoreError, StoreLockedError, StoreMissingError, VersionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+PATIENCE_S = 20.0  # other processes hold the file only while they read or commit
+_HELD_BY = re.compile(r"\(PID (\d+)\)")
+
+
+@contextmanager
+def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Iterator[sa.Connection]:
+    """Open a DuckDB file; a writing connection is one transaction, undone if anything raises inside.
+
+    Parameters
+    ----------
+    file : Path
+        The database; it has to exist unless `write` is given.
+    write : bool
+        False opens read-only: several processes can do that at once.
+    patience_s : float
+        Seconds to wait for a process that holds the file.
+
+    Raises
+    ------
+    StoreMissingError, StoreLockedError, StoreDamagedError, VersionError
+        If the file is not there, is held for too long, cannot be read, or is of a newer DuckDB.
+    """
+    if not write and not file.exists():
+        raise StoreMissingError(f"{file.parent} holds no store", **{"try": "trackdb ingest SRC -o STORE"})
+    engine = sa.create_engine(f"duckdb:///{file}", poolclass=NullPool, connect_args={"read_only": not write})
+    connection = _open_patiently(engine, file, patience_s)
+    try:
+        with connection.begin():
+            yield connection
+    except (duckdb.Error, sa.exc.DBAPIError) as error:
+        raise explained(error, file) from error
+    finally:
+        connection.close()
+        engine.dispose()
+
+
+def _open_patiently(engine: sa.Engine, file: Path, patience_s: float) -> sa.Connection:
+    """Try to connect until the holder of the file lets go or the patience is over."""
+    deadline = time.monotonic() + patience_s
+    pause_s = 0.01
+    while True:
+        try:
+            return engine.connect()
+        except (duckdb.Error, sa.exc.DBAPIError) as error:
+            reason = explained(error, file)
+            if not isinstance(reason, StoreLockedError) or time.monotonic() > deadline:
+                raise reason from error
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.25)
+
+
+def explained(error: Exception, file: Path) -> StoreError:
+    """Turn an error of DuckDB into one that says what to do."""
+    text = str(getattr(error, "orig", error)).strip().split("\n")[0]
+    store = file.parent
+    holder = _HELD_BY.search(text)
+    if holder:
+        return StoreLockedError(
+            f"{store} is open in another process",
+            **{"held by": process_name(int(holder.group(1))), "try": "wait for it, or copy the store"},
+        )
+    if "newer version of DuckDB" in text or "storage version" in text.lower():
+        return VersionError(
+            f"{store} was written by a newer DuckDB", reason=text, **{"try": "pip install --upgrade trackdb duckdb"}
+        )
+    if "No space left" in text or "disk full" in text.lower():
+        return StoreError(f"{store} could not be written: the disk is full", reason=text)
+    if "Permission denied" in text or "Read-only file system" in text or "read-only" in text.lower():
+        return StoreError(f"{store} could not be written", reason=text, **{"try": "check the permissions"})
+    if "not a valid DuckDB" in text or "orrupt" in text or "checksum" in text.lower() or "Serialization" in text:
+        return StoreDamagedError(
+            f"{file} cannot be read: it is damaged", reason=text, **{"try": "restore the store from a copy"}
+        )
+    return StoreError(f"{store}: the database refused", reason=text)
+
+
+def process_name(pid: int) -> str:
+    """Return ``pid 20658 (trackdb solve)``; the command is left out where the system does not tell it."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return f"pid {pid}"
+    names = [Path(word).name for word in words if word and not word.startswith("-")]
+    if names and names[0].startswith("python"):
+        names = names[1:]
+    return f"pid {pid} ({' '.join(names[:2])})" if names else f"pid {pid}"
+
+
+def this_process(command: str) -> str:
+    """Return how this process is named to others, for example ``pid 20658 (trackdb solve)``."""
+    return f"pid {os.getpid()} ({command})"
+
+
+@contextmanager
+def incoming(connection: sa.Connection, content: pa.Table) -> Iterator[str]:
+    """Show a table in memory to the database while the block runs; yields the name to select from."""
+    raw = driver(connection)
+    raw.register("incoming_rows", content)
+    try:
+        yield "incoming_rows"
+    finally:
+        raw.unregister("incoming_rows")
+
+
+def append(connection: sa.Connection, table: sa.Table, content: pa.Table) -> None:
+    """Add rows to a table in the running transaction, in bulk, columns by name."""
+    unknown = set(content.column_names) - set(table.columns.keys())
+    if unknown:
+        raise StoreError(f"table {table.name} has no column {sorted(unknown)}")
+    if content.num_rows:
+        columns = ", ".join(content.column_names)
+        with incoming(connection, content) as name:
+            connection.exec_driver_sql(f"insert into {table.name} ({columns}) select {columns} from {name}")
+
+
+def fetch(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> pa.Table:
+    """Return the rows of a query as an Arrow table, without a Python object per row."""
+    text = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    return driver(connection).sql(text).to_arrow_table()
+
+
+def driver(connection: sa.Connection) -> Any:
+    """Return DuckDB's own connection under one of SQLAlchemy's, in the same transaction."""
+    raw = connection.connection.driver_connection
+    if raw is None:
+        raise StoreError("the connection to the store is closed")
+    return raw

@@ -1,0 +1,360 @@
+"""The default store: one DuckDB file for the tables, Zarr groups beside it for the pixels.
+
+A connection is open only inside a call, so other processes can read and write between the calls of a long run. Every
+writing call is one transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from ..errors import SchemaError, StoreDamagedError, StoreExistsError, StoreMissingError, TrackdbError, VersionError
+from . import catalogue, queries, rows, tables
+from .connection import PATIENCE_S, append, connect, fetch, incoming, this_process
+from .leases import is_held, lease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .arrays import ArrayRef
+    from .catalogue import DetectionSet, RunInfo, SolutionInfo
+    from .schema import CandidateEdges, Detections, SolutionTable
+
+GRAPH = "graph.duckdb"
+_OURS = {GRAPH, f"{GRAPH}.wal", "arrays", "annotations", "locks", "trackdb.toml"}
+_NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
+
+
+class DuckDBStore:
+    """A store in a folder ``NAME.trackdb``.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    command : str
+        How this process is named to others that have to wait for it.
+    patience_s : float
+        Seconds to wait for a process that holds the database.
+    """
+
+    def __init__(self, path: Path, *, command: str = "python", patience_s: float = PATIENCE_S) -> None:
+        self.path = path
+        self.process = this_process(command)
+        self._patience_s = patience_s
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+
+    def create(self) -> bool:
+        """Make the store unless it is there; return whether this call made it.
+
+        Raises
+        ------
+        StoreExistsError
+            If something else stands at that place.
+        """
+        if (self.path / GRAPH).exists() and self._is_complete():
+            self.check_version()
+            return False
+        if self.path.is_file() or (self.path.is_dir() and any(f.name not in _OURS for f in self.path.iterdir())):
+            raise StoreExistsError(f"{self.path} exists and is not a store", **{"try": "another place for -o"})
+        self.path.mkdir(parents=True, exist_ok=True)
+        with connect(self.path / GRAPH, write=True, patience_s=self._patience_s) as connection:
+            tables.metadata.create_all(connection)
+            for statement in [*queries.view_statements(), *queries.macro_statements()]:
+                connection.exec_driver_sql(statement)
+            facts = {
+                "schema_version": tables.SCHEMA_VERSION,
+                "oldest_reader": tables.OLDEST_READER,
+                "project": uuid.uuid4(),
+                "storage_version": duckdb.__version__,
+                "commits": 1,
+                **{f"next_{name}": 1 for name in _NUMBERED},
+            }
+            values = [{"key": key, "value": str(value)} for key, value in facts.items()]
+            connection.execute(sa.insert(tables.meta), values)
+        return True
+
+    def _is_complete(self) -> bool:
+        """Return whether the tables stand; False after a kill while the store was made."""
+        with connect(self.path / GRAPH, write=False, patience_s=self._patience_s) as connection:
+            count = "select count(*) from duckdb_tables() where table_name = 'meta'"
+            return bool(connection.exec_driver_sql(count).scalar_one())
+
+    def check_version(self) -> None:
+        """Refuse a store that is missing, unfinished, or written by a newer trackdb."""
+        if not self.path.is_dir() or not (self.path / GRAPH).exists():
+            raise StoreMissingError(f"{self.path} is not a store", **{"try": f"trackdb ingest SRC -o {self.path}"})
+        if not self._is_complete():
+            raise StoreDamagedError(f"{self.path} was never finished", **{"try": "give its `trackdb ingest` again"})
+        facts = self.meta()
+        if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
+            raise VersionError(
+                f"{self.path} has schema version {facts['schema_version']}, "
+                f"this trackdb reads up to {tables.SCHEMA_VERSION}",
+                **{"try": "pip install --upgrade trackdb"},
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open the tables for reading."""
+        with connect(self.path / GRAPH, write=False, patience_s=self._patience_s) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Open the tables for one transaction, and count it."""
+        with connect(self.path / GRAPH, write=True, patience_s=self._patience_s) as connection:
+            yield connection
+            connection.exec_driver_sql(
+                "update meta set value = cast(cast(value as bigint) + 1 as varchar) where key = 'commits'"
+            )
+
+    def meta(self) -> dict[str, str]:
+        """Return the facts about the store itself: schema version, commits, and so on."""
+        with self.reading() as connection:
+            facts = connection.execute(sa.select(tables.meta.c.key, tables.meta.c.value))
+            return {row.key: row.value for row in facts}
+
+    # -- what there is ----------------------------------------------------------------------------------------------
+
+    def runs(self, *where: sa.ColumnElement[bool]) -> list[RunInfo]:
+        """Return the runs that fulfil all conditions, oldest first."""
+        with self.reading() as connection:
+            return catalogue.runs(connection, *where)
+
+    def unfinished(self) -> list[tuple[RunInfo, bool]]:
+        """Return the pending runs, each with whether a living process works on it."""
+        return [(run, is_held(self.path, lease_name(run.id))) for run in self.runs(tables.run.c.state == "pending")]
+
+    def detection_sets(self) -> list[DetectionSet]:
+        """Return the finished detection sets of all datasets, oldest first."""
+        with self.reading() as connection:
+            return catalogue.detection_sets(connection, tables.run.c.state == "done")
+
+    def detection_set(self, dataset: str | None = None, detections: str | None = None) -> DetectionSet:
+        """Return a finished detection set: by default the newest one of the only dataset.
+
+        Raises
+        ------
+        MissingRowsError
+            If there is none of that name, or several datasets and none is named.
+        """
+        by_dataset: dict[str, dict[str, DetectionSet]] = {}
+        for chosen in self.detection_sets():
+            by_dataset.setdefault(chosen.movie.name, {})[chosen.name] = chosen
+        sets = catalogue.the_one(by_dataset, dataset, "dataset")
+        return catalogue.the_one(sets, detections or list(sets)[-1], "detections")
+
+    def solutions(self, chosen: DetectionSet) -> dict[str, SolutionInfo]:
+        """Return the finished solutions of a detection set by name, oldest first."""
+        with self.reading() as connection:
+            found = catalogue.solutions(connection, tables.solution.c.set_id == chosen.id)
+        return {info.name: info for info in found}
+
+    def solution_info(self, chosen: DetectionSet, name: str | None = None) -> SolutionInfo:
+        """Return a solution: by default the newest one that was solved here, else the newest imported one."""
+        known = self.solutions(chosen)
+        solved = [n for n, info in known.items() if info.objective is not None]
+        return catalogue.the_one(known, name or next(reversed(solved or list(known)), None), "solution")
+
+    def arrays(self, chosen: DetectionSet) -> list[ArrayRef]:
+        """Return the pixels that belong to the movie of a detection set."""
+        with self.reading() as connection:
+            return catalogue.arrays(connection, tables.array_ref.c.dataset_id == chosen.dataset_id)
+
+    # -- rows out ---------------------------------------------------------------------------------------------------
+
+    def detections(self, chosen: DetectionSet) -> Detections:
+        """Return all detections of a set."""
+        d = tables.detection
+        axes = [d.c[axis] for axis in rows.AXES[-chosen.movie.ndim :]]
+        query = sa.select(d.c.det_id, d.c.t, *axes, d.c.label, d.c.area).where(d.c.set_id == chosen.id)
+        with self.reading() as connection:
+            return rows.detections_from(fetch(connection, query.order_by(d.c.det_id)), chosen)
+
+    def candidate_edges(
+        self, chosen: DetectionSet, detections: Detections, *, imported: bool = False
+    ) -> CandidateEdges:
+        """Return the candidate graph of a set; with `imported` also the links that only an imported tracking knows."""
+        e = tables.edge
+        query = sa.select(e.c.edge_id, e.c.source, e.c.target, e.c.dt, e.c.distance).where(e.c.set_id == chosen.id)
+        with self.reading() as connection:
+            return rows.edges_from(fetch(connection, query if imported else query.where(e.c.candidate)), detections)
+
+    def scores(self, run: RunInfo, edges: CandidateEdges) -> NDArray[np.float64]:
+        """Return the score of each edge in a run, NaN where the run did not see it."""
+        s = tables.edge_score
+        with self.reading() as connection:
+            return rows.scores_from(
+                fetch(connection, sa.select(s.c.edge_id, s.c.score).where(s.c.run_id == run.id)), edges
+            )
+
+    def solution(self, info: SolutionInfo) -> SolutionTable:
+        """Return a solution with its labels; nodes are ordered by id."""
+        n, e, k = tables.solution_node, tables.solution_edge, tables.track
+        with self.reading() as connection:
+            return rows.solution_from(
+                fetch(connection, sa.select(n).where(n.c.solution_id == info.id).order_by(n.c.det_id)),
+                fetch(connection, sa.select(e).where(e.c.solution_id == info.id).order_by(e.c.edge_id)),
+                fetch(connection, sa.select(k).where(k.c.solution_id == info.id).order_by(k.c.pre)),
+            )
+
+    # -- runs -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def running(
+        self, kind: str, name: str, params: Mapping[str, Any], *, chosen: DetectionSet | None = None
+    ) -> Iterator[RunInfo]:
+        """Enter a run as pending and hold its lease while the block works on it.
+
+        The block finishes the run by one of the ``add_`` calls. If it raises a TrackdbError the run is marked as
+        failed; if the process dies, the run stays pending without a lease and is replaced when the same is asked again.
+
+        Raises
+        ------
+        StoreLockedError
+            If another process is at work on a run of that name.
+        """
+        set_id = chosen.id if chosen else None
+        r = tables.run
+        same = (r.c.kind == kind, r.c.name == name, r.c.set_id == set_id, r.c.state == "pending")
+        for left in self.runs(*same):
+            with lease(self.path, lease_name(left.id), holder=left.process), self.writing() as connection:
+                catalogue.close_run(connection, left.id, "failed", {"error": "its process died"})
+        with self.begun(kind, name, params, set_id) as run:
+            try:
+                yield run
+            except TrackdbError as error:
+                self.fail(run, error)
+                raise
+
+    @contextmanager
+    def begun(self, kind: str, name: str, params: Mapping[str, Any], set_id: int | None) -> Iterator[RunInfo]:
+        """Enter a run and hold its lease; what happens on an error is the caller's business."""
+        with ExitStack() as stack:
+            with self.writing() as connection:
+                run = catalogue.insert_run(connection, kind, name, dict(params), set_id=set_id, process=self.process)
+                # before the commit: nobody may ever see the run without its holder
+                stack.enter_context(lease(self.path, lease_name(run.id), holder=self.process))
+            yield run
+
+    def fail(self, run: RunInfo, error: TrackdbError) -> None:
+        """Mark a run as failed and keep the reason."""
+        with self.writing() as connection:
+            catalogue.close_run(connection, run.id, "failed", {"error": str(error)})
+
+    # -- rows in ----------------------------------------------------------------------------------------------------
+
+    def add_candidates(
+        self, run: RunInfo, chosen: DetectionSet, detections: Detections, edges: CandidateEdges, found: dict[str, Any]
+    ) -> int:
+        """Add the candidates that the graph lacks, finish the run, and return how many were new.
+
+        A link that until now only an imported tracking knew becomes a candidate and keeps its number.
+        """
+        known = self.candidate_edges(chosen, detections, imported=True)
+        with self.writing() as connection:
+            if len(known):
+                ids = edge_ids(known, edges, len(detections))
+                promote(connection, ids[ids >= 0])
+                edges = edges.take(ids < 0)
+            insert_edges(connection, chosen, detections, edges, candidate=True)
+            catalogue.close_run(connection, run.id, "done", found)
+        return len(edges)
+
+    def add_scores(
+        self, run: RunInfo, edges: CandidateEdges, score: NDArray[np.float64], found: dict[str, Any]
+    ) -> None:
+        """Add the scores of a run and finish it."""
+        if np.isnan(score).any():
+            raise SchemaError(f"{np.count_nonzero(np.isnan(score))} of {len(score)} scores are not numbers")
+        with self.writing() as connection:
+            append(connection, tables.edge_score, rows.score_rows(run.id, edges, score))
+            catalogue.close_run(connection, run.id, "done", found)
+
+    def add_solution(self, run: RunInfo, info: SolutionInfo, table: SolutionTable, found: dict[str, Any]) -> None:
+        """Add the solution of a run and finish it; `info.id` is given here.
+
+        Raises
+        ------
+        StoreExistsError
+            If its dataset has a solution of that name.
+        """
+        with self.writing() as connection:
+            insert_solution(connection, info, table)
+            catalogue.close_run(connection, run.id, "done", found)
+
+
+def lease_name(run_id: int) -> str:
+    """Return the name of the lease that the process at work on a run holds."""
+    return f"run-{run_id}"
+
+
+def insert_edges(
+    connection: sa.Connection, chosen: DetectionSet, detections: Detections, edges: CandidateEdges, *, candidate: bool
+) -> NDArray[np.int64]:
+    """Add edges that the graph lacks, and return the numbers they get."""
+    if not len(edges):
+        return np.empty(0, dtype=np.int64)
+    first = catalogue.take_ids(connection, tables.edge, len(edges))
+    numbered = replace(edges, id=np.arange(first, first + len(edges)))
+    append(connection, tables.edge, rows.edge_rows(numbered, detections, chosen.id, candidate=candidate))
+    return numbered.id
+
+
+def promote(connection: sa.Connection, edge_id: NDArray[np.int64]) -> None:
+    """Make candidates of edges that only an imported tracking knew."""
+    with incoming(connection, pa.table({"edge_id": edge_id})) as name:
+        connection.exec_driver_sql(
+            f"update edge set candidate = true where not candidate and edge_id in (select edge_id from {name})"
+        )
+
+
+def insert_solution(connection: sa.Connection, info: SolutionInfo, table: SolutionTable) -> None:
+    """Add a solution under a new number."""
+    require_free_name(connection, info)
+    solution_id = catalogue.take_ids(connection, tables.solution, 1)
+    connection.execute(
+        sa.insert(tables.solution).values(
+            solution_id=solution_id,
+            set_id=info.set_id,
+            run_id=info.run_id,
+            name=info.name,
+            linker=info.linker,
+            objective=info.objective,
+            lower_bound=info.lower_bound,
+            proven=info.proven,
+        )
+    )
+    for name, content in rows.solution_rows(table, solution_id).items():
+        append(connection, tables.metadata.tables[name], content)
+
+
+def require_free_name(connection: sa.Connection, info: SolutionInfo) -> None:
+    """Raise StoreExistsError if the dataset of a solution has one of the same name."""
+    own, other = tables.detection_set.alias(), tables.detection_set.alias()
+    siblings = sa.select(other.c.set_id).join(own, own.c.dataset_id == other.c.dataset_id)
+    mine = siblings.where(own.c.set_id == info.set_id)
+    taken = catalogue.solutions(connection, tables.solution.c.name == info.name, tables.solution.c.set_id.in_(mine))
+    if taken:
+        raise StoreExistsError(f"there is already a solution named {info.name}", **{"try": "another --name"})
+
+
+def edge_ids(known: CandidateEdges, edges: CandidateEdges, n: int) -> NDArray[np.int64]:
+    """Return the number of each edge in the known graph, -1 where it is new; `n` is the number of detections."""
+    known_key, key = known.source * n + known.target, edges.source * n + edges.target
+    place = np.minimum(np.searchsorted(known_key, key), len(known_key) - 1)
+    found = known_key[place] == key
+    return np.where(found, known.id[place], -1)

@@ -1,0 +1,61 @@
+"""Who is at work: a file lock for each unfinished run, let go by the system when its process dies.
+
+A run whose lease nobody holds was left behind: it may be continued or replaced. A process number alone would not tell,
+since numbers are given again.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from ..errors import StoreLockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def _lock(store: Path, name: str) -> FileLock:
+    return FileLock(store / "locks" / f"{name}.lock")
+
+
+@contextmanager
+def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the lease `name` while the block runs.
+
+    Raises
+    ------
+    StoreLockedError
+        If another process holds it; `holder` is who the message names.
+    """
+    (store / "locks").mkdir(exist_ok=True)
+    lock = _lock(store, name)
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        raise StoreLockedError(
+            f"{store}: the same work is under way in another process",
+            **{"held by": holder, "try": "wait for it to end"},
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(store: Path, name: str) -> bool:
+    """Return whether a living process holds the lease `name`."""
+    lock = _lock(store, name)
+    if not (store / "locks" / f"{name}.lock").exists():
+        return False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a store on a read-only disk: nobody can be writing
+        return False
+    lock.release()
+    return False

@@ -1,0 +1,177 @@
+"""Tables in memory to rows of the store and back, through Arrow, without a Python object per row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from .schema import CandidateEdges, Detections, SolutionTable, Tracks, rows_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .catalogue import DetectionSet
+
+AXES = ("z", "y", "x")
+
+
+def _constant(value: int, count: int) -> NDArray[np.int64]:
+    return np.full(count, value, dtype=np.int64)
+
+
+def _ints(table: pa.Table, column: str) -> NDArray[np.int64]:
+    values: NDArray[np.generic] = table[column].to_numpy()
+    return values.astype(np.int64, copy=False)
+
+
+def _floats(table: pa.Table, column: str) -> NDArray[np.float64]:
+    """Return a column as float64, NaN where it is NULL."""
+    values: NDArray[np.generic] = table[column].to_numpy()
+    return values.astype(np.float64)
+
+
+def detection_rows(detections: Detections, set_id: int) -> pa.Table:
+    """Return rows of the table `detection`."""
+    n, ndim = len(detections), detections.ndim
+    columns = {
+        "det_id": detections.id,
+        "set_id": _constant(set_id, n),
+        "t": detections.frame.astype(np.int32),
+        "label": detections.label,
+        "area": pa.array(detections.area.astype(np.float32), from_pandas=True),
+    }
+    for axis, name in enumerate(AXES[-ndim:]):
+        columns[name] = detections.position_px[:, axis].astype(np.float32)
+    return pa.table(columns)
+
+
+def detections_from(rows: pa.Table, chosen: DetectionSet) -> Detections:
+    """Return rows of the table `detection`, ordered by `det_id`, as a table in memory."""
+    axes = AXES[-chosen.movie.ndim :]
+    return Detections(
+        id=_ints(rows, "det_id"),
+        frame=_ints(rows, "t"),
+        position_px=np.stack([_floats(rows, axis) for axis in axes], axis=1),
+        label=_ints(rows, "label"),
+        area=_floats(rows, "area"),
+        scale_um=chosen.movie.scale_um,
+    )
+
+
+def box_rows(det_id: NDArray[np.int64], bbox_min: NDArray[np.int64], bbox_max: NDArray[np.int64]) -> pa.Table:
+    """Return rows of the table `detection_feature` that hold bounding boxes, half open, in pixels."""
+    columns = {"det_id": det_id}
+    for axis, name in enumerate(AXES[-bbox_min.shape[1] :]):
+        columns[f"bbox_{name}0"] = bbox_min[:, axis].astype(np.int32)
+        columns[f"bbox_{name}1"] = bbox_max[:, axis].astype(np.int32)
+    return pa.table(columns)
+
+
+def edge_rows(edges: CandidateEdges, detections: Detections, set_id: int, *, candidate: bool) -> pa.Table:
+    """Return rows of the table `edge`."""
+    m = len(edges)
+    return pa.table(
+        {
+            "edge_id": edges.id,
+            "set_id": _constant(set_id, m),
+            "source": detections.id[edges.source],
+            "target": detections.id[edges.target],
+            "t": detections.frame[edges.source].astype(np.int32),
+            "dt": edges.frames.astype(np.int32),
+            "distance": edges.distance.astype(np.float32),
+            "candidate": np.full(m, candidate),
+        }
+    )
+
+
+def edges_from(rows: pa.Table, detections: Detections) -> CandidateEdges:
+    """Return rows of the table `edge`, in any order, as a table in memory."""
+    source = detections.row_of(_ints(rows, "source"))
+    target = detections.row_of(_ints(rows, "target"))
+    ids, frames, distance = _ints(rows, "edge_id"), _ints(rows, "dt"), _floats(rows, "distance")
+    step = np.diff(source)
+    if np.any(step < 0) or np.any(np.diff(target)[step == 0] <= 0):  # the graph grew: later links stand behind
+        order = np.lexsort((target, source))
+        return CandidateEdges(ids[order], source[order], target[order], frames[order], distance[order])
+    return CandidateEdges(ids, source, target, frames, distance)
+
+
+def score_rows(run_id: int, edges: CandidateEdges, score: NDArray[np.float64]) -> pa.Table:
+    """Return rows of the table `edge_score`."""
+    return pa.table({"run_id": _constant(run_id, len(edges)), "edge_id": edges.id, "score": score.astype(np.float32)})
+
+
+def scores_from(rows: pa.Table, edges: CandidateEdges) -> NDArray[np.float64]:
+    """Return the score of each edge, NaN where the rows hold none."""
+    known, value = _ints(rows, "edge_id"), _floats(rows, "score")
+    if len(known) > 1 and np.any(np.diff(known) <= 0):
+        order = np.argsort(known, kind="stable")
+        known, value = known[order], value[order]
+    score = np.full(len(edges), np.nan)
+    if len(known):
+        seen = np.isin(edges.id, known, assume_unique=True) if len(known) < len(edges) else slice(None)
+        score[seen] = value[rows_of(known, edges.id[seen], "edge")]
+    return score
+
+
+def solution_rows(table: SolutionTable, solution_id: int) -> dict[str, pa.Table]:
+    """Return rows of the tables that hold a solution, each in the order in which it is asked for."""
+    n, m, k = len(table.node), len(table.edge), len(table.tracks)
+    walk = np.lexsort((table.node, table.pre))
+    tracks = table.tracks
+    rows = {
+        "solution_node": pa.table(
+            {
+                "solution_id": _constant(solution_id, n),
+                "det_id": table.node[walk],
+                "track_id": table.track_id[walk],
+                "pre": table.pre[walk],
+            }
+        ),
+        "solution_edge": pa.table(
+            {"solution_id": _constant(solution_id, m), "edge_id": table.edge, "kind": table.kind.astype(np.int16)}
+        ),
+        "track": pa.table(
+            {
+                "solution_id": _constant(solution_id, k),
+                "track_id": tracks.id,
+                "parent_id": pa.array(tracks.parent, mask=tracks.parent == 0),
+                "lineage_id": tracks.lineage,
+                "t_first": tracks.first_frame.astype(np.int32),
+                "t_last": tracks.last_frame.astype(np.int32),
+                "pre": tracks.pre,
+                "last": tracks.last,
+                "generation": tracks.generation.astype(np.int32),
+                "n_children": tracks.n_children.astype(np.int32),
+            }
+        ),
+    }
+    if table.dual is not None:
+        rows["solution_dual"] = pa.table(
+            {"solution_id": _constant(solution_id, n), "det_id": table.node, "dual": table.dual}
+        )
+    return rows
+
+
+def solution_from(nodes: pa.Table, edges: pa.Table, tracks: pa.Table) -> SolutionTable:
+    """Return rows of `solution_node` (ordered by `det_id`), `solution_edge` and `track` as one table in memory."""
+    return SolutionTable(
+        node=_ints(nodes, "det_id"),
+        track_id=_ints(nodes, "track_id"),
+        pre=_ints(nodes, "pre"),
+        edge=_ints(edges, "edge_id"),
+        kind=_ints(edges, "kind"),
+        tracks=Tracks(
+            id=_ints(tracks, "track_id"),
+            pre=_ints(tracks, "pre"),
+            last=_ints(tracks, "last"),
+            parent=tracks["parent_id"].fill_null(0).to_numpy().astype(np.int64),
+            lineage=_ints(tracks, "lineage_id"),
+            first_frame=_ints(tracks, "t_first"),
+            last_frame=_ints(tracks, "t_last"),
+            generation=_ints(tracks, "generation"),
+            n_children=_ints(tracks, "n_children"),
+        ),
+    )

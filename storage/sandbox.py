@@ -1,0 +1,159 @@
+"""The user's own SQL: read-only, settings locked, no files, no network, no Python variables.
+
+Read-only alone would still let a query read any file of the machine and write files with ``COPY``; the settings below
+close that, and locking them keeps a query from opening it again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+
+from ..errors import QueryError, StoreLockedError
+from .connection import PATIENCE_S, explained
+from .duckdb_store import GRAPH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    Parameter = int | float | str | bool | None
+
+_LOCKED = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a query returned.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Its rows, at most as many as were asked for.
+    truncated : bool
+        Whether there were more.
+    seconds : float
+        How long it took.
+    """
+
+    rows: pa.Table
+    truncated: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a query may use.
+
+    Parameters
+    ----------
+    timeout_s : float
+        Seconds that the query may run.
+    memory_mb : int
+        Memory of the database in megabytes.
+    max_rows : int or None
+        Rows to hand out; None for all.
+    """
+
+    timeout_s: float = 60.0
+    memory_mb: int = 2000
+    max_rows: int | None = None
+
+
+def ask(
+    store: Path, query: str, parameters: Mapping[str, Parameter] | None = None, limits: Limits | None = None
+) -> Answer:
+    """Run one statement of a user's SQL over the views of a store.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    query : str
+        One statement; ``$name`` stands for a parameter.
+    parameters : mapping
+        Value of each parameter.
+    limits : Limits
+        What it may use.
+
+    Raises
+    ------
+    QueryError
+        If the statement is wrong, not a single one, forbidden, or takes too much.
+    StoreError
+        If the store is missing, locked or damaged.
+    """
+    limits = limits or Limits()
+    started = time.perf_counter()
+    connection = _open(store, limits)
+    try:
+        if len(connection.extract_statements(query)) != 1:
+            raise QueryError("give one SQL statement at a time")
+        relation = connection.sql(query, params=dict(parameters or {}))
+        rows, truncated = _taken(relation, limits.max_rows) if relation is not None else (pa.table({}), False)
+    except duckdb.Error as error:
+        raise _query_error(error, limits) from error
+    finally:
+        connection.close()
+    return Answer(rows, truncated, time.perf_counter() - started)
+
+
+def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
+    """Open the tables hardened, waiting a while for a process that is just writing."""
+    settings = {
+        **_LOCKED,
+        "memory_limit": f"{limits.memory_mb}MB",
+        "max_execution_time": str(max(1, round(1000 * limits.timeout_s))),
+    }
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection = duckdb.connect(store / GRAPH, read_only=True, config=settings)
+            break
+        except duckdb.Error as error:
+            reason = explained(error, store / GRAPH)
+            if not isinstance(reason, StoreLockedError) or time.monotonic() > deadline:
+                raise reason from error
+        time.sleep(0.1)
+    connection.execute("set lock_configuration = true")
+    return connection
+
+
+def _taken(relation: duckdb.DuckDBPyRelation, max_rows: int | None) -> tuple[pa.Table, bool]:
+    """Return the first rows of a result, and whether there are more; the rest is never computed into memory."""
+    if max_rows is None:
+        return relation.to_arrow_table(), False
+    reader = relation.to_arrow_reader(min(max_rows + 1, 100_000))
+    batches: list[pa.RecordBatch] = []
+    n_rows = 0
+    for batch in reader:
+        batches.append(batch)
+        n_rows += batch.num_rows
+        if n_rows > max_rows:
+            break
+    return pa.Table.from_batches(batches, reader.schema).slice(0, max_rows), n_rows > max_rows
+
+
+def _query_error(error: duckdb.Error, limits: Limits) -> QueryError:
+    """Say what a query did wrong in the words of the user."""
+    text = str(error).strip()
+    first = text.split("\n")[0]
+    if "max_execution_time" in text or "INTERRUPT" in text.upper() or "timeout" in text.lower():
+        return QueryError(f"the query took longer than {limits.timeout_s:g} s", **{"try": "--timeout S"})
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return QueryError(f"the query needs more than {limits.memory_mb} MB", **{"try": "--memory MB"})
+    if "read-only" in text.lower():
+        return QueryError("a query may not change the store", reason=first)
+    return QueryError("the query cannot be answered", reason=text.replace("\n\n", "\n"))
