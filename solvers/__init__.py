@@ -1,1 +1,48 @@
 """Arrays in, selection out: the combinatorial solvers. This room knows no tables, no files and no torch."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, cast
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from .base import Solver
+
+OWN_SOLVERS = ("greedy", "highs", "ilp")
+
+
+def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
+    """Return the solver of that name.
+
+    Parameters
+    ----------
+    name : str
+        ``ilp`` (exact, by matching), ``highs`` (exact, by a general solver; slow), ``greedy`` (a quick baseline), or an
+        entry point of the group ``trackdb.solvers``: a class or function that takes `time_limit_s` by keyword.
+    time_limit_s : float or None
+        After how many seconds to return the best selection found so far. Greedy takes no notice of it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such solver.
+    """
+    match name:
+        case "greedy":
+            from .greedy import GreedySolver
+
+            return GreedySolver()
+        case "ilp":
+            from .ilp import IlpSolver
+
+            return IlpSolver(time_limit_s)
+        case "highs":
+            from .highs import HighsSolver
+
+            return HighsSolver(time_limit_s)
+    others = entry_points(group="trackdb.solvers")
+    if name in others.names:
+        return cast("Solver", others[name].load()(time_limit_s=time_limit_s))
+    raise ConfigError(f"there is no solver {name!r}", known=", ".join(sorted({*OWN_SOLVERS, *others.names})))

@@ -1,0 +1,150 @@
+"""The greedy solver: best link first, a quick baseline without any bound."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from .problem import FORBIDDEN, KEPT, GridProblem, Selection, objective
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .problem import TrackingProblem
+
+
+class GreedySolver:
+    """Links from the best gain down, then drops the detections that do not pay, until nothing changes.
+
+    A first child of u changes the cost by ``c_e - c_a(v) - c_d(u)``, a second one by ``c_e - c_a(v) + c_s(u)``. All
+    changes below 0 are taken in order, as long as v has no parent and u has room. Then each tree of links sheds the
+    optional detections without which it is cheaper, the best choice by dynamic programming; what that sets free may be
+    linked again.
+
+    Equal gains go to first children, then to the edge with the lower (source, target), so the answer does not depend on
+    the order of the edges or on the platform.
+    """
+
+    def solve(self, problem: TrackingProblem) -> Selection:
+        """Return a feasible selection; its lower bound is -inf, for greedy knows none."""
+        grid = GridProblem.of(problem)
+        source = np.repeat(np.arange(problem.n_nodes, dtype=np.int32), np.diff(grid.first))
+        gain = grid.edge - grid.appear[grid.target]
+        gain = np.concatenate([gain - grid.disappear[source], gain + grid.division[source]])
+        useful = np.flatnonzero(gain < 0)
+        best_first = useful[np.argsort(gain[useful], kind="stable")]
+        latest_first = np.argsort(-problem.frame, kind="stable")
+
+        node = grid.pinned != FORBIDDEN
+        parent_edge = np.full(problem.n_nodes, -1, dtype=np.int64)
+        n_children = np.zeros(problem.n_nodes, dtype=np.int64)
+        while True:
+            _link(best_first, source, grid.target, node, parent_edge, n_children)
+            if not _shed(
+                latest_first,
+                source,
+                grid.edge,
+                grid.node,
+                grid.appear,
+                grid.disappear,
+                grid.division,
+                grid.pinned,
+                node,
+                parent_edge,
+                n_children,
+            ):
+                break
+        return self._selection(problem, grid, node, parent_edge)
+
+    def _selection(
+        self, problem: TrackingProblem, grid: GridProblem, node: NDArray[np.bool_], parent_edge: NDArray[np.int64]
+    ) -> Selection:
+        edge = np.zeros(problem.n_edges, dtype=bool)
+        edge[parent_edge[parent_edge >= 0]] = True
+        edge = grid.in_problem_order(edge)
+        return Selection(edge, node, objective(problem, edge, node), -math.inf, proven=False)
+
+
+@njit(cache=True, nogil=True)
+def _link(best_first, source, target, node, parent_edge, n_children):  # type: ignore[no-untyped-def]  # numba
+    """Take changes in order until a whole pass takes none; change k is edge k as first child, m + k as second."""
+    m = len(source)
+    taken = True
+    while taken:
+        taken = False
+        for change in best_first:
+            e = change % m
+            u = source[e]
+            v = target[e]
+            if node[u] and node[v] and parent_edge[v] < 0 and n_children[u] == change // m:
+                parent_edge[v] = e
+                n_children[u] += 1
+                taken = True
+
+
+@njit(cache=True, nogil=True)
+def _shed(  # type: ignore[no-untyped-def]  # numba
+    latest_first,
+    source,
+    edge_cost,
+    node_cost,
+    appear,
+    disappear,
+    division,
+    pinned,
+    node,
+    parent_edge,
+    n_children,
+):
+    """Drop the nodes and links whose absence makes their tree cheapest; tell whether any were dropped."""
+    n = len(node)
+    child = np.full((n, 2), -1, np.int64)
+    root_cost = np.zeros(n, np.int64)  # of the subtree, the node selected and appearing
+    least_cost = np.zeros(n, np.int64)  # of the subtree without a parent, the node selected or not
+    links = np.zeros((n, 2), np.bool_)  # to which children, if the node is selected
+    for v in latest_first:
+        if not node[v]:
+            continue
+        alone = np.int64(0)
+        gain = np.zeros(2, np.int64)
+        for c in range(2):
+            w = child[v, c]
+            if w >= 0:
+                alone += least_cost[w]
+                gain[c] = edge_cost[parent_edge[w]] - appear[w] + root_cost[w] - least_cost[w]
+        # more links win ties, so a node without a better choice stays as it is
+        both = gain[0] + gain[1] + division[v] if child[v, 1] >= 0 else np.int64(2) ** 62
+        one = min(gain[0], gain[1]) if child[v, 1] >= 0 else gain[0]
+        if child[v, 0] < 0:
+            one = np.int64(2) ** 62
+        best = disappear[v]
+        if both <= one and both <= disappear[v]:
+            links[v] = True
+            best = both
+        elif one <= disappear[v]:
+            links[v, 0] = child[v, 1] < 0 or gain[0] <= gain[1]
+            links[v, 1] = not links[v, 0]
+            best = one
+        root_cost[v] = node_cost[v] + appear[v] + best + alone
+        least_cost[v] = root_cost[v] if pinned[v] == KEPT else min(root_cost[v], alone)
+        if parent_edge[v] >= 0:
+            u = source[parent_edge[v]]
+            child[u, 0 if child[u, 0] < 0 else 1] = v
+
+    changed = False
+    for v in latest_first[::-1]:
+        if not node[v]:
+            continue
+        if parent_edge[v] < 0 and least_cost[v] < root_cost[v]:
+            node[v] = False
+            changed = True
+        for c in range(2):
+            w = child[v, c]
+            if w >= 0 and not (node[v] and links[v, c]):
+                parent_edge[w] = -1
+                n_children[v] -= 1
+                changed = True
+    return changed

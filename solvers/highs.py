@@ -1,0 +1,168 @@
+"""The same problem handed whole to HiGHS, a general solver: slow, trusted, and the helper for small clusters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import highspy
+import numpy as np
+from scipy import sparse
+
+from ..errors import SolverError
+from .greedy import GreedySolver
+from .problem import FORBIDDEN, KEPT, SCALE, Selection, objective, on_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .problem import TrackingProblem
+
+
+class HighsSolver:
+    """Solves the flow form of `problem` as one integer programme.
+
+    Parameters
+    ----------
+    time_limit_s : float or None
+        After how many seconds to return the best selection found so far.
+    """
+
+    def __init__(self, time_limit_s: float | None = None) -> None:
+        self.time_limit_s = time_limit_s
+
+    def solve(self, problem: TrackingProblem) -> Selection:
+        """Return an optimal selection; the greedy one if time ends before HiGHS found any."""
+        m, n = problem.n_edges, problem.n_nodes
+        cost, matrix = flow_form(problem)
+        lower = np.concatenate([np.zeros(m), problem.pinned_node == KEPT, np.zeros(n)])
+        upper = np.concatenate([np.ones(m), problem.pinned_node != FORBIDDEN, np.ones(n)])
+        found = minimise_binary(cost, matrix, np.zeros(3 * n), lower=lower, upper=upper, time_limit_s=self.time_limit_s)
+        if found.value is None:
+            greedy = GreedySolver().solve(problem)
+            edge, node = greedy.edge, greedy.node
+        else:
+            edge, node = found.value[:m], found.value[m : m + n]
+        cost_of_it = objective(problem, edge, node)
+        bound = min(whole_bound(found.bound), cost_of_it * SCALE) / SCALE
+        return Selection(edge, node, cost_of_it, bound, proven=bound == cost_of_it)
+
+
+def flow_form(
+    problem: TrackingProblem,
+) -> tuple[NDArray[np.int64], sparse.csc_matrix]:
+    r"""Write the problem with appearances and disappearances eliminated.
+
+    Returns
+    -------
+    cost : (m + 2n,) int64
+        Of the variables x, n and s, in millionths.
+    matrix : (3n, m + 2n) sparse
+        Its product with the variables must not exceed 0.
+
+    Notes
+    -----
+    .. math:: \sum_{in} x \le n, \qquad \sum_{out} x \le n + s, \qquad 2 s \le \sum_{out} x
+
+    The last two hold s to what it means, a node with two children, even where dividing is rewarded.
+    """
+    m, n = problem.n_edges, problem.n_nodes
+    source, target, node = problem.source, problem.target, np.arange(n)
+    appear, disappear = on_grid(problem.appear_cost), on_grid(problem.disappear_cost)
+    row = np.concatenate([target, node, n + source, n + node, n + node, 2 * n + source, 2 * n + node])
+    column = np.concatenate([*2 * [np.arange(m), m + node], m + n + node, np.arange(m), m + n + node])
+    value = np.concatenate(
+        [np.ones(m), -np.ones(n), np.ones(m), -np.ones(n), -np.ones(n), -np.ones(m), np.full(n, 2.0)]
+    )
+    cost = np.concatenate(
+        [
+            on_grid(problem.edge_cost) - appear[target] - disappear[source],
+            on_grid(problem.node_cost) + appear + disappear,
+            on_grid(problem.division_cost) + disappear,
+        ]
+    )
+    return cost, sparse.csc_matrix((value, (row, column)), shape=(3 * n, m + 2 * n))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BinaryOptimum:
+    """What HiGHS found.
+
+    Parameters
+    ----------
+    value : (k,) bool or None
+        The best assignment; None if it found none in time.
+    bound : float
+        No assignment costs less than this many millionths; -inf where nothing is known.
+    """
+
+    value: NDArray[np.bool_] | None
+    bound: float
+
+
+def minimise_binary(
+    cost: NDArray[np.int64],
+    matrix: sparse.csc_matrix,
+    most: NDArray[np.float64],
+    *,
+    lower: NDArray[np.float64] | None = None,
+    upper: NDArray[np.float64] | None = None,
+    time_limit_s: float | None = None,
+) -> BinaryOptimum:
+    """Minimise the cost of k yes-or-no variables under ``matrix @ value <= most``.
+
+    Parameters
+    ----------
+    cost : (k,) int64
+        In millionths.
+    matrix : (r, k) sparse
+        The constraints.
+    most : (r,) float64
+        Their right-hand sides.
+    lower, upper : (k,) float64 or None
+        Bounds of the variables, 0 and 1 if None.
+    time_limit_s : float or None
+        When to stop.
+    """
+    if not len(cost):
+        return BinaryOptimum(np.empty(0, dtype=bool), 0.0)
+    model = highspy.HighsLp()
+    model.num_row_, model.num_col_ = matrix.shape
+    model.col_cost_ = cost / SCALE
+    model.col_lower_ = np.zeros(len(cost)) if lower is None else lower
+    model.col_upper_ = np.ones(len(cost)) if upper is None else upper
+    model.row_lower_ = np.full(len(most), -highspy.kHighsInf)
+    model.row_upper_ = most
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = (
+        matrix.indptr,
+        matrix.indices,
+        matrix.data,
+    )
+    model.integrality_ = [highspy.HighsVarType.kInteger] * len(cost)
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy says nothing of its constructor
+    options = {
+        "output_flag": False,
+        "threads": 1,  # one thread: the same answer on every machine
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": 0.1 / SCALE,  # less than a step of the grid, so an optimum is an optimum
+        "primal_feasibility_tolerance": 1e-9,
+        "dual_feasibility_tolerance": 1e-9,
+    }
+    if time_limit_s is not None:
+        options["time_limit"] = max(time_limit_s, 0.0)
+    for name, value in options.items():
+        solver.setOptionValue(name, value)
+    if solver.passModel(model) == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS refused the model")
+    solver.run()
+    info = solver.getInfo()
+    solved = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    bound = info.mip_dual_bound * SCALE if math.isfinite(info.mip_dual_bound) else -math.inf
+    return BinaryOptimum(np.array(solver.getSolution().col_value) > 0.5 if solved else None, bound)
+
+
+def whole_bound(bound: float) -> float:
+    """Raise a bound to the grid: a cost is a whole number of millionths, and HiGHS stops a tenth of one short."""
+    return float(math.ceil(bound - 0.25)) if math.isfinite(bound) else bound

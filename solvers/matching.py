@@ -1,0 +1,295 @@
+"""Sparse bipartite matching with duals: the kernel of the lineage solver.
+
+Start from every optional detection selected, appearing and disappearing; what remains to decide is a matching.
+
+* A column is the in-port of a node: at most one parent enters.
+* Row 2u is the first child slot of node u, row 2u + 1 its division slot; each takes at most one column.
+* An entry puts child v into a slot of u and changes the cost by ``c_e - c_a(v) - c_d(u)`` in the first slot and by
+  ``c_e - c_a(v) + c_s(u)`` in the division slot. A loop, row 2u into column u, unselects u: ``-(c_n + c_a + c_d)(u)``.
+
+What a matching does not know are the couplings within one node: a division slot needs a child in the first slot, and
+so a selected node. Without them it is a relaxation, so its optimum is a lower bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numba import njit
+
+from .problem import FORBIDDEN, KEPT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .problem import GridProblem
+
+LOOP: Final = -1
+"""Stands for the edge of an entry that unselects its node."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """The entries worth having, row by row.
+
+    Parameters
+    ----------
+    indptr : (2n + 1,) int64
+        Entries ``indptr[i] .. indptr[i + 1] - 1`` stand in row i.
+    column : (k,) int32
+        In-port that each entry takes.
+    weight : (k,) int64
+        What it changes, in millionths.
+    edge : (k,) int32
+        Its edge on the grid, or `LOOP`.
+    base : int
+        Cost of the empty matching.
+    """
+
+    indptr: NDArray[np.int64]
+    column: NDArray[np.int32]
+    weight: NDArray[np.int64]
+    edge: NDArray[np.int32]
+    base: int
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of columns, and half the number of rows."""
+        return len(self.indptr) // 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matching:
+    """A cheapest matching and the prices that prove it.
+
+    Parameters
+    ----------
+    row_column : (2n,) int32
+        Column of each row, -1 where it has none.
+    column_entry : (n,) int64
+        Entry that takes each column, -1 where none does.
+    price : (n,) int64
+        Dual of each column, at most 0.
+    """
+
+    row_column: NDArray[np.int32]
+    column_entry: NDArray[np.int64]
+    price: NDArray[np.int64]
+
+
+def build_entries(grid: GridProblem) -> Entries:
+    """List the entries of a problem without those that no optimum needs.
+
+    An entry that costs something can be left out of any matching, except where a node gains by dividing at once
+    (c_s + c_d < 0): there a first child that costs may pay through the second.
+    """
+    indptr, column, weight, edge, base = _build(
+        grid.first, grid.target, grid.edge, grid.node, grid.appear, grid.disappear, grid.division, grid.pinned
+    )
+    return Entries(indptr, column, weight, edge, base)
+
+
+def match(entries: Entries) -> Matching:
+    """Return a cheapest matching, by shortest augmenting paths from one row after the other."""
+    return Matching(*_match(entries.indptr, entries.column, entries.weight))
+
+
+def row_prices(entries: Entries, price: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the best dual of each row, (2n,) int64 and at most 0, for given column prices.
+
+    For any prices of at most 0, ``base + prices of rows + prices of columns`` is a lower bound.
+    """
+    return _row_prices(entries.indptr, entries.column, entries.weight, price)  # type: ignore[no-any-return]  # numba
+
+
+@njit(cache=True, nogil=True)
+def _build(first, target, edge_cost, node, appear, disappear, division, pinned):  # type: ignore[no-untyped-def]  # numba
+    n = len(node)
+    indptr = np.empty(2 * n + 1, np.int64)
+    # room for every entry: pages never written cost no memory
+    column = np.empty(2 * len(target) + n, np.int32)
+    weight = np.empty(2 * len(target) + n, np.int64)
+    edge = np.empty(2 * len(target) + n, np.int32)
+    k = 0
+    base = 0
+    for u in range(n):
+        indptr[2 * u] = k
+        indptr[2 * u + 1] = k
+        if pinned[u] == FORBIDDEN:
+            continue
+        selected = node[u] + appear[u] + disappear[u]
+        base += selected
+        if selected > 0 and pinned[u] != KEPT:
+            column[k] = u
+            weight[k] = -selected
+            edge[k] = LOOP
+            k += 1
+        worth = np.int64(0)  # what a first child may cost and still pay
+        if division[u] + disappear[u] < 0:
+            for e in range(first[u], first[u + 1]):
+                if pinned[target[e]] != FORBIDDEN:
+                    worth = max(worth, appear[target[e]] - edge_cost[e] - division[u])
+        for e in range(first[u], first[u + 1]):
+            cost = edge_cost[e] - appear[target[e]] - disappear[u]
+            if cost < worth and pinned[target[e]] != FORBIDDEN:
+                column[k] = target[e]
+                weight[k] = cost
+                edge[k] = e
+                k += 1
+        indptr[2 * u + 1] = k
+        for e in range(first[u], first[u + 1]):
+            cost = edge_cost[e] - appear[target[e]] + division[u]
+            if cost < 0 and pinned[target[e]] != FORBIDDEN:
+                column[k] = target[e]
+                weight[k] = cost
+                edge[k] = e
+                k += 1
+    indptr[2 * n] = k
+    return indptr, column[:k], weight[:k], edge[:k], base
+
+
+@njit(cache=True, inline="always")
+def _push(heap_key, heap_item, size, key, item):  # type: ignore[no-untyped-def]  # numba
+    i = size
+    while i > 0:
+        above = (i - 1) >> 1
+        if heap_key[above] <= key:
+            break
+        heap_key[i] = heap_key[above]
+        heap_item[i] = heap_item[above]
+        i = above
+    heap_key[i] = key
+    heap_item[i] = item
+    return size + 1
+
+
+@njit(cache=True, inline="always")
+def _pop(heap_key, heap_item, size):  # type: ignore[no-untyped-def]  # numba
+    least_key = heap_key[0]
+    least_item = heap_item[0]
+    size -= 1
+    key = heap_key[size]
+    item = heap_item[size]
+    i = 0
+    while True:
+        below = 2 * i + 1
+        if below >= size:
+            break
+        if below + 1 < size and heap_key[below + 1] < heap_key[below]:
+            below += 1
+        if heap_key[below] >= key:
+            break
+        heap_key[i] = heap_key[below]
+        heap_item[i] = heap_item[below]
+        i = below
+    heap_key[i] = key
+    heap_item[i] = item
+    return least_key, least_item, size
+
+
+@njit(cache=True, nogil=True)
+def _match(indptr, column, weight):  # type: ignore[no-untyped-def]  # numba
+    n_rows = len(indptr) - 1
+    n = n_rows // 2
+    row_column = np.full(n_rows, -1, np.int32)
+    column_row = np.full(n, -1, np.int32)
+    column_entry = np.full(n, -1, np.int64)
+    price = np.zeros(n, np.int64)
+    distance = np.zeros(n, np.int64)
+    path_entry = np.zeros(n, np.int64)
+    path_row = np.zeros(n, np.int32)
+    reached = np.full(n, -1, np.int32)  # the last row whose search reached each column
+    heap_key = np.empty(len(column) + 1, np.int64)
+    heap_item = np.empty(len(column) + 1, np.int32)
+    scanned = np.empty(n, np.int32)
+    for root in range(n_rows):
+        best = np.int64(0)  # staying unmatched
+        best_entry = -1
+        for k in range(indptr[root], indptr[root + 1]):
+            cost = weight[k] - price[column[k]]
+            if cost < best:
+                best = cost
+                best_entry = k
+        if best_entry < 0:
+            continue
+        j = column[best_entry]
+        if column_row[j] < 0:
+            column_row[j] = root
+            column_entry[j] = best_entry
+            row_column[root] = j
+            continue
+
+        # Dijkstra over the columns; a path ends in a free column or leaves some row unmatched
+        size = 0
+        n_scanned = 0
+        best = np.int64(0)
+        last_row = root
+        last_column = -1
+        for k in range(indptr[root], indptr[root + 1]):
+            j = column[k]
+            cost = weight[k] - price[j]
+            if cost < best:
+                distance[j] = cost
+                path_entry[j] = k
+                path_row[j] = root
+                reached[j] = root
+                size = _push(heap_key, heap_item, size, cost, j)
+        while size > 0:
+            so_far, j, size = _pop(heap_key, heap_item, size)
+            if so_far >= best:
+                break
+            if so_far > distance[j]:
+                continue
+            i = column_row[j]
+            if i < 0:
+                last_column = j
+                best = so_far
+                break
+            scanned[n_scanned] = j
+            n_scanned += 1
+            held = weight[column_entry[j]] - price[j] - so_far
+            if -held < best:
+                best = -held
+                last_row = i
+            for k in range(indptr[i], indptr[i + 1]):
+                c = column[k]
+                cost = weight[k] - price[c] - held
+                if cost < best and c != j and (reached[c] != root or cost < distance[c]):
+                    distance[c] = cost
+                    path_entry[c] = k
+                    path_row[c] = i
+                    reached[c] = root
+                    size = _push(heap_key, heap_item, size, cost, c)
+        for s in range(n_scanned):
+            j = scanned[s]
+            if distance[j] < best:
+                price[j] += distance[j] - best
+
+        if last_column >= 0:
+            j = last_column
+        elif last_row == root:
+            continue
+        else:
+            j = row_column[last_row]
+            row_column[last_row] = -1
+        while True:  # walk the path back to the root, each row taking the column it reached
+            i = path_row[j]
+            before = row_column[i]
+            column_row[j] = i
+            column_entry[j] = path_entry[j]
+            row_column[i] = j
+            if i == root:
+                break
+            j = before
+    return row_column, column_entry, price
+
+
+@njit(cache=True, nogil=True)
+def _row_prices(indptr, column, weight, price):  # type: ignore[no-untyped-def]  # numba
+    row_price = np.zeros(len(indptr) - 1, np.int64)
+    for i in range(len(row_price)):
+        for k in range(indptr[i], indptr[i + 1]):
+            row_price[i] = min(row_price[i], weight[k] - price[column[k]])
+    return row_price
