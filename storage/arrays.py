@@ -72,6 +72,11 @@ class ArrayWriter:
         ``(t, [z,] y, x)``.
     dtype : dtype
         Type of a pixel.
+
+    Attributes
+    ----------
+    continued : bool
+        Whether the frames that an earlier process wrote and synced are already there.
     """
 
     def __init__(
@@ -81,9 +86,11 @@ class ArrayWriter:
         self._folder = store / ARRAYS / f".tmp-{name}"
         self._kind, self._channel, self._shape, self._dtype = kind, channel, shape, np.dtype(dtype)
         self._unsynced: list[int] = []
-        self._array = self._continued() or self._begun()
+        begun = self._left_behind()
+        self.continued = begun is not None
+        self._array = self._begun() if begun is None else begun
 
-    def _continued(self) -> zarr.Array[Any] | None:
+    def _left_behind(self) -> zarr.Array[Any] | None:
         """Return the array that an earlier process began, if it is the same one."""
         try:
             array = zarr.open_array(self._folder / DATA, mode="r+")

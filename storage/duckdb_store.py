@@ -6,6 +6,7 @@ writing call is one transaction.
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -85,6 +86,13 @@ class DuckDBStore:
             values = [{"key": key, "value": str(value)} for key, value in facts.items()]
             connection.execute(sa.insert(tables.meta), values)
         return True
+
+    def remove_if_empty(self) -> None:
+        """Remove the store if it holds no dataset, finished or not: what a refused first ingest leaves."""
+        with self.reading() as connection:
+            holds = connection.execute(sa.select(sa.func.count()).select_from(tables.dataset)).scalar_one()
+        if not holds:
+            shutil.rmtree(self.path)
 
     def _is_complete(self) -> bool:
         """Return whether the tables stand; False after a kill while the store was made."""
@@ -174,6 +182,27 @@ class DuckDBStore:
         with self.reading() as connection:
             return catalogue.arrays(connection, tables.array_ref.c.dataset_id == chosen.dataset_id)
 
+    def solution_names(self, chosen: DetectionSet) -> set[str]:
+        """Return the names of all finished solutions of a dataset, whatever its detections."""
+        with self.reading() as connection:
+            return {info.name for info in catalogue.solutions(connection, of_dataset(chosen.id))}
+
+    def count_detections(self, chosen: DetectionSet) -> int:
+        """Return how many detections a set has."""
+        return self._count(tables.detection, tables.detection.c.set_id == chosen.id)
+
+    def count_candidates(self, chosen: DetectionSet) -> int:
+        """Return how many candidates the graph of a set has."""
+        return self._count(tables.edge, tables.edge.c.set_id == chosen.id, tables.edge.c.candidate)
+
+    def count_scores(self, run: RunInfo) -> int:
+        """Return how many edges a run has scored."""
+        return self._count(tables.edge_score, tables.edge_score.c.run_id == run.id)
+
+    def _count(self, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+        with self.reading() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one())
+
     # -- rows out ---------------------------------------------------------------------------------------------------
 
     def detections(self, chosen: DetectionSet) -> Detections:
@@ -259,8 +288,8 @@ class DuckDBStore:
 
     def add_candidates(
         self, run: RunInfo, chosen: DetectionSet, detections: Detections, edges: CandidateEdges, found: dict[str, Any]
-    ) -> int:
-        """Add the candidates that the graph lacks, finish the run, and return how many were new.
+    ) -> tuple[int, int]:
+        """Add the candidates that the graph lacks, finish the run, and return how many are new, and how many there are.
 
         A link that until now only an imported tracking knew becomes a candidate and keeps its number.
         """
@@ -272,7 +301,7 @@ class DuckDBStore:
                 edges = edges.take(ids < 0)
             insert_edges(connection, chosen, detections, edges, candidate=True)
             catalogue.close_run(connection, run.id, "done", found)
-        return len(edges)
+        return len(edges), self.count_candidates(chosen)
 
     def add_scores(
         self, run: RunInfo, edges: CandidateEdges, score: NDArray[np.float64], found: dict[str, Any]
@@ -344,12 +373,15 @@ def insert_solution(connection: sa.Connection, info: SolutionInfo, table: Soluti
 
 def require_free_name(connection: sa.Connection, info: SolutionInfo) -> None:
     """Raise StoreExistsError if the dataset of a solution has one of the same name."""
+    if catalogue.solutions(connection, tables.solution.c.name == info.name, of_dataset(info.set_id)):
+        raise StoreExistsError(f"there is already a solution named {info.name}", **{"try": "another --name"})
+
+
+def of_dataset(set_id: int) -> sa.ColumnElement[bool]:
+    """Return the condition that a solution belongs to the dataset of a detection set."""
     own, other = tables.detection_set.alias(), tables.detection_set.alias()
     siblings = sa.select(other.c.set_id).join(own, own.c.dataset_id == other.c.dataset_id)
-    mine = siblings.where(own.c.set_id == info.set_id)
-    taken = catalogue.solutions(connection, tables.solution.c.name == info.name, tables.solution.c.set_id.in_(mine))
-    if taken:
-        raise StoreExistsError(f"there is already a solution named {info.name}", **{"try": "another --name"})
+    return tables.solution.c.set_id.in_(siblings.where(own.c.set_id == set_id))
 
 
 def edge_ids(known: CandidateEdges, edges: CandidateEdges, n: int) -> NDArray[np.int64]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import pandas
+
     Parameter = int | float | str | bool | None
 
 _LOCKED = {
@@ -51,6 +53,14 @@ class Answer:
     rows: pa.Table
     truncated: bool
     seconds: float
+
+    def arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.rows
+
+    def df(self) -> pandas.DataFrame:
+        """Return the rows as a pandas data frame; pandas has to be installed."""
+        return self.rows.to_pandas()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ def ask(
 
 def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open the tables hardened, waiting a while for a process that is just writing."""
-    settings = {
+    settings: dict[str, str | bool | int | float | list[str]] = {
         **_LOCKED,
         "memory_limit": f"{limits.memory_mb}MB",
         "max_execution_time": str(max(1, round(1000 * limits.timeout_s))),

@@ -1,0 +1,165 @@
+"""Settings: one frozen dataclass a stage, read from TOML files, overridden by options.
+
+Later wins: defaults, ``~/.config/trackdb/config.toml``, ``STORE/trackdb.toml``, ``--config FILE``, options. A file has a
+table for each stage::
+
+    [link]
+    max_distance = 15.0    # micrometres
+    neighbors = 10
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """Which links a cell could take.
+
+    Parameters
+    ----------
+    max_distance : float
+        Radius in micrometres (pixels where the voxel size is not known); 0 reads it from the data.
+    neighbors : int
+        Nearest cells that are candidates, for each frame distance.
+    max_gap : int
+        Frames that a cell may be missing.
+    """
+
+    max_distance: float = 0.0
+    neighbors: int = 10
+    max_gap: int = 0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.max_distance < float("inf"), "link.max_distance", self.max_distance, "a distance, or 0")
+        _require(self.neighbors >= 1, "link.neighbors", self.neighbors, "1 or more")
+        _require(self.max_gap >= 0, "link.max_gap", self.max_gap, "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreConfig:
+    """Who says how likely a candidate is.
+
+    Parameters
+    ----------
+    by : str
+        Name of a scorer.
+    """
+
+    by: str = "distance"
+
+
+@dataclass(frozen=True, slots=True)
+class SolveConfig:
+    """How links are chosen.
+
+    Parameters
+    ----------
+    linker : str
+        ``ilp`` (exact) or ``greedy``.
+    backend : str
+        What solves the ILP: ``matching`` (our kernel) or ``highs``.
+    time_limit_s : float
+        Seconds after which the best solution so far is taken; 0 for no limit.
+    require_optimal : bool
+        Refuse a solution that is not proven to be the best.
+    """
+
+    linker: str = "ilp"
+    backend: str = "matching"
+    time_limit_s: float = 0.0
+    require_optimal: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.time_limit_s >= 0, "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit")
+        _require(self.backend in ("matching", "highs"), "solve.backend", self.backend, "matching or highs")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of all stages."""
+
+    link: LinkConfig = field(default_factory=LinkConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    solve: SolveConfig = field(default_factory=SolveConfig)
+
+
+def load_config(
+    store: Path | None = None, extra: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Config:
+    """Read the settings that hold for a store.
+
+    Parameters
+    ----------
+    store : Path or None
+        Store whose ``trackdb.toml`` is read.
+    extra : Path or None
+        Further file; it has to exist.
+    overrides : mapping of str to mapping
+        Options for each stage; None among them leaves a setting as it is.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read, or a key or a value in it is not known.
+    """
+    files: list[Path] = [Path.home() / ".config" / "trackdb" / "config.toml"]
+    files += [store / "trackdb.toml"] if store else []
+    config = Config()
+    for file in files:
+        if file.is_file():
+            config = merge(config, _read(file), str(file))
+    if extra is not None:
+        config = merge(config, _read(extra), str(extra))
+    given = {
+        stage: {key: value for key, value in options.items() if value is not None}
+        for stage, options in (overrides or {}).items()
+    }
+    return merge(config, given, "the command line")
+
+
+def merge(config: Config, given: Mapping[str, Any], origin: str) -> Config:
+    """Return the settings with what `origin` gives put over them."""
+    stages = {f.name: getattr(config, f.name) for f in fields(config)}
+    for stage, settings in given.items():
+        if stage not in stages or not isinstance(settings, dict):
+            raise ConfigError(f"{origin}: unknown table [{stage}]", known=_listed(stages))
+        known = asdict(stages[stage])
+        for key, value in settings.items():
+            if key not in known:
+                raise ConfigError(f"{origin}: unknown key {key} in [{stage}]", known=_listed(known))
+            _require(_fits(value, known[key]), f"{stage}.{key}", value, f"a {type(known[key]).__name__}", origin)
+        stages[stage] = replace(stages[stage], **settings)
+    return Config(**stages)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: the settings cannot be read", reason=str(error)) from error
+
+
+def _fits(value: object, default: object) -> bool:
+    """Return whether a value has the type of the setting's default; a whole number may stand for a float."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    return isinstance(value, (int, float) if isinstance(default, float) else type(default))
+
+
+def _listed(names: Mapping[str, object] | Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _require(holds: bool, name: str, got: object, wanted: str, origin: str | None = None) -> None:
+    if not holds:
+        raise ConfigError(f"{f'{origin}: ' if origin else ''}{name} is {got!r}, wanted {wanted}")

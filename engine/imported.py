@@ -1,0 +1,140 @@
+"""Trackings that come with a dataset, told in labels, as solutions over its detections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..storage.arrays import read_frame
+from ..storage.catalogue import SolutionInfo
+from ..storage.formats.frames import read_mask
+from ..storage.schema import CandidateEdges, SolutionTable
+from .labelled import links_of, match_by_overlap, relabelled
+from .lineages import label_lineages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ..storage.arrays import ArrayRef
+    from ..storage.formats.base import LabelLineage
+    from ..storage.ingestion import Ingestion
+    from ..storage.schema import Detections
+    from .progress import Progress
+
+IMPORTED = "imported"  # the linker of a tracking that was not solved here
+
+
+def imported_solutions(
+    lineages: Sequence[LabelLineage],
+    detections: Detections,
+    store: Path,
+    masks: ArrayRef | None,
+    ingestion: Ingestion,
+    progress: Progress,
+) -> tuple[CandidateEdges, list[tuple[SolutionInfo, SolutionTable]]]:
+    """Return the links of all trackings as edges, and each tracking as a solution over rows of those edges.
+
+    Parameters
+    ----------
+    lineages : sequence of LabelLineage
+        The trackings; one whose labels are those of other masks is matched to the detections by overlap.
+    detections : Detections
+        All detections of the set.
+    store : Path
+        Folder of the store.
+    masks : ArrayRef or None
+        Label masks of the detections; None where they are points.
+    ingestion : Ingestion
+        The run that brings them in.
+    progress : Progress
+        Who is told what could not be matched.
+    """
+    links: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
+    for lineage in lineages:
+        if lineage.masks and masks is not None:
+            lineage = _in_our_labels(lineage, store, masks, progress)
+        cells, source, target, n_lost = links_of(lineage, detections)
+        if n_lost:
+            progress.note(f"{lineage.name}: {n_lost} of {len(lineage.frame)} cells have no detection")
+        links.append((cells, source, target))
+    edges = edges_between(
+        detections,
+        np.concatenate([np.empty(0, np.int64), *(source for _, source, _ in links)]),
+        np.concatenate([np.empty(0, np.int64), *(target for _, _, target in links)]),
+    )
+    key = edges.source * len(detections) + edges.target
+    found = []
+    for lineage, (cells, source, target) in zip(lineages, links, strict=True):
+        rows = np.searchsorted(key, source * len(detections) + target)
+        info = SolutionInfo(0, ingestion.chosen.id, ingestion.run.id, lineage.name, IMPORTED, None, None, None)
+        found.append((info, solution_table(detections, cells, source, target, rows)))
+    return edges, found
+
+
+def _in_our_labels(lineage: LabelLineage, store: Path, masks: ArrayRef, progress: Progress) -> LabelLineage:
+    """Tell a lineage in the labels of the detections, matched frame by frame by the overlap of the masks."""
+    progress.start(f"matching {lineage.name}", len(lineage.masks))
+    pairs = []
+    for frame, path in enumerate(lineage.masks):
+        pairs.append(match_by_overlap(read_mask(path), read_frame(store, masks, frame)))
+        progress.advance()
+    return relabelled(lineage, pairs)
+
+
+def edges_between(detections: Detections, source: NDArray[np.int64], target: NDArray[np.int64]) -> CandidateEdges:
+    """Return the links between rows of detections as edges without numbers, in order, each once."""
+    n = max(len(detections), 1)
+    key = np.unique(source * n + target)
+    source, target = key // n, key % n
+    position = detections.position_um
+    return CandidateEdges(
+        id=np.full(len(key), -1),
+        source=source,
+        target=target,
+        frames=detections.frame[target] - detections.frame[source],
+        distance=np.linalg.norm(position[target] - position[source], axis=1),
+    )
+
+
+def solution_table(
+    detections: Detections,
+    cells: NDArray[np.int64],
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    edge: NDArray[np.int64],
+    dual: NDArray[np.float64] | None = None,
+) -> SolutionTable:
+    """Label the lineages of chosen cells and links.
+
+    Parameters
+    ----------
+    detections : Detections
+        All detections of the set.
+    cells : (k,) int64
+        Increasing rows of those that are cells.
+    source, target : (m,) int64
+        Rows of the detections that each link ties, both among `cells`.
+    edge : (m,) int64
+        Id of each link.
+    dual : (k,) float64 or None
+        Price of each cell's in-port.
+
+    Returns
+    -------
+    SolutionTable
+        Ready for the store.
+    """
+    labels = label_lineages(detections.frame[cells], np.searchsorted(cells, source), np.searchsorted(cells, target))
+    return SolutionTable(
+        node=detections.id[cells],
+        track_id=labels.track_id,
+        pre=labels.pre,
+        edge=edge,
+        kind=labels.kind,
+        tracks=labels.tracks,
+        dual=dual,
+    )

@@ -1,0 +1,251 @@
+"""From files to a dataset in the store: one frame in memory at a time, batches committed on the way."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import TrackdbError
+from ..storage.arrays import ArrayWriter
+from ..storage.formats import open_source
+from ..storage.formats.base import SourceOptions
+from ..storage.ingestion import ingesting, remove
+from ..storage.schema import Detections, Movie
+from .imported import imported_solutions
+from .measure import measure
+from .progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ..storage.arrays import ArrayRef
+    from ..storage.duckdb_store import DuckDBStore
+    from ..storage.formats.base import FrameBatch, Source
+    from ..storage.ingestion import Ingestion
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 200_000  # detections in one commit, or
+BATCH_S = 2.0  # seconds of work in one commit: what a kill can cost
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest brought.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the dataset.
+    frames, detections : int
+        How many the dataset has.
+    links : dict of str to int
+        Links of each tracking that came with it; ``truth`` among them where ground truth was given.
+    seconds : float
+        How long it took.
+    """
+
+    dataset: str
+    frames: int
+    detections: int
+    links: dict[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Detections of one frame, not yet numbered; boxes are None for points."""
+
+    frame: int
+    label: NDArray[np.int64]
+    position_px: NDArray[np.float64]
+    area: NDArray[np.float64]
+    boxes: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+
+
+def ingest(
+    path: Path,
+    store: DuckDBStore,
+    *,
+    name: str | None = None,
+    file_format: str = "auto",
+    options: SourceOptions | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Bring a movie into a store, and make the store where there is none.
+
+    A killed ingest that is given again goes on where it stopped. A source that turns out to be wrong is taken out
+    again, whole; a store that holds nothing else goes with it.
+
+    Parameters
+    ----------
+    path : Path
+        Folder or file of the source.
+    store : DuckDBStore
+        Where it goes.
+    name : str or None
+        Name of the dataset; from the source if not given.
+    file_format : str
+        ``auto`` or the name of a format.
+    options : SourceOptions
+        What the user says about the source.
+    progress : Progress
+        Who is told how far it is.
+
+    Raises
+    ------
+    FormatError
+        If the source is not what its format promises.
+    StoreError
+        If the store cannot take it.
+    """
+    started = time.perf_counter()
+    options, progress = options or SourceOptions(), progress or Silent()
+    source = open_source(path, file_format, options)
+    for note in source.notes:
+        progress.note(note)
+    movie = Movie(
+        name=name or source.name,
+        n_frames=source.n_frames,
+        ndim=source.ndim,
+        shape_px=source.shape_px,
+        scale_um=source.scale_um,
+        interval_s=source.interval_s,
+        source=str(path.absolute()),
+    )
+    params = {"source": movie.source, "format": file_format, "options": _as_json(options), "frames": movie.n_frames}
+    store.create()
+    try:
+        with ingesting(store, movie, params) as ingestion:
+            try:
+                links = _bring_in(source, store, ingestion, progress)
+            except TrackdbError as error:
+                remove(store, ingestion, str(error))
+                raise
+    except TrackdbError:
+        store.remove_if_empty()
+        raise
+    n_detections = store.count_detections(ingestion.chosen)
+    if not n_detections:
+        progress.note("there are no detections")
+    return IngestReport(movie.name, movie.n_frames, n_detections, links, time.perf_counter() - started)
+
+
+def _as_json(options: SourceOptions) -> dict[str, Any]:
+    """Return what the user said as JSON can hold it."""
+    frames = options.frames
+    return {
+        **{key: str(value) if value is not None else None for key, value in asdict(options).items()},
+        "frames": [frames.start, frames.stop, frames.step],
+        "columns": dict(options.columns),
+    }
+
+
+def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress: Progress) -> dict[str, int]:
+    """Do the work of `ingest` inside the unfinished run; return the number of links of each tracking."""
+    writers, first = _writers(source, store, ingestion)
+    if ingestion.frames_done:
+        progress.note(f"going on with an unfinished ingest at frame {ingestion.frames_done}")
+    progress.start("frames", source.n_frames)
+    progress.advance(first)
+    pending: list[Measured] = []
+    last_commit = time.monotonic()
+    for batch in source.frames(first):
+        _write_pixels(writers, batch)
+        if batch.frame >= ingestion.frames_done:
+            pending.append(_measured(batch))
+        progress.advance()
+        rows = sum(len(m.label) for m in pending)
+        if pending and (rows >= BATCH_ROWS or time.monotonic() - last_commit > BATCH_S):
+            _commit(pending, writers, ingestion, source.scale_um)
+            last_commit = time.monotonic()
+    if pending:
+        _commit(pending, writers, ingestion, source.scale_um)
+    progress.start("pixels", len(writers))
+    refs = {key: writer.seal() for key, writer in writers.items()}
+    detections = store.detections(ingestion.chosen)
+    mask_ref: ArrayRef | None = refs.get(("masks", ""))
+    edges, lineages = imported_solutions(source.lineages, detections, store.path, mask_ref, ingestion, progress)
+    links = {info.name: len(table.edge) for info, table in lineages}
+    ingestion.finish(list(refs.values()), detections, edges, lineages, {"links": links})
+    return links
+
+
+def _writers(
+    source: Source, store: DuckDBStore, ingestion: Ingestion
+) -> tuple[dict[tuple[str, str], ArrayWriter], int]:
+    """Open a writer for each kind of pixels, and tell at which frame to go on.
+
+    Pixels are written before the detections of their frame are committed. Where a killed ingest already gave an array
+    its final name, all pixels are written again: the content is the same, so it ends under the same name.
+    """
+    if not source.n_frames:
+        return {}, 0
+    first = min(ingestion.frames_done, source.n_frames - 1)
+    sample = next(iter(source.frames(first)))
+    pixels = {("images", channel): image for channel, image in sample.images.items()}
+    if sample.mask is not None:
+        # one unsigned type for all frames of a movie, whatever each file uses
+        wide = np.dtype(np.uint64 if sample.mask.dtype.itemsize == 8 else np.uint32)
+        pixels["masks", ""] = np.empty(sample.mask.shape, wide)
+    writers = {
+        (kind, channel): ArrayWriter(
+            store.path,
+            ingestion.array_name(kind, channel),
+            kind=kind,
+            channel=channel,
+            shape=(source.n_frames, *image.shape),
+            dtype=image.dtype,
+        )
+        for (kind, channel), image in pixels.items()
+    }
+    return writers, first if all(w.continued for w in writers.values()) else 0
+
+
+def _write_pixels(writers: dict[tuple[str, str], ArrayWriter], batch: FrameBatch) -> None:
+    if batch.mask is not None:
+        writers["masks", ""].write(batch.frame, batch.mask)
+    for channel, image in batch.images.items():
+        writers["images", channel].write(batch.frame, image)
+
+
+def _measured(batch: FrameBatch) -> Measured:
+    """Return the detections of a frame: measured in its mask, or as its table gives them."""
+    if batch.mask is not None:
+        regions = measure(batch.mask)
+        boxes = (regions.bbox_min, regions.bbox_max)
+        return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, boxes)
+    assert batch.points is not None  # a batch holds a mask or points
+    points = batch.points
+    return Measured(batch.frame, points.label, points.position_px, points.area, None)
+
+
+def _commit(
+    pending: list[Measured],
+    writers: dict[tuple[str, str], ArrayWriter],
+    ingestion: Ingestion,
+    scale_um: tuple[float, ...] | None,
+) -> None:
+    """Make the pixels of the pending frames safe, then commit their detections in one transaction."""
+    for writer in writers.values():
+        writer.sync()
+    n_rows = [len(m.label) for m in pending]
+    boxes = [m.boxes for m in pending if m.boxes is not None]
+    batch = Detections(
+        id=np.arange(sum(n_rows)),
+        frame=np.repeat([m.frame for m in pending], n_rows),
+        position_px=np.concatenate([m.position_px for m in pending]),
+        label=np.concatenate([m.label for m in pending]),
+        area=np.concatenate([m.area for m in pending]),
+        scale_um=scale_um,
+    )
+    corners = (np.concatenate([b[0] for b in boxes]), np.concatenate([b[1] for b in boxes])) if boxes else None
+    ingestion.append(batch, corners, pending[-1].frame + 1)
+    log.info("frames up to %d: %d detections", pending[-1].frame, len(batch))
+    pending.clear()
