@@ -1,0 +1,213 @@
+"""Label masks without a track file: a folder of numbered tif files, or one stack.
+
+`MaskSource` is also what the Cell Tracking Challenge format opens: the two differ in where frames and lineages come
+from, not in how they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from ...errors import ConfigError, FormatError
+from .base import FrameBatch
+from .frames import open_frames
+from .lineage import keep_frames, note_crowded
+from .numbering import align_frames, renumbers, select_frames
+from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .base import LabelLineage, Source, SourceOptions
+    from .frames import Frames
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Channel:
+    """Intensity images of one channel.
+
+    Parameters
+    ----------
+    frames : Frames
+        Its files.
+    rows : tuple of int
+        Which of them belongs to each frame that is read.
+    """
+
+    frames: Frames
+    rows: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class MaskSource:
+    """A movie of label masks; see `Source` for what is not told here.
+
+    Parameters
+    ----------
+    masks : Frames
+        Files of the masks.
+    rows : tuple of int
+        Which of them are read, in order.
+    first : int
+        Number of the first frame read; those before it are empty.
+    channels : dict of str to Channel
+        Images to read beside the masks.
+    """
+
+    name: str
+    n_frames: int
+    ndim: int
+    shape_px: tuple[int, ...] | None
+    scale_um: tuple[float, ...] | None
+    interval_s: float | None
+    notes: tuple[str, ...]
+    lineages: tuple[LabelLineage, ...]
+    masks: Frames
+    rows: tuple[int, ...]
+    first: int = 0
+    channels: dict[str, Channel] = field(default_factory=dict)
+
+    def frames(self, first: int = 0) -> Iterator[FrameBatch]:
+        """Read the frames from number `first` on, in order, one in memory at a time."""
+        for frame in range(first, self.first):
+            yield FrameBatch(frame, mask=np.zeros(self.masks.header.shape, dtype=self.masks.header.dtype))
+        begin = max(first - self.first, 0)
+        masks = self.masks.read(self.rows[begin:])
+        images = {name: channel.frames.read(channel.rows[begin:]) for name, channel in self.channels.items()}
+        for frame, mask in enumerate(masks, start=self.first + begin):
+            labels = cast("NDArray[np.integer]", mask)  # the headers were asked for whole numbers
+            yield FrameBatch(frame, mask=labels, images={name: next(pixels) for name, pixels in images.items()})
+
+
+def open_masks(path: Path, options: SourceOptions) -> Source:
+    """Open a folder or a stack of label masks; frames are numbered from 0.
+
+    Raises
+    ------
+    FormatError
+        If frames are missing, or files are not label masks of one shape.
+    """
+    masks = open_frames(path, is_label=True)
+    truth = () if options.truth is None else read_truth(options.truth, masks.numbers)
+    name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
+    return mask_source(name, masks, options, lineages=truth, restart=True)
+
+
+def mask_source(
+    name: str,
+    masks: Frames,
+    options: SourceOptions,
+    *,
+    lineages: Sequence[LabelLineage] = (),
+    notes: Sequence[str] = (),
+    images: Mapping[str, Frames] | None = None,
+    restart: bool = False,
+) -> MaskSource:
+    """Bring masks, images and lineages to the frames that the user wants.
+
+    Parameters
+    ----------
+    lineages : sequence of LabelLineage
+        Frames as the files number them; `masks` of a lineage one for each mask file.
+    images : mapping of str to Frames or None
+        Channels to read where the options name none.
+    restart : bool
+        Number frames from 0 even where the files do not.
+    """
+    kept = select_frames(masks.numbers, options.frames)
+    rows = tuple(n - masks.numbers[0] for n in kept)
+    renumber = restart or renumbers(options.frames)
+    first = 0 if renumber else kept[0]
+    said = [*notes, *([masks.header.note] if masks.header.note else [])]
+    if renumber and kept[0] != 0:
+        said.append(f"frame {kept[0]} of the files is frame 0 here")
+    elif first:
+        said.append(f"frames 0 to {first - 1} have no file and are empty")
+
+    opened = {channel: open_frames(where, is_label=False) for channel, where in options.images.items()}
+    channels = {}
+    for channel, frames in (opened or dict(images or {})).items():
+        channels[channel], note = _channel(channel, frames, masks, rows)
+        said += [note] if note else []
+
+    thinned = []
+    for lineage in lineages:
+        cut, lost = keep_frames(lineage, kept, renumber=renumber)
+        thinned.append(replace(cut, masks=tuple(cut.masks[row] for row in rows)) if cut.masks else cut)
+        said += [*note_crowded(lineage), *lost]
+    shape = masks.header.shape
+    headers = [masks.header, *(c.frames.header for c in channels.values())]
+    interval = options.interval_s or next((h.interval_s for h in headers if h.interval_s), None)
+    return MaskSource(
+        name=name,
+        n_frames=first + len(rows),
+        ndim=len(shape),
+        shape_px=shape,
+        scale_um=checked_scale(options.scale_um, len(shape)) or next((h.scale_um for h in headers if h.scale_um), None),
+        interval_s=None if interval is None else interval * (options.frames.step or 1),
+        notes=tuple(said),
+        lineages=tuple(thinned),
+        masks=masks,
+        rows=rows,
+        first=first,
+        channels=channels,
+    )
+
+
+def _channel(name: str, frames: Frames, masks: Frames, rows: Sequence[int]) -> tuple[Channel, str]:
+    """Pair the images of a channel with the masks that are read."""
+    where = frames.paths[0] if frames.is_stack else frames.paths[0].parent
+    if frames.header.shape != masks.header.shape:
+        raise FormatError(
+            f"the images of channel {name} in {where} have another size than the masks",
+            expected=str(masks.header.shape),
+            got=str(frames.header.shape),
+        )
+    places, note = align_frames(masks.numbers, frames.numbers, f"channel {name} in {where}")
+    return Channel(frames, tuple(places[row] for row in rows)), note
+
+
+def read_truth(path: Path, numbers: Sequence[int]) -> tuple[LabelLineage, ...]:
+    """Read ground truth whose masks are not the detections: an ``NN_GT``, its ``TRA``, or its track file.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    numbers : sequence of int
+        Numbers of the detections' files; a truth mask is taken for each.
+
+    Raises
+    ------
+    FormatError
+        If there is no track file or no mask for a frame.
+    """
+    track_file = find_track_file(path)
+    if track_file is None:
+        raise FormatError(f"{path} holds no ground truth", expected="man_track.txt, or a folder with one")
+    tracks = read_track_file(track_file)
+    prefix = "mask" if track_file.name.startswith("res") else "man_track"
+    masks = open_frames(track_file.parent, is_label=True, prefix=prefix)
+    rows, _ = align_frames(numbers, masks.numbers, f"the ground truth in {track_file.parent}")
+    require_frames(tracks, masks.numbers[0], masks.numbers[-1])
+    lineage = lineage_of_tracks(tracks, "truth", masks=tuple(masks.paths[row] for row in rows))
+    shift = numbers[0] - masks.numbers[rows[0]]
+    return (replace(lineage, frame=lineage.frame + shift),)
+
+
+def checked_scale(scale_um: tuple[float, ...] | None, ndim: int) -> tuple[float, ...] | None:
+    """Return the voxel size that the user gave, or raise ConfigError if it does not fit the movie."""
+    if scale_um is not None and (len(scale_um) != ndim or not all(0 < s < float("inf") for s in scale_um)):
+        wanted = "z,y,x" if ndim == 3 else "y,x"
+        raise ConfigError(
+            f"the voxel size of a {ndim}D movie needs {ndim} positive numbers",
+            expected=f"{wanted} in micrometres",
+            got=",".join(map(str, scale_um)),
+        )
+    return scale_um

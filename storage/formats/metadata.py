@@ -1,0 +1,85 @@
+"""Voxel size and frame interval as tif files tell them: OME, ImageJ, or the plain resolution tags."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
+
+UM_PER_UNIT = {
+    "um": 1.0,
+    "µm": 1.0,  # micro sign
+    "\u03bcm": 1.0,  # Greek mu
+    "\\u00b5m": 1.0,  # as ImageJ escapes it
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+}
+SECONDS_PER_UNIT = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0, "d": 86400.0}
+SANE_UM = (1e-3, 20.0)  # a pixel of 72 dpi measures 353 um: that is a screen, not a microscope
+SANE_S = (1e-6, 7 * 86400.0)
+
+
+def voxel_size(tif: TiffFile, ndim: int) -> tuple[float, ...] | None:
+    """Return the voxel size ``([z,] y, x)`` in micrometres, None where the file does not tell a sane one."""
+    if tif.ome_metadata:
+        size = _ome_voxel_size(tif.ome_metadata)
+    elif tif.imagej_metadata:
+        size = _resolution(tif, UM_PER_UNIT.get(str(tif.imagej_metadata.get("unit", "")).strip().lower()))
+        size["z"] = _number(tif.imagej_metadata.get("spacing")) * size.get("um", 0.0)
+    else:
+        unit = tif.pages.first.tags.get("ResolutionUnit")
+        size = _resolution(tif, {2: 25400.0, 3: 1e4}.get(int(unit.value) if unit else 1))
+    scale = tuple(size.get(axis, 0.0) for axis in "zyx"[3 - ndim :])
+    return scale if all(SANE_UM[0] <= s <= SANE_UM[1] for s in scale) else None
+
+
+def frame_interval(tif: TiffFile) -> float | None:
+    """Return the seconds between two frames, None where the file does not tell a sane number."""
+    seconds = 0.0
+    if tif.ome_metadata:
+        pixels = _ome_pixels(tif.ome_metadata)
+        unit = SECONDS_PER_UNIT.get(pixels.get("TimeIncrementUnit", "s"), 0.0)
+        seconds = _number(pixels.get("TimeIncrement")) * unit
+    elif tif.imagej_metadata:
+        unit = SECONDS_PER_UNIT.get(str(tif.imagej_metadata.get("tunit", "sec")).strip().lower(), 0.0)
+        seconds = _number(tif.imagej_metadata.get("finterval")) * unit
+    return seconds if SANE_S[0] <= seconds <= SANE_S[1] else None
+
+
+def _resolution(tif: TiffFile, um: float | None) -> dict[str, float]:
+    """Return pixel sizes from the resolution tags, which count pixels per unit of `um` micrometres."""
+    sizes: dict[str, float] = {"um": um} if um else {}
+    for axis, name in (("x", "XResolution"), ("y", "YResolution")):
+        tag = tif.pages.first.tags.get(name)
+        if um and tag and isinstance(tag.value, tuple) and min(tag.value) > 0:
+            sizes[axis] = um * tag.value[1] / tag.value[0]
+    return sizes
+
+
+def _ome_voxel_size(xml: str) -> dict[str, float]:
+    pixels = _ome_pixels(xml)
+    return {
+        axis.lower(): _number(pixels.get(f"PhysicalSize{axis}"))
+        * UM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "um").lower(), 0.0)
+        for axis in "XYZ"
+    }
+
+
+def _ome_pixels(xml: str) -> dict[str, str]:
+    """Return the attributes of the first Pixels element; that much needs no XML parser, hence no trust in the file."""
+    element = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", xml)
+    return dict(re.findall(r'([\w:]+)\s*=\s*"([^"]*)"', element[1])) if element else {}
+
+
+def _number(value: object) -> float:
+    """Return a number as metadata hold it, 0 where it is none."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,234 @@
+"""Cells as points: tables of CSV, TSV or Parquet, one row per cell and frame, in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ConfigError, FormatError
+from .base import FrameBatch, Points
+from .column_guess import KEYS, map_columns
+from .columns import Table, column_names, read_columns
+from .frames import Frames, open_frames
+from .lineage import keep_frames, note_crowded
+from .masks import Channel, checked_scale
+from .numbering import renumbers, select_frames
+from .table_lineage import lineage_of_links, lineage_of_parents, lineage_of_track_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .base import LabelLineage, Source, SourceOptions
+
+MAX_FRAMES = 1_000_000  # more than that is a clock, not a frame number
+
+
+@dataclass(slots=True, eq=False)
+class PointSource:
+    """A movie of points; see `Source` for what is not told here.
+
+    Parameters
+    ----------
+    points : Points
+        All detections that are read, ordered by frame.
+    begin : (n_frames + 1,) int64
+        First row of each frame in `points`.
+    channels : dict of str to Channel
+        Images to read beside the points.
+    """
+
+    name: str
+    n_frames: int
+    ndim: int
+    shape_px: tuple[int, ...] | None
+    scale_um: tuple[float, ...] | None
+    interval_s: float | None
+    notes: tuple[str, ...]
+    lineages: tuple[LabelLineage, ...]
+    points: Points
+    begin: NDArray[np.int64]
+    channels: dict[str, Channel] = field(default_factory=dict)
+
+    def frames(self, first: int = 0) -> Iterator[FrameBatch]:
+        """Read the frames from number `first` on, in order."""
+        images = {name: channel.frames.read(channel.rows[first:]) for name, channel in self.channels.items()}
+        for frame in range(first, self.n_frames):
+            rows = slice(int(self.begin[frame]), int(self.begin[frame + 1]))
+            points = Points(self.points.label[rows], self.points.position_px[rows], self.points.area[rows])
+            yield FrameBatch(frame, points=points, images={name: next(pixels) for name, pixels in images.items()})
+
+
+def open_table(path: Path, options: SourceOptions) -> Source:
+    """Open a table of points; only the columns that are needed are read.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, an entry is no number, a frame is negative, an id or a label in a frame repeats, or
+        the links contradict the points.
+    ConfigError
+        If the options do not fit a table.
+    """
+    if not path.is_file():
+        raise FormatError(f"{path} is no table", expected="a .csv, .tsv, .txt or .parquet file")
+    names, notes = _choose_columns(path, options)
+    table = read_columns(path, names.values())
+    axes = [axis for axis in "zyx" if axis in names]
+    frame = _frames_of(table, names["t"])
+    position = np.column_stack([table.numbers(names[axis]) for axis in axes])
+    area = table.numbers(names["area"], may_miss=True) if "area" in names else np.full(len(table), np.nan)
+    if len(axes) == 3 and "z" not in options.columns and len(table) and np.all(position[:, 0] == position[0, 0]):
+        position = position[:, 1:]
+        notes.append(f"column {names['z']} is the same everywhere, so the movie is 2D")
+    label = _labels_of(table, names, frame)
+    lineages = []
+    for lineage, said in _lineages(table, names, options, frame, label):
+        lineages.append(lineage)
+        notes += said
+    return _point_source(path, options, frame, Points(label, position, area), lineages, notes)
+
+
+def _choose_columns(path: Path, options: SourceOptions) -> tuple[dict[str, str], list[str]]:
+    """Return the columns to read, and notes on what was guessed and what is left out."""
+    asked, there = options.columns, column_names(path)
+    in_points = [key for key in KEYS if key not in ("source", "target")]
+    needs_id = options.links is not None or "parent" in asked
+    # a label that the user names is the label, even if the table has ids too
+    welcome = [key for key in in_points[3:] if key != "id" or needs_id or "label" not in asked]
+    needed = [*in_points[:3], *(["id"] if needs_id else []), *(["track"] if options.truth is not None else [])]
+    names, note = map_columns(path, there, asked, needed=needed, welcome=[key for key in welcome if key not in needed])
+    notes = [note] if note else []
+    if "parent" in names and "parent" not in asked and ("id" not in names or ("track" in names and "track" in asked)):
+        del names["parent"]
+    told = ["links"] if options.links is not None else []
+    told += [key for key in ("parent", "track") if key in names]
+    if options.truth is not None and told[0] != "track":
+        raise ConfigError("--truth of a table tells the parents of its tracks", got=f"a lineage by {told[0]} as well")
+    for key in told[1:]:
+        notes.append(f"column {names.pop(key)} is not read: the lineage comes from {told[0]}")
+    return names, notes
+
+
+def _frames_of(table: Table, column: str) -> NDArray[np.int64]:
+    frame = table.integers(column)
+    if len(frame) and frame.max() >= MAX_FRAMES:
+        row = int(np.argmax(frame))
+        raise FormatError(
+            f"{table.where(row)}: column {column} is {frame[row]}", expected=f"a frame number below {MAX_FRAMES:,}"
+        )
+    return frame
+
+
+def _labels_of(table: Table, names: dict[str, str], frame: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the id of each row, else its label, else its number in the file."""
+    key = next((key for key in ("id", "label") if key in names), None)
+    if key is None:
+        return np.arange(len(frame))
+    label = table.integers(names[key])
+    order = np.argsort(label, kind="stable") if key == "id" else np.lexsort((label, frame))
+    same = label[order[1:]] == label[order[:-1]]
+    if key == "label":
+        same &= frame[order[1:]] == frame[order[:-1]]
+    if same.any():
+        at = int(np.flatnonzero(same)[0])
+        a, b = sorted(order[at : at + 2].tolist())
+        again = f"id {label[b]} is there already" if key == "id" else f"label {label[b]} is in frame {frame[b]} already"
+        raise FormatError(
+            f"{table.where(b)}: {again}",
+            expected="an id of its own for each row" if key == "id" else "a label of its own for each cell of a frame",
+            got=f"the same in {table.line(a)}",
+            **{"try": f"--columns track={names[key]}, if column {names[key]} numbers tracks"},
+        )
+    return label
+
+
+def _lineages(
+    table: Table, names: dict[str, str], options: SourceOptions, frame: NDArray[np.int64], label: NDArray[np.int64]
+) -> Iterator[tuple[LabelLineage, list[str]]]:
+    """Return the lineage that links, parents or tracks tell, with what to note about it."""
+    if options.links is not None:
+        lineage, note = lineage_of_links(options.links, options.columns, label, frame, label)
+        yield lineage, [note] if note else []
+    elif "parent" in names:
+        yield lineage_of_parents(table, names["parent"], label, frame, label), []
+    elif "track" in names:
+        lineage, notes = lineage_of_track_column(table, names["track"], frame, label, options.truth)
+        yield lineage, [*notes, *note_crowded(lineage)]
+
+
+def _point_source(
+    path: Path,
+    options: SourceOptions,
+    frame: NDArray[np.int64],
+    points: Points,
+    lineages: Sequence[LabelLineage],
+    notes: list[str],
+) -> PointSource:
+    """Bring points, images and lineages to the frames that the user wants."""
+    ndim = points.position_px.shape[1]
+    opened = {channel: open_frames(where, is_label=False) for channel, where in options.images.items()}
+    n_all = int(frame.max()) + 1 if len(frame) else 0
+    n_all = max([n_all, *(len(f.numbers) for f in opened.values())])
+    kept = select_frames(range(n_all), options.frames)
+    renumber = renumbers(options.frames)
+    place = np.full(n_all, -1, dtype=np.int64)
+    place[kept] = np.arange(len(kept)) if renumber else kept
+    order = np.argsort(frame, kind="stable")
+    rows = order[place[frame[order]] >= 0]
+    begin = np.searchsorted(place[frame[rows]], np.arange(len(kept) + 1))
+    thinned = []
+    for lineage in lineages:
+        cut, lost = keep_frames(lineage, kept, renumber=renumber)
+        thinned.append(cut)
+        notes += lost
+    channels = {name: _channel(name, frames, kept, ndim) for name, frames in opened.items()}
+    headers = [channel.frames.header for channel in channels.values()]
+    shapes = {header.shape for header in headers}
+    if len(shapes) > 1:
+        raise FormatError("the channels differ in size", expected="one size", got=", ".join(map(str, sorted(shapes))))
+    interval = options.interval_s or next((h.interval_s for h in headers if h.interval_s), None)
+    return PointSource(
+        name=path.name.split(".")[0],
+        n_frames=len(kept),
+        ndim=ndim,
+        shape_px=next(iter(shapes), None),
+        scale_um=checked_scale(options.scale_um, ndim) or next((h.scale_um for h in headers if h.scale_um), None),
+        interval_s=None if interval is None else interval * (options.frames.step or 1),
+        notes=(*notes, *_note_empty(np.diff(begin))),
+        lineages=tuple(thinned),
+        points=Points(points.label[rows], points.position_px[rows], points.area[rows]),
+        begin=begin,
+        channels=channels,
+    )
+
+
+def _channel(name: str, frames: Frames, kept: Sequence[int], ndim: int) -> Channel:
+    """Pair the images of a channel with the frames of the table; images are counted from 0."""
+    where = frames.paths[0] if frames.is_stack else frames.paths[0].parent
+    if len(frames.header.shape) != ndim:
+        raise FormatError(
+            f"the images of channel {name} in {where} do not fit the table",
+            expected=f"{ndim}D frames",
+            got=str(frames.header.shape),
+        )
+    if kept and kept[-1] >= len(frames.numbers):
+        raise FormatError(
+            f"channel {name} in {where} has no image for frame {kept[-1]} of the table",
+            got=f"{len(frames.numbers)} images",
+        )
+    return Channel(frames, tuple(kept))
+
+
+def _note_empty(counts: NDArray[np.int64]) -> list[str]:
+    if not counts.sum():
+        return ["no detections"]
+    empty = np.flatnonzero(counts == 0)
+    if not len(empty):
+        return []
+    few = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+    return [f"{len(empty)} frame{'s have' if len(empty) > 1 else ' has'} no cells: {few}"]
