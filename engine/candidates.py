@@ -160,6 +160,25 @@ def radius_from(detections: Detections) -> LinkRadius:
     return LinkRadius(radius, step, spacing, how)
 
 
+def density_of(detections: Detections, *, thinnest: float) -> float:
+    """Return the mean number of cells in a frame for each unit of area or volume of the box around all cells.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells, at least one.
+    thinnest : float
+        Least extent of the box along any axis, so that cells on a line or a plane have a finite density.
+
+    Returns
+    -------
+    float
+        Cells per um^2 or um^3 and frame (per px^2 or px^3 where the voxel size is not known).
+    """
+    box = np.maximum(np.ptp(detections.position_um, axis=0), thinnest)
+    return float(len(detections) / len(np.unique(detections.frame)) / np.prod(box))
+
+
 def spread(n: int, most: int) -> NDArray[np.int64]:
     """Pick at most `most` of the numbers 0 .. n - 1, evenly spread, the first and the last among them."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))

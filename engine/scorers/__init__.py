@@ -1,1 +1,37 @@
 """Scorers: what an association model says of each candidate edge."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from ...errors import ConfigError
+from .base import Scorer, Scores, ScoreScale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ScoreScale", "Scorer", "Scores", "open_scorer"]
+
+GROUP = "trackdb.scorers"
+
+
+def open_scorer(name: str) -> Scorer:
+    """Return the scorer of this name: one of ours, or one that an installed package offers as an entry point.
+
+    Raises
+    ------
+    ConfigError
+        If nobody knows the name.
+    """
+    match name:
+        case "distance":
+            from .distance import DistanceScorer
+
+            return DistanceScorer()
+    offered = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in offered:
+        known = ", ".join(sorted({"distance", *offered}))
+        raise ConfigError(f"there is no scorer {name!r}", known=known)
+    make: Callable[[], Scorer] = offered[name].load()
+    return make()
