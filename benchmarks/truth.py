@@ -72,7 +72,7 @@ class TrueMovie:
 def detections_of(
     frame: NDArray[np.int64], position_px: NDArray[np.float64], scale_um: tuple[float, ...] | None
 ) -> Detections:
-    """Number rows that are in the order of their frames."""
+    """Make detections of rows that are in the order of their frames."""
     n = np.arange(len(frame), dtype=np.int64)
     return Detections(n, frame.astype(np.int64), position_px.astype(float), n + 1, np.full(len(n), np.nan), scale_um)
 

@@ -7,7 +7,7 @@ The radius comes from the data (`radius_from`); its rule and the figures behind 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +73,35 @@ class Frames:
         return slice(int(self.start[i]), int(self.start[i + 1]))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """One frame of possible parents, and the links found from it so far."""
+
+    rows: slice
+    tree: KDTree
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = field(default_factory=list)
+
+    def link_to(self, position: NDArray[np.float64], first_row: int, k: int, radius: float) -> None:
+        """Tie each cell of a later frame, its rows from `first_row` on, to its k nearest within the radius."""
+        # the bound is exclusive: a distance that equals the radius shall pass
+        bound = np.nextafter(radius, np.inf)
+        answer = self.tree.query(position, k=np.arange(1, k + 1), distance_upper_bound=bound)
+        distance, parent = np.asarray(answer[0]), np.asarray(answer[1])
+        near = np.isfinite(distance)
+        self.found.append((parent[near], first_row + np.nonzero(near)[0], distance[near]))
+
+    def in_order(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Return source, target and distance of the links, ordered by source, then target."""
+        if not self.found:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
+        parent, target, distance = (np.concatenate(column) for column in zip(*self.found, strict=True))
+        # targets rise already; a counting sort by parent, which csr is, leaves them so
+        size = (self.rows.stop - self.rows.start, len(parent))
+        number = np.arange(len(parent))
+        order = coo_array((number, (parent, number)), shape=size).tocsr().data
+        return self.rows.start + parent[order].astype(np.int64), target[order], distance[order]
+
+
 def link_nearest(
     detections: Detections, *, max_distance: float | None = None, neighbors: int = 10, max_gap: int = 0
 ) -> CandidateEdges:
@@ -112,16 +141,22 @@ def link_nearest(
         raise ConfigError(f"max_gap is a number of frames, 0 or more, got {max_gap}")
     radius = radius_from(detections).radius if max_distance is None else float(max_distance)
     frames, position = Frames.of(detections), detections.position_um
-    trees: dict[int, KDTree] = {}  # of the frames that a later one still needs
-    blocks = []
-    for i in range(len(frames)):
-        trees = {j: tree for j, tree in trees.items() if frames.number[j] >= frames.number[i] - 1 - max_gap}
-        here = position[frames.rows(i)]
-        for j, tree in trees.items():
-            parent, child, distance = _nearest(tree, here, neighbors, radius)
-            blocks.append((parent + frames.start[j], child + frames.start[i], distance))
-        trees[i] = _tree(here)
-    return _in_order(blocks, detections)
+    open_sources: dict[int, _Source] = {}  # occupied frames that a later one may still link to
+    done = []
+    for i, number in enumerate(frames.number.tolist()):
+        for j in [j for j in open_sources if frames.number[j] < number - 1 - max_gap]:
+            done.append(open_sources.pop(j).in_order())
+        here = frames.rows(i)
+        for earlier in open_sources.values():
+            earlier.link_to(position[here], here.start, neighbors, radius)
+        open_sources[i] = _Source(frames.rows(i), _tree(position[here]))
+    done += [frame.in_order() for frame in open_sources.values()]
+    empty = np.empty(0, dtype=np.int64)
+    source = np.concatenate([empty, *(d[0] for d in done)])
+    target = np.concatenate([empty, *(d[1] for d in done)])
+    distance = np.concatenate([np.empty(0), *(d[2] for d in done)])
+    gap = detections.frame[target] - detections.frame[source]
+    return CandidateEdges(np.full(len(source), -1, dtype=np.int64), source, target, gap, distance)
 
 
 def radius_from(detections: Detections) -> LinkRadius:
@@ -148,7 +183,7 @@ def radius_from(detections: Detections) -> LinkRadius:
         here, there = position[frames.rows(i)], position[frames.rows(i + 1)]
         steps.append(_mutual_distance(here, there))
         if len(here) > 1:
-            spacings.append(_tree(here).query(here, k=2)[0][:, 1])
+            spacings.append(np.asarray(_tree(here).query(here, k=2)[0])[:, 1])
     step, spacing = (_median(np.concatenate(s)) for s in (steps, spacings))
     if step is not None and spacing is not None and max(step, spacing) > 0:
         radius, how = max(STEPS * step, SPACINGS * spacing), f"max({STEPS} steps, {SPACINGS} spacings)"
@@ -189,40 +224,13 @@ def _tree(position: NDArray[np.float64]) -> KDTree:
     return KDTree(position, balanced_tree=False, compact_nodes=False)
 
 
-def _nearest(
-    tree: KDTree, position: NDArray[np.float64], k: int, radius: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Find the k nearest points of a tree within the radius: row in the tree, row in `position`, distance."""
-    # the bound is exclusive: a distance that equals the radius shall pass
-    distance, row = tree.query(position, k=np.arange(1, k + 1), distance_upper_bound=np.nextafter(radius, np.inf))
-    found = np.isfinite(distance)
-    return row[found].astype(np.int64), np.nonzero(found)[0], distance[found]
-
-
 def _mutual_distance(here: NDArray[np.float64], there: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the distances of those points of two sets that are each other's nearest."""
-    distance, forth = _tree(there).query(here)
-    back = _tree(here).query(there)[1]
-    return np.asarray(distance[back[forth] == np.arange(len(here))], dtype=np.float64)
+    distance, forth = (np.asarray(a) for a in _tree(there).query(here))
+    back = np.asarray(_tree(here).query(there)[1])
+    mutual: NDArray[np.float64] = distance[back[forth] == np.arange(len(here))]
+    return mutual
 
 
 def _median(values: NDArray[np.float64]) -> float | None:
     return float(np.median(values)) if len(values) >= FEW else None
-
-
-def _in_order(
-    blocks: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]], detections: Detections
-) -> CandidateEdges:
-    """Join blocks of (source, target, distance), targets rising, into one table ordered by source, then target."""
-    empty = np.empty(0, dtype=np.int64)
-    source = np.concatenate([empty, *(b[0] for b in blocks)])
-    target = np.concatenate([empty, *(b[1] for b in blocks)])
-    distance = np.concatenate([np.empty(0), *(b[2] for b in blocks)])
-    n = len(detections)
-    # two counting sorts, by target then by source, put rows in order without comparing them
-    order = coo_array((np.arange(len(source)), (source, target)), shape=(n, n)).tocsr()
-    order.sort_indices()
-    rows = order.data
-    source, target = source[rows], target[rows]
-    frames = detections.frame[target] - detections.frame[source]
-    return CandidateEdges(np.full(len(rows), -1, dtype=np.int64), source, target, frames, distance[rows])

@@ -1,1 +1,8 @@
 """The one cost model: negative log densities, made from any scorer, fitted to the data."""
+
+from __future__ import annotations
+
+from .fit import fit
+from .model import Rates, problem_from
+
+__all__ = ["Rates", "fit", "problem_from"]

@@ -20,7 +20,7 @@ class ScoreScale(StrEnum):
     """What the numbers of a scorer mean; the cost model translates each scale in its own way."""
 
     LOG_DENSITY = "log_density"
-    """Log of the density of the target's place, given that the source is its parent: per um^2 or um^3 (px if unknown)."""
+    """Log density of the target's place, given that the source is its parent, per um^2 or um^3 (px if unknown)."""
 
     PROBABILITY = "probability"
     """Probability that the source is the target's parent; those of one target sum to 1 at most, the rest: it is new."""

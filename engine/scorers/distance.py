@@ -63,7 +63,9 @@ class Motion:
             shape = -0.5 * ndim * np.log(2 * np.pi) - 0.5 * square
         else:
             freedom = 1 / self.tail
-            constant = float(gammaln((freedom + ndim) / 2) - gammaln(freedom / 2)) - 0.5 * ndim * np.log(np.pi * freedom)
+            constant = float(gammaln((freedom + ndim) / 2) - gammaln(freedom / 2)) - 0.5 * ndim * np.log(
+                np.pi * freedom
+            )
             shape = constant - 0.5 * (freedom + ndim) * np.log1p(square / freedom)
         return np.asarray(shape - 0.5 * ndim * np.log(variance), dtype=np.float64)
 
@@ -176,10 +178,11 @@ def _maximise(
     n, tail = int(target.max()) + 1, motion.tail
     linked, new, variance = 0.99, 0.01, motion.sigma**2
     square = distance**2
-    intensity = np.empty(0)
+    likelihood = -np.inf
     for _ in range(SWEEPS):
         weight = linked * np.exp(Motion(variance**0.5, tail).log_density(distance, ndim))
         intensity = np.bincount(target, weight, n) + new * clutter
+        likelihood = float(np.log(intensity).mean())
         share = weight / intensity[target]
         children = share.sum()
         # the expected precision of a step, relative to 1 / variance: steps far out count less
@@ -189,4 +192,4 @@ def _maximise(
         linked, new = float(children / n), max(1 - float(children / n), 1e-5)
         if abs(variance / before - 1) < SETTLED:
             break
-    return Motion(variance**0.5, tail), float(np.log(intensity).mean())
+    return Motion(variance**0.5, tail), likelihood

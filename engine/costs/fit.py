@@ -1,0 +1,337 @@
+"""Estimate the rates from the cells themselves: solve, count, and again.
+
+A few rounds of exact solution and counting (hard expectation maximisation), in which births are soft: with the first
+child of each mother held fixed, every cell without a parent is shared between "new" and "second daughter of a
+candidate that has a child". Second daughters have a spread of their own there, since they do not lie where motion
+takes a cell; without it the division rate falls to 0. The measurements stand in ``docs/design/0003-one-cost-model.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.special import expit
+
+from ...errors import SchemaError
+from ...solvers import open_solver
+from ...solvers.problem import TrackingProblem
+from ..candidates import density_of, spread
+from ..scorers.base import ScoreScale
+from .model import CellCosts, Rates, cell_costs, edge_costs, odds_costs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...storage.schema import CandidateEdges, Detections
+    from ..scorers.base import Scores
+
+log = logging.getLogger(__name__)
+
+ROUNDS: Final = 4
+SWEEPS: Final = 50  # of the soft births in a round
+PSEUDO: Final = 0.5  # a count that every rate starts with, on either side
+BORDER_STEPS: Final = 2.5  # width of the border in median steps
+MOST_CELLS: Final = 60_000  # a larger movie is sampled
+WINDOW: Final = 8  # frames of a sampled piece
+LARGEST: Final = 0.3  # no rate is larger: cells that do what they like cannot be tracked
+NO_DIVISIONS: Final = -1e3  # the bonus that rules them out, nats
+DEEPEST: Final = 200.0  # nats; the cost of a division is sought between minus and plus this
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """The part of a movie that rates are learned from, rows numbered within it.
+
+    Parameters
+    ----------
+    frame, position : (n,) int64, (n, ndim) float64
+        Cells.
+    first, last : (n,) bool
+        Cells before which, after which the sample holds no frame.
+    edges : CandidateEdges
+        m candidates.
+    score : (m,) float64
+        Log density, or log odds, of each.
+    """
+
+    frame: NDArray[np.int64]
+    position: NDArray[np.float64]
+    first: NDArray[np.bool_]
+    last: NDArray[np.bool_]
+    edges: CandidateEdges
+    score: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Births:
+    """Cells of the sample without a parent, and the mothers they could be second daughters of.
+
+    Parameters
+    ----------
+    cell : (b,) int64
+        Their rows.
+    border : (b,) bool
+        Which of them are at the border.
+    child : (c,) int64
+        For each possible mother: row in `cell`.
+    distance, log_density : (c,) float64
+        Of the edge from her.
+    """
+
+    cell: NDArray[np.int64]
+    border: NDArray[np.bool_]
+    child: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    log_density: NDArray[np.float64]
+
+
+def fit(
+    detections: Detections, edges: CandidateEdges, scores: Scores, *, rounds: int = ROUNDS, most_cells: int = MOST_CELLS
+) -> Rates:
+    """Estimate what cells do in one frame.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells; of more than `most_cells`, runs of 8 frames evenly spread are looked at.
+    edges : CandidateEdges
+        m candidates.
+    scores : Scores
+        Of the edges. The costs of probabilities need no rates: what is done in their exact solution is counted once.
+    rounds : int
+        How often to solve and count.
+    most_cells : int
+        Size of the sample.
+
+    Returns
+    -------
+    Rates
+        Each rate counts half a case more on either side than was seen, so that none is 0 or 1.
+
+    Raises
+    ------
+    SchemaError
+        If there is not one score an edge.
+    """
+    if len(scores) != len(edges):
+        raise SchemaError("every candidate edge needs a score", wanted=str(len(edges)), got=str(len(scores)))
+    rates = _start(detections, edges)
+    if not len(edges):
+        return rates
+    if scores.scale is ScoreScale.PROBABILITY:
+        log_odds = -odds_costs(edges, scores.value, len(detections))
+        sample = take_sample(detections, edges, log_odds, most_cells=most_cells)
+        free = np.zeros(len(sample))
+        chosen = _solve(sample, CellCosts(free, free, free, free), -sample.score)
+        return replace(estimate(sample, chosen, rates), daughter_bonus=0.0)
+    sample = take_sample(detections, edges, scores.value, most_cells=most_cells)
+    for _ in range(rounds):
+        cells = cell_costs(sample.position, sample.first, sample.last, rates)
+        rates = estimate(sample, _solve(sample, cells, edge_costs(sample.edges, sample.score, rates)), rates)
+        log.debug("rates %s", rates)
+    log.info(
+        "rates from %d cells: division %.3g, appear %.3g, disappear %.3g",
+        len(sample), rates.division, rates.appear, rates.disappear,
+    )  # fmt: skip
+    return rates
+
+
+def take_sample(
+    detections: Detections, edges: CandidateEdges, score: NDArray[np.float64], *, most_cells: int
+) -> Sample:
+    """Take the whole movie, or of a larger one runs of 8 frames, evenly spread; shorter runs of very full frames."""
+    frame = detections.frame
+    piece = np.zeros(len(frame), dtype=np.int64)  # number of the run of frames that each cell is in, -1: none
+    if len(frame) > most_cells:
+        length = int(frame[-1] - frame[0]) + 1
+        run = int(np.clip(most_cells * length // len(frame), 2, WINDOW))
+        n_runs = max(most_cells * length // (len(frame) * run), 1)
+        starts = frame[0] + np.unique(spread(length - run + 1, n_runs) // run * run)
+        piece = np.searchsorted(starts, frame, side="right") - 1
+        piece[frame >= starts[piece] + run] = -1
+    cells = np.flatnonzero(piece >= 0)
+    row = np.full(len(frame), -1)
+    row[cells] = np.arange(len(cells))
+    inside = (piece[edges.source] == piece[edges.target]) & (piece[edges.source] >= 0)
+    kept = edges.take(inside)
+    edge = replace(kept, source=row[kept.source], target=row[kept.target])
+    frame, piece = frame[cells], piece[cells]
+    begins = np.append(True, np.diff(piece) > 0)
+    ends = np.append(begins[1:], True)
+    return Sample(
+        frame=frame,
+        position=detections.position_um[cells],
+        first=frame == frame[begins][np.cumsum(begins) - 1],
+        last=frame == frame[ends][np.cumsum(begins) - 1],
+        edges=edge,
+        score=score[inside],
+    )
+
+
+def estimate(sample: Sample, chosen: NDArray[np.bool_], before: Rates) -> Rates:
+    """Count what the cells of a solution do, births shared between new cells and second daughters.
+
+    Parameters
+    ----------
+    sample : Sample
+        n cells, m candidates.
+    chosen : (m,) bool
+        Links of the solution.
+    before : Rates
+        The rates it was found with.
+    """
+    border = before.at_border(sample.position)
+    kept = _first_children(sample, chosen)
+    births = _births(sample, kept, border)
+    has_child = np.bincount(sample.edges.source[kept], minlength=len(sample)) > 0
+    ended = ~has_child & ~sample.last
+    at_risk, could_be_new = ~sample.last, ~sample.first
+    steps = sample.edges.frames[kept]
+    counted = replace(
+        before,
+        disappear=_rate((ended & ~border).sum(), (at_risk & ~border).sum()),
+        disappear_border=_rate((ended & border).sum(), (at_risk & border).sum()),
+        miss=_rate((steps - 1).sum(), steps.sum()),
+    )
+    step = float(np.median(sample.edges.distance[kept])) if len(kept) else 0.0
+    daughters, rates = _share_births(
+        births,
+        mothers=int(at_risk.sum()),
+        inside=int((could_be_new & ~border).sum()),
+        at_border=int((could_be_new & border).sum()),
+        step=step,
+        ndim=sample.position.shape[1],
+        rates=counted,
+    )
+    return replace(rates, daughter_bonus=_bonus(births, daughters, rates))
+
+
+def _share_births(
+    births: Births, *, mothers: int, inside: int, at_border: int, step: float, ndim: int, rates: Rates
+) -> tuple[float, Rates]:
+    """Share births between new cells and second daughters: the number of daughters, and the rates of both.
+
+    A birth is new with the density ``p_a rho``, and the second daughter of a candidate with ``(2 p_v / p_c) g``, where
+    g is a normal density around the mother. Its spread is learned too; one daughter at the distance of a median step,
+    added beforehand, keeps it positive.
+    """
+    division, sigma, daughters = rates.division, rates.daughter_sigma, 0.0
+    appear = np.array([rates.appear, rates.appear_border])
+    if len(births.child):
+        sigma = float(np.median(births.distance)) / ndim**0.5
+    for _ in range(SWEEPS):
+        sigma = max(sigma, step) or rates.daughter_sigma
+        log_g = -0.5 * births.distance**2 / sigma**2 - 0.5 * ndim * np.log(2 * np.pi * sigma**2)
+        daughter = 2 * division / (1 - division - rates.disappear) * np.exp(log_g)
+        new = rates.density * appear[births.border.astype(np.int64)]
+        total = new + np.bincount(births.child, daughter, len(births.cell))
+        share = daughter / total[births.child]
+        daughters = float(share.sum())
+        division = _rate(daughters, mothers)
+        appear = np.array(
+            [
+                _rate((new / total)[~births.border].sum(), inside),
+                _rate((new / total)[births.border].sum(), at_border),
+            ]
+        )
+        sigma = float(np.sqrt(((share * births.distance**2).sum() / ndim + step**2) / (daughters + 1)))
+    sigma = max(sigma, step) or rates.daughter_sigma
+    return daughters, replace(
+        rates, division=division, appear=float(appear[0]), appear_border=float(appear[1]), daughter_sigma=sigma
+    )
+
+
+def _bonus(births: Births, daughters: float, rates: Rates) -> float:
+    """Return the bonus at which the scores make as many births second daughters as their distances do.
+
+    A birth joins its best mother when link and division together cost less than to appear. The count of births that do,
+    each softened by its odds, falls with the cost of a division; where it equals `daughters`, the cost is found. One
+    birth beforehand, undecided at no bonus, settles the matter where there are none.
+    """
+    best = np.full(len(births.cell), -np.inf)
+    np.maximum.at(best, births.child, births.log_density)
+    appear = -np.log(rates.density * np.where(births.border, rates.appear_border, rates.appear))
+    plain = float(np.log((1 - rates.division - rates.disappear) / (2 * rates.division)))
+    gain = np.append(best + appear, plain)
+    low, high = -DEEPEST, DEEPEST
+    for _ in range(60):
+        cost = (low + high) / 2
+        if expit(gain - cost).sum() > daughters + 0.5:
+            low = cost
+        else:
+            high = cost
+    return plain - cost
+
+
+def _solve(sample: Sample, cells: CellCosts, edge_cost: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Solve the sample exactly, all cells kept: the links."""
+    problem = TrackingProblem(
+        frame=sample.frame,
+        source=sample.edges.source,
+        target=sample.edges.target,
+        edge_cost=edge_cost,
+        node_cost=cells.node,
+        appear_cost=cells.appear,
+        disappear_cost=cells.disappear,
+        division_cost=cells.division,
+        pinned_node=np.ones(len(sample), dtype=np.int8),
+    )
+    return open_solver("ilp").solve(problem).edge
+
+
+def _first_children(sample: Sample, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the links of a solution, of two daughters only the likelier one."""
+    links = np.flatnonzero(chosen)
+    source = sample.edges.source[links]
+    order = np.lexsort((-sample.score[links], source))
+    first = np.append(True, np.diff(source[order]) > 0)[: len(order)]
+    return np.sort(links[order[first]])
+
+
+def _births(sample: Sample, kept: NDArray[np.int64], border: NDArray[np.bool_]) -> Births:
+    """Find the cells without a parent among the kept links, and the mothers with one child that they could have."""
+    edges = sample.edges
+    has_child, has_parent = np.zeros(len(sample), dtype=bool), np.zeros(len(sample), dtype=bool)
+    has_child[edges.source[kept]] = True
+    has_parent[edges.target[kept]] = True
+    born = ~has_parent & ~sample.first
+    cell = np.flatnonzero(born)
+    row = np.cumsum(born) - 1
+    able = np.flatnonzero(born[edges.target] & has_child[edges.source] & (edges.frames == 1))
+    return Births(cell, border[cell], row[edges.target[able]], edges.distance[able], sample.score[able])
+
+
+def _start(detections: Detections, edges: CandidateEdges) -> Rates:
+    """Return the rates before anything is counted; divisions are ruled out in the first solution."""
+    position = detections.position_um
+    low, high = (position.min(axis=0), position.max(axis=0)) if len(position) else np.zeros((2, detections.ndim))
+    longest = float(edges.distance.max(initial=0.0)) or 1.0
+    nearest = np.full(len(detections), np.inf)
+    np.minimum.at(nearest, edges.target, edges.distance)
+    reached = nearest[np.isfinite(nearest)]
+    step = float(np.median(reached)) if len(reached) else 0.0
+    return Rates(
+        division=0.02,
+        appear=0.01,
+        appear_border=0.01,
+        disappear=0.01,
+        disappear_border=0.01,
+        miss=0.02,
+        density=density_of(detections, thinnest=longest) if len(detections) else 1.0,
+        daughter_bonus=NO_DIVISIONS if len(edges) else 0.0,
+        daughter_sigma=longest,
+        border=BORDER_STEPS * step,
+        box=tuple(zip(low.tolist(), high.tolist(), strict=True)),
+        unit="px" if detections.scale_um is None else "um",
+    )
+
+
+def _rate(cases: float, of: float) -> float:
+    """Return the share of cases, half a case added on either side, at most `LARGEST`."""
+    return float(min((cases + PSEUDO) / (of + 2 * PSEUDO), LARGEST))
