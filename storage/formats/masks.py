@@ -139,7 +139,9 @@ def mask_source(
     thinned = []
     for lineage in lineages:
         cut, lost = keep_frames(lineage, kept, renumber=renumber)
-        thinned.append(replace(cut, masks=tuple(cut.masks[row] for row in rows)) if cut.masks else cut)
+        if cut.masks:  # where frames have no file the detections are empty, and any mask matches none of them
+            cut = replace(cut, masks=tuple(cut.masks[row] for row in (*[rows[0]] * first, *rows)))
+        thinned.append(cut)
         said += [*note_crowded(lineage), *lost]
     shape = masks.header.shape
     headers = [masks.header, *(c.frames.header for c in channels.values())]
