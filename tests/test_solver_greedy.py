@@ -1,0 +1,118 @@
+"""The greedy solver: best gain first, and nothing kept that does not pay."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from trackdb.solvers import open_solver
+from trackdb.solvers.greedy import GreedySolver
+from trackdb.solvers.problem import TrackingProblem
+
+from .strategies import crowded_movie, shuffle_edges, tracking_problems
+
+
+def two_frames(edges, node_cost, *, division=1.0):
+    """Return a problem of two mothers 0, 1 and daughters 2, 3, 4 whose ends cost 2."""
+    n = 5
+    source, target, cost = zip(*edges, strict=True)
+    return TrackingProblem(
+        frame=np.array([0, 0, 1, 1, 1]),
+        source=np.array(source),
+        target=np.array(target),
+        edge_cost=np.array(cost, dtype=np.float64),
+        node_cost=np.array(node_cost, dtype=np.float64),
+        appear_cost=np.full(n, 2.0),
+        disappear_cost=np.full(n, 2.0),
+        division_cost=np.full(n, division),
+        pinned_node=np.zeros(n, dtype=np.int8),
+    )
+
+
+def links(problem, chosen):
+    return sorted(zip(problem.source[chosen.edge].tolist(), problem.target[chosen.edge].tolist(), strict=True))
+
+
+def test_the_better_link_wins_even_where_two_others_would_be_worth_more():
+    r"""0 takes 2 at -3, so 1 is left with nothing: -3 where 0 -> 3 and 1 -> 2 would give -2 - 2.
+
+    ::
+
+        0 -(-3)- 2
+          \    /
+      (-2) \  / (-2)
+            \/
+            /\
+        1 -'  `- 3
+    """
+    problem = two_frames([(0, 2, -3), (0, 3, -2), (1, 2, -2)], [-9, -9, -9, -9, 5], division=50.0)
+    greedy, exact = GreedySolver().solve(problem), open_solver("ilp").solve(problem)
+    assert links(problem, greedy) == [(0, 2)]
+    assert links(problem, exact) == [(0, 3), (1, 2)]
+    assert greedy.objective > exact.objective
+
+
+def test_a_second_daughter_pays_for_the_division():
+    problem = two_frames([(0, 2, -3), (0, 3, -2), (0, 4, 1.5)], [-9, 5, -9, -9, -9])
+    chosen = GreedySolver().solve(problem)
+    assert links(problem, chosen) == [(0, 2), (0, 3)]
+    assert chosen.node.tolist() == [True, False, True, True, True]
+
+
+def test_a_false_cell_is_dropped_with_its_links_and_its_parent_is_free_again():
+    r"""2 looks like the best daughter of 0, but a cell there costs 9; without it 3 comes in.
+
+    ::
+
+        0 -(-3)- 2 (cost 9)
+          \(-1)
+           `---- 3
+    """
+    problem = two_frames([(0, 2, -3), (0, 3, -1)], [-9, 5, 9, -9, 5], division=50.0)
+    chosen = GreedySolver().solve(problem)
+    assert links(problem, chosen) == [(0, 3)]
+    assert chosen.node.tolist() == [True, False, False, True, False]
+
+
+def test_equal_gains_go_to_the_lower_pair():
+    problem = two_frames([(1, 3, -1), (1, 2, -1), (0, 3, -1), (0, 2, -1)], [-9] * 5, division=50.0)
+    assert links(problem, GreedySolver().solve(problem)) == [(0, 2), (1, 3)]
+
+
+@settings(deadline=None)
+@given(tracking_problems())
+def test_greedy_is_never_better_than_the_optimum(problem):
+    assert GreedySolver().solve(problem).objective >= open_solver("ilp").solve(problem).objective
+
+
+@settings(deadline=None)
+@given(tracking_problems())
+def test_no_link_between_selected_cells_could_still_be_added_with_gain(problem):
+    chosen = GreedySolver().solve(problem)
+    parents = np.bincount(problem.target[chosen.edge], minlength=problem.n_nodes)
+    children = np.bincount(problem.source[chosen.edge], minlength=problem.n_nodes)
+    source, target = problem.source, problem.target
+    end = np.where(children == 0, -problem.disappear_cost, problem.division_cost)
+    change = problem.edge_cost - problem.appear_cost[target] + end[source]
+    possible = chosen.node[source] & chosen.node[target] & (parents[target] == 0) & (children[source] < 2)
+    assert not np.any(possible & (change < 0))
+
+
+@settings(deadline=None)
+@given(tracking_problems())
+def test_no_optional_cell_would_be_better_left_out(problem):
+    chosen = GreedySolver().solve(problem)
+    alone = chosen.node & (problem.pinned_node == 0)
+    alone[problem.source[chosen.edge]] = alone[problem.target[chosen.edge]] = False
+    assert np.all((problem.node_cost + problem.appear_cost + problem.disappear_cost)[alone] <= 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_links_are_chosen_in_any_order_of_the_edges(seed):
+    problem = crowded_movie(seed)
+    shuffled, order = shuffle_edges(problem, seed)
+    assert np.array_equal(GreedySolver().solve(shuffled).edge, GreedySolver().solve(problem).edge[order])
+
+
+def test_greedy_proves_nothing():
+    chosen = GreedySolver().solve(crowded_movie(0))
+    assert (chosen.lower_bound, chosen.proven, chosen.dual) == (-np.inf, False, None)
