@@ -10,7 +10,7 @@ from ..storage.arrays import read_frame
 from ..storage.catalogue import SolutionInfo
 from ..storage.formats.frames import read_mask
 from ..storage.schema import CandidateEdges, SolutionTable
-from .labelled import links_of, match_by_overlap, relabelled
+from .labelled import JoinedLinks, links_of, match_by_overlap, with_labels_of_detections
 from .lineages import label_lineages
 
 if TYPE_CHECKING:
@@ -53,36 +53,47 @@ def imported_solutions(
     progress : Progress
         Who is told what could not be matched.
     """
-    links: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
-    for lineage in lineages:
-        if lineage.masks and masks is not None:
-            lineage = _in_our_labels(lineage, store, masks, progress)
-        cells, source, target, n_lost = links_of(lineage, detections)
-        if n_lost:
-            progress.note(f"{lineage.name}: {n_lost} of {len(lineage.frame)} cells have no detection")
-        links.append((cells, source, target))
+    joined = [_joined(lineage, detections, store, masks, progress) for lineage in lineages]
+    nothing = np.empty(0, dtype=np.int64)
     edges = edges_between(
         detections,
-        np.concatenate([np.empty(0, np.int64), *(source for _, source, _ in links)]),
-        np.concatenate([np.empty(0, np.int64), *(target for _, _, target in links)]),
+        np.concatenate([nothing, *(links.source for links in joined)]),
+        np.concatenate([nothing, *(links.target for links in joined)]),
     )
     key = edges.source * len(detections) + edges.target
     found = []
-    for lineage, (cells, source, target) in zip(lineages, links, strict=True):
-        rows = np.searchsorted(key, source * len(detections) + target)
+    for lineage, links in zip(lineages, joined, strict=True):
+        rows = np.searchsorted(key, links.source * len(detections) + links.target)
         info = SolutionInfo(0, ingestion.chosen.id, ingestion.run.id, lineage.name, IMPORTED, None, None, None)
-        found.append((info, solution_table(detections, cells, source, target, rows)))
+        found.append((info, solution_table(detections, links.row, links.source, links.target, rows)))
     return edges, found
+
+
+def _joined(
+    lineage: LabelLineage, detections: Detections, store: Path, masks: ArrayRef | None, progress: Progress
+) -> JoinedLinks:
+    """Find the detections that a lineage speaks of, and tell what could not be found."""
+    if lineage.masks and masks is not None:
+        lineage = _in_our_labels(lineage, store, masks, progress)
+    links = links_of(lineage, detections)
+    for count, what in (
+        (links.n_dropped, f"of {len(lineage.label)} cells have no detection"),
+        (links.n_bridged, "links lead over such cells"),
+        (links.n_cut, "links would have made a third daughter and are left out"),
+    ):
+        if count:
+            progress.note(f"{lineage.name}: {count} {what}")
+    return links
 
 
 def _in_our_labels(lineage: LabelLineage, store: Path, masks: ArrayRef, progress: Progress) -> LabelLineage:
     """Tell a lineage in the labels of the detections, matched frame by frame by the overlap of the masks."""
     progress.start(f"matching {lineage.name}", len(lineage.masks))
-    pairs = []
+    matches = []
     for frame, path in enumerate(lineage.masks):
-        pairs.append(match_by_overlap(read_mask(path), read_frame(store, masks, frame)))
+        matches.append((frame, *match_by_overlap(read_mask(path), read_frame(store, masks, frame))))
         progress.advance()
-    return relabelled(lineage, pairs)
+    return with_labels_of_detections(lineage, matches)
 
 
 def edges_between(detections: Detections, source: NDArray[np.int64], target: NDArray[np.int64]) -> CandidateEdges:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +20,15 @@ from ..storage import tables
 from ..storage.catalogue import SolutionInfo
 from . import costs
 from .candidates import link_nearest, radius_from
-from .config import LinkConfig, ScoreConfig, SolveConfig
+from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .imported import solution_table
 from .progress import Progress, Silent
 from .scorers import open_scorer
 from .scorers.base import Scores, ScoreScale
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..solvers.problem import Selection, TrackingProblem
     from ..storage.catalogue import DetectionSet, RunInfo
     from ..storage.duckdb_store import DuckDBStore
@@ -184,7 +186,7 @@ def score(
 def solve(
     store: DuckDBStore,
     chosen: DetectionSet,
-    config: SolveConfig | None = None,
+    config: Config | None = None,
     *,
     scores: str | None = None,
     name: str | None = None,
@@ -198,8 +200,8 @@ def solve(
         The store.
     chosen : DetectionSet
         Detections to track.
-    config : SolveConfig
-        How links are chosen.
+    config : Config
+        Settings of this stage, and of linking and scoring where they have to come first.
     scores : str or None
         Name of a score run; by default the newest, made if there is none.
     name : str or None
@@ -217,18 +219,19 @@ def solve(
         If the objective, computed again without the solver, is another one.
     """
     started = time.perf_counter()
-    config, progress = config or SolveConfig(), progress or Silent()
+    config, progress = config or Config(), progress or Silent()
+    settings = config.solve
+    exact_by_other_means = settings.linker == "ilp" and settings.backend != "matching"
     solver = open_solver(
-        config.backend if config.linker == "ilp" and config.backend != "matching" else config.linker,
-        time_limit_s=config.time_limit_s or None,
+        settings.backend if exact_by_other_means else settings.linker, time_limit_s=settings.time_limit_s or None
     )
-    name = free_solution_name(store, chosen, name, config.linker)
+    name = free_solution_name(store, chosen, name, settings.linker)
     if not linked(store, chosen):
         progress.note("no candidates yet: linking")
-        link(store, chosen, progress=progress)
-    score_run = ready_scores(store, chosen, scores, progress)
+        link(store, chosen, config.link, progress)
+    score_run = ready_scores(store, chosen, scores, config.score, progress)
     progress.start("solving")
-    with store.running("solve", name, {**asdict(config), "scores": score_run.name}, chosen=chosen) as run:
+    with store.running("solve", name, {**asdict(settings), "scores": score_run.name}, chosen=chosen) as run:
         detections = store.detections(chosen)
         edges = store.candidate_edges(chosen, detections)
         value = store.scores(score_run, edges)
@@ -241,10 +244,10 @@ def solve(
         rates = costs.fit(detections, edges, known)
         problem = costs.problem_from(detections, edges, known, rates)
         selection = solver.solve(problem)
-        require_sound(problem, selection, config)
+        require_sound(problem, selection, settings)
         table = _labelled(detections, edges, selection)
         info = SolutionInfo(
-            0, chosen.id, run.id, name, config.linker, selection.objective, selection.lower_bound, selection.proven
+            0, chosen.id, run.id, name, settings.linker, selection.objective, selection.lower_bound, selection.proven
         )
         found = {"estimates": rates.as_dict(), "left_out": left_out}
         progress.start("saving")
@@ -315,11 +318,13 @@ def require_linked(store: DuckDBStore, chosen: DetectionSet) -> None:
         raise MissingRowsError(f"{store.path} has no candidates yet", **{"try": f"trackdb link {store.path}"})
 
 
-def ready_scores(store: DuckDBStore, chosen: DetectionSet, name: str | None, progress: Progress) -> RunInfo:
-    """Return the score run of that name, or the newest one; score by distance what no model has seen.
+def ready_scores(
+    store: DuckDBStore, chosen: DetectionSet, name: str | None, config: ScoreConfig, progress: Progress
+) -> RunInfo:
+    """Return the score run of that name, or the newest one; make scores where there are none.
 
-    Scores by distance that do not know all candidates (the graph has grown) are made again under a new name. Scores of
-    that name that the user asked for are taken as they are.
+    Scores that a scorer of ours made before the graph grew are made again under a new name. Scores that the user named
+    are taken as they are.
     """
     done = {run.name: run for run in _done(store, chosen, "score")}
     if name is not None:
@@ -327,14 +332,14 @@ def ready_scores(store: DuckDBStore, chosen: DetectionSet, name: str | None, pro
             raise MissingRowsError(f"there are no scores named {name}", known=", ".join(done) or "none")
         return done[name]
     newest = next(reversed(done.values()), None)
-    if newest is not None:
-        complete = store.count_scores(newest) >= store.count_candidates(chosen)
-        if complete or newest.params.get("by") != "distance":
-            return newest
-        progress.note(f"{newest.name} does not know all candidates: scoring again")
+    if newest is not None and store.count_scores(newest) >= store.count_candidates(chosen):
+        return newest
+    if newest is None:
+        progress.note(f"no scores yet: scoring by {config.by}")
     else:
-        progress.note("no scores yet: scoring by distance")
-    report = score(store, chosen, ScoreConfig("distance"), progress=progress)
+        progress.note(f"{newest.name} does not know all candidates: scoring again")
+        config = ScoreConfig(newest.params["by"])
+    report = score(store, chosen, config, progress=progress)
     return {run.name: run for run in _done(store, chosen, "score")}[report.scores]
 
 
@@ -364,7 +369,7 @@ def free_solution_name(store: DuckDBStore, chosen: DetectionSet, asked: str | No
     return next(n for n in _numbered(linker) if n not in taken | at_work)
 
 
-def _numbered(word: str, *, first_bare: bool = False) -> Any:
+def _numbered(word: str, *, first_bare: bool = False) -> Iterator[str]:
     """Yield ``word-1``, ``word-2``, ...; the first without its number if asked."""
     number = 1
     while True:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import shutil
 import uuid
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 import sqlalchemy as sa
 
 from ..errors import SchemaError, StoreDamagedError, StoreExistsError, StoreMissingError, TrackdbError, VersionError
 from . import catalogue, queries, rows, tables
-from .connection import PATIENCE_S, append, connect, fetch, incoming, this_process
-from .leases import is_held, lease
+from .additions import edge_ids, insert_edges, insert_solution, of_dataset, promote
+from .connection import PATIENCE_S, append, connect, fetch, this_process
+from .leases import is_held, lease, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -171,16 +170,33 @@ class DuckDBStore:
             found = catalogue.solutions(connection, tables.solution.c.set_id == chosen.id)
         return {info.name: info for info in found}
 
-    def solution_info(self, chosen: DetectionSet, name: str | None = None) -> SolutionInfo:
-        """Return a solution: by default the newest one that was solved here, else the newest imported one."""
-        known = self.solutions(chosen)
+    def find_solution(self, dataset: str | None = None, name: str | None = None) -> tuple[DetectionSet, SolutionInfo]:
+        """Return a solution of a dataset with its detection set.
+
+        Without a name it is the newest one that was solved here, else the newest imported one.
+
+        Raises
+        ------
+        MissingRowsError
+            If there is none of that name.
+        """
+        newest = self.detection_set(dataset)
+        sets = {s.id: s for s in self.detection_sets() if s.dataset_id == newest.dataset_id}
+        with self.reading() as connection:
+            known = {info.name: info for info in catalogue.solutions(connection, of_dataset(newest.id))}
         solved = [n for n, info in known.items() if info.objective is not None]
-        return catalogue.the_one(known, name or next(reversed(solved or list(known)), None), "solution")
+        info = catalogue.the_one(known, name or next(reversed(solved or list(known)), None), "solution")
+        return sets[info.set_id], info
 
     def arrays(self, chosen: DetectionSet) -> list[ArrayRef]:
         """Return the pixels that belong to the movie of a detection set."""
         with self.reading() as connection:
             return catalogue.arrays(connection, tables.array_ref.c.dataset_id == chosen.dataset_id)
+
+    def all_arrays(self) -> list[ArrayRef]:
+        """Return all pixels that the store refers to."""
+        with self.reading() as connection:
+            return catalogue.arrays(connection)
 
     def solution_names(self, chosen: DetectionSet) -> set[str]:
         """Return the names of all finished solutions of a dataset, whatever its detections."""
@@ -239,6 +255,14 @@ class DuckDBStore:
                 fetch(connection, sa.select(e).where(e.c.solution_id == info.id).order_by(e.c.edge_id)),
                 fetch(connection, sa.select(k).where(k.c.solution_id == info.id).order_by(k.c.pre)),
             )
+
+    def link_ends(self, info: SolutionInfo) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the ids of the detections that each link of a solution ties, in the order of `solution`."""
+        s, e = tables.solution_edge, tables.edge
+        query = sa.select(e.c.source, e.c.target).join(s, s.c.edge_id == e.c.edge_id)
+        with self.reading() as connection:
+            ends = fetch(connection, query.where(s.c.solution_id == info.id).order_by(s.c.edge_id))
+        return rows.ints(ends, "source"), rows.ints(ends, "target")
 
     # -- runs -------------------------------------------------------------------------------------------------------
 
@@ -324,69 +348,3 @@ class DuckDBStore:
         with self.writing() as connection:
             insert_solution(connection, info, table)
             catalogue.close_run(connection, run.id, "done", found)
-
-
-def lease_name(run_id: int) -> str:
-    """Return the name of the lease that the process at work on a run holds."""
-    return f"run-{run_id}"
-
-
-def insert_edges(
-    connection: sa.Connection, chosen: DetectionSet, detections: Detections, edges: CandidateEdges, *, candidate: bool
-) -> NDArray[np.int64]:
-    """Add edges that the graph lacks, and return the numbers they get."""
-    if not len(edges):
-        return np.empty(0, dtype=np.int64)
-    first = catalogue.take_ids(connection, tables.edge, len(edges))
-    numbered = replace(edges, id=np.arange(first, first + len(edges)))
-    append(connection, tables.edge, rows.edge_rows(numbered, detections, chosen.id, candidate=candidate))
-    return numbered.id
-
-
-def promote(connection: sa.Connection, edge_id: NDArray[np.int64]) -> None:
-    """Make candidates of edges that only an imported tracking knew."""
-    with incoming(connection, pa.table({"edge_id": edge_id})) as name:
-        connection.exec_driver_sql(
-            f"update edge set candidate = true where not candidate and edge_id in (select edge_id from {name})"
-        )
-
-
-def insert_solution(connection: sa.Connection, info: SolutionInfo, table: SolutionTable) -> None:
-    """Add a solution under a new number."""
-    require_free_name(connection, info)
-    solution_id = catalogue.take_ids(connection, tables.solution, 1)
-    connection.execute(
-        sa.insert(tables.solution).values(
-            solution_id=solution_id,
-            set_id=info.set_id,
-            run_id=info.run_id,
-            name=info.name,
-            linker=info.linker,
-            objective=info.objective,
-            lower_bound=info.lower_bound,
-            proven=info.proven,
-        )
-    )
-    for name, content in rows.solution_rows(table, solution_id).items():
-        append(connection, tables.metadata.tables[name], content)
-
-
-def require_free_name(connection: sa.Connection, info: SolutionInfo) -> None:
-    """Raise StoreExistsError if the dataset of a solution has one of the same name."""
-    if catalogue.solutions(connection, tables.solution.c.name == info.name, of_dataset(info.set_id)):
-        raise StoreExistsError(f"there is already a solution named {info.name}", **{"try": "another --name"})
-
-
-def of_dataset(set_id: int) -> sa.ColumnElement[bool]:
-    """Return the condition that a solution belongs to the dataset of a detection set."""
-    own, other = tables.detection_set.alias(), tables.detection_set.alias()
-    siblings = sa.select(other.c.set_id).join(own, own.c.dataset_id == other.c.dataset_id)
-    return tables.solution.c.set_id.in_(siblings.where(own.c.set_id == set_id))
-
-
-def edge_ids(known: CandidateEdges, edges: CandidateEdges, n: int) -> NDArray[np.int64]:
-    """Return the number of each edge in the known graph, -1 where it is new; `n` is the number of detections."""
-    known_key, key = known.source * n + known.target, edges.source * n + edges.target
-    place = np.minimum(np.searchsorted(known_key, key), len(known_key) - 1)
-    found = known_key[place] == key
-    return np.where(found, known.id[place], -1)

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from ..errors import StoreExistsError
 from . import arrays, catalogue, rows, tables
+from .additions import insert_edges, insert_solution
 from .connection import append
-from .duckdb_store import insert_edges, insert_solution, lease_name
-from .leases import lease
+from .leases import lease, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

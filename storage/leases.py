@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def lease_name(run_id: int) -> str:
+    """Return the name of the lease that the process at work on a run holds."""
+    return f"run-{run_id}"
+
+
 def _lock(store: Path, name: str) -> FileLock:
     return FileLock(store / "locks" / f"{name}.lock")
 

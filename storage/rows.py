@@ -21,7 +21,8 @@ def _constant(value: int, count: int) -> NDArray[np.int64]:
     return np.full(count, value, dtype=np.int64)
 
 
-def _ints(table: pa.Table, column: str) -> NDArray[np.int64]:
+def ints(table: pa.Table, column: str) -> NDArray[np.int64]:
+    """Return a column as int64."""
     values: NDArray[np.generic] = table[column].to_numpy()
     return values.astype(np.int64, copy=False)
 
@@ -51,10 +52,10 @@ def detections_from(rows: pa.Table, chosen: DetectionSet) -> Detections:
     """Return rows of the table `detection`, ordered by `det_id`, as a table in memory."""
     axes = AXES[-chosen.movie.ndim :]
     return Detections(
-        id=_ints(rows, "det_id"),
-        frame=_ints(rows, "t"),
+        id=ints(rows, "det_id"),
+        frame=ints(rows, "t"),
         position_px=np.stack([_floats(rows, axis) for axis in axes], axis=1),
-        label=_ints(rows, "label"),
+        label=ints(rows, "label"),
         area=_floats(rows, "area"),
         scale_um=chosen.movie.scale_um,
     )
@@ -88,9 +89,9 @@ def edge_rows(edges: CandidateEdges, detections: Detections, set_id: int, *, can
 
 def edges_from(rows: pa.Table, detections: Detections) -> CandidateEdges:
     """Return rows of the table `edge`, in any order, as a table in memory."""
-    source = detections.row_of(_ints(rows, "source"))
-    target = detections.row_of(_ints(rows, "target"))
-    ids, frames, distance = _ints(rows, "edge_id"), _ints(rows, "dt"), _floats(rows, "distance")
+    source = detections.row_of(ints(rows, "source"))
+    target = detections.row_of(ints(rows, "target"))
+    ids, frames, distance = ints(rows, "edge_id"), ints(rows, "dt"), _floats(rows, "distance")
     step = np.diff(source)
     if np.any(step < 0) or np.any(np.diff(target)[step == 0] <= 0):  # the graph grew: later links stand behind
         order = np.lexsort((target, source))
@@ -105,7 +106,7 @@ def score_rows(run_id: int, edges: CandidateEdges, score: NDArray[np.float64]) -
 
 def scores_from(rows: pa.Table, edges: CandidateEdges) -> NDArray[np.float64]:
     """Return the score of each edge, NaN where the rows hold none."""
-    known, value = _ints(rows, "edge_id"), _floats(rows, "score")
+    known, value = ints(rows, "edge_id"), _floats(rows, "score")
     if len(known) > 1 and np.any(np.diff(known) <= 0):
         order = np.argsort(known, kind="stable")
         known, value = known[order], value[order]
@@ -158,20 +159,20 @@ def solution_rows(table: SolutionTable, solution_id: int) -> dict[str, pa.Table]
 def solution_from(nodes: pa.Table, edges: pa.Table, tracks: pa.Table) -> SolutionTable:
     """Return rows of `solution_node` (ordered by `det_id`), `solution_edge` and `track` as one table in memory."""
     return SolutionTable(
-        node=_ints(nodes, "det_id"),
-        track_id=_ints(nodes, "track_id"),
-        pre=_ints(nodes, "pre"),
-        edge=_ints(edges, "edge_id"),
-        kind=_ints(edges, "kind"),
+        node=ints(nodes, "det_id"),
+        track_id=ints(nodes, "track_id"),
+        pre=ints(nodes, "pre"),
+        edge=ints(edges, "edge_id"),
+        kind=ints(edges, "kind"),
         tracks=Tracks(
-            id=_ints(tracks, "track_id"),
-            pre=_ints(tracks, "pre"),
-            last=_ints(tracks, "last"),
+            id=ints(tracks, "track_id"),
+            pre=ints(tracks, "pre"),
+            last=ints(tracks, "last"),
             parent=tracks["parent_id"].fill_null(0).to_numpy().astype(np.int64),
-            lineage=_ints(tracks, "lineage_id"),
-            first_frame=_ints(tracks, "t_first"),
-            last_frame=_ints(tracks, "t_last"),
-            generation=_ints(tracks, "generation"),
-            n_children=_ints(tracks, "n_children"),
+            lineage=ints(tracks, "lineage_id"),
+            first_frame=ints(tracks, "t_first"),
+            last_frame=ints(tracks, "t_last"),
+            generation=ints(tracks, "generation"),
+            n_children=ints(tracks, "n_children"),
         ),
     )

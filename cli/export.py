@@ -1,0 +1,43 @@
+"""`trackdb export`: a solution as files that other tools read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigError
+from .options import Dataset, Solution, Store, open_solution
+from .view import Face, command, plural
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app)(export)
+
+
+def export(
+    face: Face,
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="ctc.")],
+    store: Store,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to make, for example 01_RES.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")] = False,
+    dataset: Dataset = None,
+    solution: Solution = None,
+) -> None:
+    """Write a solution for other tools.
+
+    Example: trackdb export ctc movie.trackdb -o 01_RES
+    """
+    from ..engine.export import export_ctc
+
+    if format_ != "ctc":
+        raise ConfigError(f"there is no export format {format_!r}", known="ctc")
+    opened, chosen, info = open_solution(store, dataset, solution, face.command)
+    with face.progress() as progress:
+        report = export_ctc(opened, chosen, info, out, dry_run=dry_run, progress=progress)
+    done = "would write" if dry_run else f"{plural(report.files, 'file')} in"
+    face.close(
+        f"solution {info.name}: {done} {out}: {plural(report.tracks, 'track')}, {plural(report.links, 'link')}, "
+        f"{report.seconds:.1f} s",
+        {"format": report.format, "path": report.path, "files": report.files, "links": report.links},
+    )

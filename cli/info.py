@@ -1,0 +1,94 @@
+"""`trackdb info`, `log`, `check` and `version`: what a store holds, what was done, what is wrong."""
+
+from pathlib import Path
+
+import typer
+
+from ..errors import CheckFailedError
+from .options import Store, open_store
+from .view import Face, as_table, command, plural
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    for function in (info, log, check, version):
+        command(app)(function)
+
+
+def info(face: Face, store: Store) -> None:
+    """Show what a store holds.
+
+    Example: trackdb info movie.trackdb
+    """
+    from ..engine.contents import contents_of
+
+    held = contents_of(open_store(store, face.command))
+    blocks = [
+        as_table(["dataset", "frames", "detections", "size", "candidates"], held.dataset_rows()),
+        as_table(
+            ["solution", "dataset", "linker", "links", "tracks", "divisions", "cost", "proven"], held.solution_rows()
+        ),
+    ]
+    blocks += [f"scores: {', '.join(held.scores)}"] if held.scores else []
+    blocks += [f"unfinished: {text}" for text in held.unfinished]
+    face.show(
+        "\n\n".join(blocks),
+        f"{store}: {plural(len(held.datasets), 'dataset')}, {plural(len(held.solutions), 'solution')}, "
+        f"{held.bytes / 1e6:.1f} MB, schema version {held.schema_version}",
+        held.as_dict(),
+    )
+
+
+def log(face: Face, store: Store) -> None:
+    """List what was done in a store, oldest first, with what was chosen and estimated.
+
+    Example: trackdb log movie.trackdb
+    """
+    import json
+
+    runs = open_store(store, face.command).runs()
+    columns = ["run", "kind", "name", "state", "started", "seconds", "params"]
+    rows = [
+        [
+            run.id,
+            run.kind,
+            run.name,
+            run.state,
+            f"{run.started:%Y-%m-%d %H:%M:%S}",
+            None if run.finished is None else (run.finished - run.started).total_seconds(),
+            run.params,
+        ]
+        for run in runs
+    ]
+    text = as_table(columns, [[*row[:-1], json.dumps(row[-1], default=str)] for row in rows])
+    payload = {"runs": [dict(zip(columns, row, strict=True)) for row in rows]}
+    face.show(text, f"{plural(len(runs), 'run')}", payload)
+
+
+def check(face: Face, store: Store) -> None:
+    """Look for everything that could be wrong with a store.
+
+    Example: trackdb check movie.trackdb
+    """
+    from ..engine.check import check as look
+
+    opened = open_store(store, face.command)
+    with face.progress() as progress:
+        problems = look(opened, progress)
+    rows = [[p.what, p.count, p.remedy] for p in problems]
+    found = [{"what": p.what, "count": p.count, "try": p.remedy} for p in problems]
+    text = as_table(["problem", "times", "try"], rows) if rows else ""
+    face.show(text, f"{store}: {plural(len(problems), 'problem')}", {"ok": not problems, "problems": found})
+    if problems:
+        raise CheckFailedError(f"{store} has {plural(len(problems), 'problem')}")
+
+
+def version(face: Face) -> None:
+    """Show the version of trackdb.
+
+    Example: trackdb version
+    """
+    from importlib.metadata import version as version_of
+
+    number = version_of("trackdb")
+    face.close(f"trackdb {number}", {"version": number, "path": str(Path(__file__).parents[1])})

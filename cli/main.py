@@ -1,0 +1,27 @@
+"""The command line: joins the commands; each does nothing but parse, call one engine function, and show."""
+
+import typer
+
+from . import demo, evaluate, export, info, ingest, query, solve
+
+app = typer.Typer(
+    name="trackdb",
+    help="Follow cells over time: from label masks or points to a lineage you can trust and query.\n\n"
+    "    trackdb ingest MOVIE -o movie.trackdb\n\n    trackdb solve movie.trackdb --ilp\n\n"
+    '    trackdb sql movie.trackdb "select t, count(*) n from cells group by t order by t"',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for room in (ingest, solve, query, evaluate, export, info, demo):
+    room.add_commands(app)
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

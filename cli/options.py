@@ -1,0 +1,41 @@
+"""Options that several commands share, and how they choose what to work on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.duckdb_store import DuckDBStore
+
+Store = Annotated[Path, typer.Argument(help="The store: NAME.trackdb.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Dataset, where the store holds several.")]
+Detections = Annotated[str | None, typer.Option("--detections", help="Detection set; the newest by default.")]
+Solution = Annotated[str | None, typer.Option("--solution", help="Solution; the newest that was solved by default.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
+
+
+def open_store(path: Path, command: str) -> "DuckDBStore":
+    """Open a store that exists and that this trackdb can read."""
+    from ..storage.duckdb_store import DuckDBStore
+
+    store = DuckDBStore(path, command=f"trackdb {command}")
+    store.check_version()
+    return store
+
+
+def open_set(
+    path: Path, dataset: str | None, detections: str | None, command: str
+) -> "tuple[DuckDBStore, DetectionSet]":
+    """Open a store and choose a detection set."""
+    store = open_store(path, command)
+    return store, store.detection_set(dataset, detections)
+
+
+def open_solution(
+    path: Path, dataset: str | None, solution: str | None, command: str
+) -> "tuple[DuckDBStore, DetectionSet, SolutionInfo]":
+    """Open a store and choose a solution with its detection set."""
+    store = open_store(path, command)
+    return store, *store.find_solution(dataset, solution)

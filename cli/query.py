@@ -1,0 +1,117 @@
+"""`trackdb sql` and `lineage`: ask the store."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigError
+from .options import Dataset, Solution, Store, open_solution, open_store
+from .view import Face, as_table, command, plural
+
+SHOWN_ROWS = 1000  # of a table for people; files and --json get more
+JSON_ROWS = 100_000
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    for function in (sql, lineage):
+        command(app)(function)
+
+
+def sql(
+    face: Face,
+    store: Store,
+    query: Annotated[str, typer.Argument(help="One SQL statement; - reads it from stdin.")] = "show tables",
+    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write the rows to this Parquet file.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="Value of $NAME, as NAME=VALUE; repeatable.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that the query may run.")] = 60.0,
+    memory: Annotated[int, typer.Option(min=16, help="Memory for the query in megabytes.")] = 2000,
+    limit: Annotated[int | None, typer.Option(min=0, help="Rows to return at the most.")] = None,
+) -> None:
+    """Query lineages with SQL: read-only, no files, no network.
+
+    Example: trackdb sql movie.trackdb "select t, count(*) n from cells group by t order by t"
+
+    Example: trackdb sql movie.trackdb "from descendants('ilp-1', 17)" --csv
+    """
+    from ..storage.sandbox import Limits, ask
+
+    open_store(store, face.command)
+    everything = csv or parquet is not None
+    max_rows = limit if limit is not None or everything else JSON_ROWS if face.json else SHOWN_ROWS
+    text = sys.stdin.read() if query == "-" else query
+    answer = ask(store, text, parse_parameters(param or []), Limits(timeout, memory, max_rows))
+    columns = answer.rows.column_names
+    more = ", and more" if answer.truncated else ""
+    line = f"{plural(answer.rows.num_rows, 'row')}{more}, {answer.seconds:.2f} s"
+    if parquet is not None:
+        from pyarrow.parquet import write_table
+
+        write_table(answer.rows, parquet)
+        line += f", written to {parquet}"
+    payload = {"columns": columns, "rows": [], "truncated": answer.truncated, "seconds": answer.seconds}
+    if csv and not face.json:
+        from pyarrow.csv import write_csv
+
+        write_csv(answer.rows, sys.stdout.buffer)
+        face.show("", line, payload)
+        return
+    rows = [list(row.values()) for row in answer.rows.to_pylist()] if parquet is None else []
+    face.show(as_table(columns, rows) if parquet is None else "", line, {**payload, "rows": rows})
+
+
+def lineage(
+    face: Face,
+    store: Store,
+    cell: Annotated[int, typer.Argument(help="Number of a cell (cells.cell).")],
+    up: Annotated[bool, typer.Option("--up", help="Only where it came from.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Only what came of it.")] = False,
+    format_: Annotated[str, typer.Option("--format", help="tree, newick or json.")] = "tree",
+    dataset: Dataset = None,
+    solution: Solution = None,
+) -> None:
+    """Show the lineage of a cell: its ancestors and its descendants.
+
+    Example: trackdb lineage movie.trackdb 17 --down --format newick
+    """
+    from dataclasses import replace
+
+    from ..engine.family import as_newick, as_text, family_of
+
+    if format_ not in ("tree", "newick", "json"):
+        raise ConfigError(f"--format: unknown {format_!r}", expected="tree, newick or json")
+    opened, chosen, info = open_solution(store, dataset, solution, face.command)
+    family = family_of(opened, chosen, info, cell, up=up or not down, down=down or not up)
+    columns = (family.id.tolist(), family.frame.tolist(), family.track.tolist())
+    payload = {
+        "cell": cell,
+        "nodes": [{"cell": c, "t": t, "track": k} for c, t, k in zip(*columns, strict=True)],
+        "edges": [list(ends) for ends in zip(family.source.tolist(), family.target.tolist(), strict=True)],
+    }
+    drawn = {"tree": as_text, "newick": as_newick}.get(format_)
+    line = f"solution {info.name}: {plural(len(family.id), 'cell')} in {plural(len(family.branch), 'track')}"
+    face = replace(face, json=face.json or format_ == "json")
+    face.show(drawn(family) if drawn else "", line, payload)
+
+
+def parse_parameters(texts: list[str]) -> dict[str, int | float | str | bool | None]:
+    """Return ``NAME=VALUE`` texts as a mapping; a value that reads as a number is one."""
+    parameters: dict[str, int | float | str | bool | None] = {}
+    for text in texts:
+        key, sep, value = text.partition("=")
+        if not sep or not key.isidentifier():
+            raise ConfigError(f"--param: cannot read {text!r}", expected="NAME=VALUE")
+        parameters[key] = _number_or_text(value)
+    return parameters
+
+
+def _number_or_text(value: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

@@ -1,0 +1,209 @@
+"""How a command talks: data on stdout, everything else on stderr, bars only on a terminal."""
+
+import functools
+import inspect
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import TrackdbError
+
+JSON_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One command's way to talk to its user.
+
+    Parameters
+    ----------
+    command : str
+        Its name.
+    json : bool
+        Whether stdout carries one JSON object and nothing else.
+    quiet : bool
+        Whether notes and progress are left out.
+    """
+
+    command: str
+    json: bool = False
+    quiet: bool = False
+
+    def note(self, text: str) -> None:
+        """Tell a fact on stderr."""
+        if not self.quiet:
+            typer.echo(f"note: {text}", err=True)
+
+    def close(self, line: str, payload: Mapping[str, Any]) -> None:
+        """End a command whose result is an effect: one line, or one JSON object."""
+        typer.echo(as_json(payload) if self.json else line)
+
+    def show(self, text: str, line: str, payload: Mapping[str, Any]) -> None:
+        """End a command whose result is data: the data on stdout, the closing line on stderr."""
+        if self.json:
+            typer.echo(as_json(payload))
+            return
+        if text:
+            typer.echo(text)
+        if not self.quiet:
+            typer.echo(line, err=True)
+
+    @contextmanager
+    def progress(self) -> Iterator["Reporter"]:
+        """Draw the progress of a stage after the other while the block runs."""
+        if self.quiet or not sys.stderr.isatty():
+            yield Reporter(self)
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            yield BarReporter(self, bar)
+
+
+class Reporter:
+    """Tells notes as they come; draws nothing."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+
+    def start(self, stage: str, total: int | None = None) -> None:
+        """Begin a stage."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Go on."""
+
+    def note(self, text: str) -> None:
+        """Tell a fact."""
+        self._face.note(text)
+
+
+class BarReporter(Reporter):
+    """Draws a bar for the stage at work."""
+
+    def __init__(self, face: Face, bar: Any) -> None:
+        super().__init__(face)
+        self._bar = bar
+        self._task: Any = None
+
+    def start(self, stage: str, total: int | None = None) -> None:
+        """Begin a bar in place of the last one."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(stage, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._bar.advance(self._task, steps)
+
+
+def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function ``f(face, ...)`` as a command, with the options that every command has.
+
+    Those are ``--json``, ``-q/--quiet``, ``-v/--verbose`` and ``--debug``. An error that trackdb raises on purpose
+    becomes one to four lines on stderr and its exit code; anything else is a bug and keeps its traceback.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        title = name or function.__name__.replace("_", "-")
+
+        def run(**options: Any) -> None:
+            as_json, quiet = options.pop("json_"), options.pop("quiet")
+            level = {0: logging.WARNING, 1: logging.INFO}.get(options.pop("verbose"), logging.DEBUG)
+            logging.basicConfig(
+                stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True
+            )
+            debug = options.pop("debug")
+            try:
+                function(Face(title, as_json, quiet), **options)
+            except TrackdbError as error:
+                if debug:
+                    raise
+                show_error(error)
+                raise typer.Exit(error.exit_code) from None
+
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        parameters = [*own, *_COMMON]
+        functools.update_wrapper(run, function)
+        del run.__wrapped__  # or typer would read the signature behind the wrapper
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(title)(run)
+        return function
+
+    return register
+
+
+def _flag(name: str, annotation: object, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_COMMON = (
+    _flag("json_", Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")], False),
+    _flag("quiet", Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no progress.")], False),
+    _flag(
+        "verbose",
+        Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log each stage; -vv each window.")],
+        0,
+    ),
+    _flag("debug", Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")], False),
+)
+
+
+def show_error(error: TrackdbError) -> None:
+    """Say on stderr what went wrong, where, why, and what to do: one to four lines."""
+    typer.echo(f"error: {error.message}", err=True)
+    width = max((len(key) for key in error.details), default=0)
+    for key, text in list(error.details.items())[:3]:
+        typer.echo(f"  {key:<{width}}  {' '.join(text.split())}", err=True)
+
+
+def as_json(payload: Mapping[str, Any]) -> str:
+    """Return one JSON object with stable keys; numbers that JSON does not know become null."""
+    return json.dumps({"schema_version": JSON_SCHEMA_VERSION, **_plain(payload)}, default=str)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as text in aligned columns, numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, (name, *(row[i] for row in cells)))) for i, name in enumerate(columns)]
+    right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+
+    def line(words: Sequence[str]) -> str:
+        padded = (w.rjust(n) if r else w.ljust(n) for w, n, r in zip(words, widths, right, strict=True))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(columns), line(["-" * n for n in widths]), *map(line, cells)])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return " ".join(str(value).split())
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 link`` or ``1,903 links``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,147 @@
+"""A solution as files that other tools read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from ..errors import ConfigError
+from ..storage.arrays import read_frame
+from ..storage.formats.ctc_writer import relabel, require_sixteen_bits, split_at_gaps, write_ctc
+from ..storage.formats.paint import paint_points
+from .progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ..storage.arrays import ArrayRef
+    from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.duckdb_store import DuckDBStore
+    from ..storage.schema import Detections
+
+MARKER_SHARE = 0.3  # radius of a painted point as a share of the distance to its nearest neighbour: they do not touch
+MARKER_PX = (1.0, 8.0)  # smallest and largest radius
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export wrote.
+
+    Parameters
+    ----------
+    format, path : str
+        What, and where.
+    files, links, tracks : int
+        How many; 0 files for a dry run.
+    seconds : float
+        How long it took.
+    """
+
+    format: str
+    path: str
+    files: int
+    links: int
+    tracks: int
+    seconds: float
+
+
+def export_ctc(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    info: SolutionInfo,
+    folder: Path,
+    *,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write a solution as a result folder of the Cell Tracking Challenge.
+
+    Gaps split tracklets, since the challenge wants a cell in every frame of a track. Points are painted as discs or
+    balls.
+
+    Raises
+    ------
+    FormatError
+        If there are more tracks than 16 bits can number, or the folder exists.
+    """
+    started = time.perf_counter()
+    progress = progress or Silent()
+    if folder.exists():
+        raise ConfigError(f"{folder} exists already", **{"try": "another place for -o"})
+    detections, table = store.detections(chosen), store.solution(info)
+    rows = detections.row_of(table.node)
+    parents = table.tracks.parent - 1  # numbers from 1 in the order of the walk, so a number less one is a row
+    tracks, label = split_at_gaps(detections.frame[rows], table.pre, parents)
+    require_sixteen_bits(len(tracks))
+    n_files = 0
+    if not dry_run:
+        masks = [ref for ref in store.arrays(chosen) if ref.kind == "masks"]
+        progress.start("masks", chosen.movie.n_frames)
+        if masks:
+            frames = _relabelled(store, masks[0], detections, rows, label, progress)
+        else:
+            progress.note("the detections are points: each is painted as a small disc or ball")
+            frames = _painted(chosen, detections, rows, label, progress)
+        n_files = len(write_ctc(folder, frames, tracks, chosen.movie.n_frames))
+    seconds = time.perf_counter() - started
+    return ExportReport("ctc", str(folder), n_files, len(table.edge), len(tracks), seconds)
+
+
+def _relabelled(
+    store: DuckDBStore,
+    ref: ArrayRef,
+    detections: Detections,
+    rows: NDArray[np.int64],
+    label: NDArray[np.int64],
+    progress: Progress,
+) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+    """Yield the stored masks with the labels of the tracks."""
+    for frame, members in _by_frame(detections.frame[rows], ref.shape[0]):
+        yield frame, relabel(read_frame(store.path, ref, frame), detections.label[rows[members]], label[members])
+        progress.advance()
+
+
+def _painted(
+    chosen: DetectionSet,
+    detections: Detections,
+    rows: NDArray[np.int64],
+    label: NDArray[np.int64],
+    progress: Progress,
+) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+    """Yield masks with a marker at each point, in pixels; the corner of the points is the origin if it is negative."""
+    position = detections.position_px
+    origin = np.minimum(np.floor(position.min(axis=0, initial=0)), 0)
+    radius = marker_radius_px(detections)
+    shape = chosen.movie.shape_px or tuple(np.ceil(position.max(axis=0, initial=0) - origin + radius).astype(int) + 1)
+    if origin.any():
+        progress.note(f"the origin of the masks is at {tuple(origin.tolist())} pixels")
+    for frame, members in _by_frame(detections.frame[rows], chosen.movie.n_frames):
+        yield frame, paint_points(shape, position[rows[members]] - origin, label[members], radius)
+        progress.advance()
+
+
+def marker_radius_px(detections: Detections) -> float:
+    """Return a radius for painted points: a share of the median distance between neighbours in the fullest frame."""
+    if not len(detections):
+        return MARKER_PX[0]
+    frames, counts = np.unique(detections.frame, return_counts=True)
+    here = detections.position_px[detections.frame == frames[np.argmax(counts)]]
+    if len(here) < 2:
+        return MARKER_PX[1]
+    nearest = KDTree(here).query(here, k=2)[0][:, 1]
+    return float(np.clip(MARKER_SHARE * np.median(nearest), *MARKER_PX))
+
+
+def _by_frame(frame: NDArray[np.int64], n_frames: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each frame with the places of its cells."""
+    order = np.argsort(frame, kind="stable")
+    bounds = np.searchsorted(frame[order], np.arange(n_frames + 1))
+    for t in range(n_frames):
+        yield t, order[bounds[t] : bounds[t + 1]]

@@ -1,0 +1,111 @@
+"""The lineage of one cell: who it came from, what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import MissingRowsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.duckdb_store import DuckDBStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """The part of a lineage tree around a cell.
+
+    Parameters
+    ----------
+    cell : int
+        The cell that was asked for.
+    id, frame, track : (n,) int64
+        The cell and its relatives, ordered by (tracklet in the walk, frame).
+    source, target : (m,) int64
+        Ids of the cells that each link ties.
+    branch, parent, depth : (k,) int64
+        Tracklets that these cells make up, a mother before her daughters: number, number of the mother (0: none),
+        and divisions since the first of them.
+    """
+
+    cell: int
+    id: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    track: NDArray[np.int64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    branch: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    depth: NDArray[np.int64]
+
+
+def family_of(
+    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, cell: int, *, up: bool = True, down: bool = True
+) -> Family:
+    """Return the ancestors (`up`) and the descendants (`down`) of a cell, and the cell itself.
+
+    Raises
+    ------
+    MissingRowsError
+        If the cell is not part of the solution.
+    """
+    detections, table = store.detections(chosen), store.solution(info)
+    place = int(np.searchsorted(table.node, cell))
+    if place == len(table.node) or table.node[place] != cell:
+        raise MissingRowsError(
+            f"cell {cell} is not part of solution {info.name}",
+            **{"try": f'trackdb sql {store.path} "select cell, t, y, x from tracked limit 10"'},
+        )
+    frame = detections.frame[detections.row_of(table.node)]
+    tracks, pre = table.tracks, table.pre
+    born, own = frame[place], pre[place]
+    kept = np.arange(len(pre)) == place
+    if down:
+        kept |= ((pre > own) & (pre <= tracks.last[own])) | ((pre == own) & (frame > born))
+    if up:
+        kept |= ((pre < own) & (tracks.last[pre] >= own)) | ((pre == own) & (frame < born))
+    members = np.flatnonzero(kept)
+    members = members[np.lexsort((frame[members], pre[members]))]
+    source, target = store.link_ends(info)
+    inside = np.isin(source, table.node[kept]) & np.isin(target, table.node[kept])
+    branch = np.unique(pre[members])  # a tracklet's place in the walk is its row
+    return Family(
+        cell=cell,
+        id=table.node[members],
+        frame=frame[members],
+        track=table.track_id[members],
+        source=source[inside],
+        target=target[inside],
+        branch=tracks.id[branch],
+        parent=tracks.parent[branch],
+        depth=tracks.generation[branch] - tracks.generation[branch[0]],
+    )
+
+
+def as_text(family: Family) -> str:
+    """Draw the tracklets of a family as a tree, daughters under their mother."""
+    lines = []
+    for number, depth in zip(family.branch.tolist(), family.depth.tolist(), strict=True):
+        mine = family.track == number
+        frames, cells = family.frame[mine], family.id[mine]
+        mark = f"{'   ' * (depth - 1)}└─ " if depth else ""
+        here = f"  <- cell {family.cell}" if family.cell in cells else ""
+        lines.append(f"{mark}track {number}  t {frames[0]}-{frames[-1]}  cells {cells[0]}..{cells[-1]}{here}")
+    return "\n".join(lines)
+
+
+def as_newick(family: Family) -> str:
+    """Write the tracklets of a family as a Newick tree; a branch is as long as the frames it lasts."""
+    subtrees: dict[int, list[str]] = {}  # of the daughters, by the number of their mother
+    for number, parent in zip(family.branch[::-1].tolist(), family.parent[::-1].tolist(), strict=True):
+        frames = family.frame[family.track == number]
+        daughters = ",".join(reversed(subtrees.pop(number, [])))
+        own = f"{f'({daughters})' if daughters else ''}{number}:{frames[-1] - frames[0] + 1}"
+        subtrees.setdefault(parent, []).append(own)
+    [(root,)] = subtrees.values()
+    return f"{root};"
