@@ -3,7 +3,7 @@
 A target's place is the source's place plus a step. Steps are normal with variance ``sigma^2 dt`` along each axis, or,
 where some cells move much further than others, Student-t: normal with a variance of its own for each step. A pure
 normal density cannot hold both ordinary steps and those of daughters, which jump several sigma; the measurements stand
-in ``docs/design/0002-the-link-radius.md``.
+in ``docs/design/0003-one-cost-model.md``.
 """
 
 from __future__ import annotations
@@ -52,10 +52,6 @@ class Motion:
         self, distance: NDArray[np.float64], ndim: int, frames: NDArray[np.int64] | int = 1
     ) -> NDArray[np.float64]:
         """Return the log density of steps over `frames` frames at these distances, per unit of area or volume.
-
-        References
-        ----------
-        .. [1] Kotz & Nadarajah, "Multivariate t Distributions", 2004, equation 1.1.
         """
         variance = self.sigma**2 * np.asarray(frames, dtype=np.float64)
         square = distance**2 / variance
@@ -114,24 +110,20 @@ def fit_motion(detections: Detections, edges: CandidateEdges) -> Motion:
     detections : Detections
         n cells.
     edges : CandidateEdges
-        m candidates, at least one; only those of one frame are looked at, of some 30 000 targets in frames evenly
-        spread.
+        m candidates, at least one; only those of the shortest gap are looked at, of some 30 000 targets in frames
+        evenly spread.
 
     Returns
     -------
     Motion
         Its sigma is at least a thousandth of the longest candidate, 1 where all cells stand still.
-
-    References
-    ----------
-    .. [1] Neyman & Scott, "Statistical approach to problems of cosmology", J. R. Stat. Soc. B 20, 1958.
-    .. [2] Peel & McLachlan, "Robust mixture modelling using the t distribution", Stat. Comput. 10, 2000, section 4.
     """
     longest = float(edges.distance.max())
     if longest == 0:
         return Motion(1.0)
     rows = _sample(detections, edges)
-    distance, source = edges.distance[rows], edges.source[rows]
+    distance = edges.distance[rows] / np.sqrt(edges.frames[rows])
+    source = edges.source[rows]
     _, target = np.unique(edges.target[rows], return_inverse=True)
     ndim, clutter = detections.ndim, density_of(detections, thinnest=longest)
     start = max(_robust_sigma(distance, source, target, ndim), 1e-3 * longest)
@@ -184,12 +176,14 @@ def _maximise(
         intensity = np.bincount(target, weight, n) + new * clutter
         likelihood = float(np.log(intensity).mean())
         share = weight / intensity[target]
-        children = share.sum()
+        children = float(share.sum())
+        if children == 0:
+            break
         # the expected precision of a step, relative to 1 / variance: steps far out count less
         precision = (1 + tail * ndim) / (1 + tail * square / variance)
         before = variance
         variance = max(float((share * precision * square).sum() / children / ndim), least_sigma**2)
-        linked, new = float(children / n), max(1 - float(children / n), 1e-5)
+        linked, new = children / n, max(1 - children / n, 1e-5)
         if abs(variance / before - 1) < SETTLED:
             break
     return Motion(variance**0.5, tail), likelihood
