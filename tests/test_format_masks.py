@@ -159,15 +159,20 @@ def test_a_file_that_is_cut_off_is_refused_by_name(tmp_path, share, compression)
     noise = np.random.default_rng(0).integers(0, 9, (4, 5)).astype(np.uint16)
     path = write(tmp_path / "m2.tif", noise, compression=compression)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(FormatError, match=r"m2.tif (is cut off|cannot be read)"):
+    with pytest.raises(FormatError, match=r"m2.tif (is cut off|is damaged or cut off|cannot be read)"):
         list(open_source(tmp_path).frames())
 
 
-def test_a_stack_that_is_cut_off_is_refused(tmp_path):
-    path = write(tmp_path / "m.tif", np.ones((5, 40, 50), dtype=np.uint16))
-    path.write_bytes(path.read_bytes()[:10_000])
-    with pytest.raises(FormatError, match=r"m.tif (is cut off|cannot be read)"):
-        list(open_source(path).frames())
+@pytest.mark.parametrize("layout", [{}, {"rowsperstrip": 4}, {"tile": (16, 16)}], ids=str)
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
+def test_a_stack_that_is_cut_off_is_refused_when_it_is_opened(tmp_path, capfd, share, compression, layout):
+    noise = np.random.default_rng(0).integers(0, 9, (6, 64, 64)).astype(np.uint16)
+    path = write(tmp_path / "m.tif", noise, compression=compression, **layout)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(FormatError, match=r"m.tif (is cut off|is damaged or cut off|cannot be read)"):
+        open_source(path)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
@@ -188,6 +193,13 @@ def test_a_stack_is_read_frame_by_frame(tmp_path, shape, options, compression):
     assert (source.name, source.n_frames, source.shape_px) == ("movie", 3, shape[1:])
     np.testing.assert_array_equal([b.mask for b in source.frames()], stack)
     np.testing.assert_array_equal([b.mask for b in source.frames(first=2)], stack[2:])
+
+
+def test_files_that_each_hold_the_whole_movie_are_refused(tmp_path):
+    for n in (1, 2):
+        write(tmp_path / f"m{n}.ome.tif", np.ones((3, 4, 5), dtype=np.uint16), ome=True, metadata={"axes": "TYX"})
+    with pytest.raises(FormatError, match=r"m1.ome.tif holds 3 time points; expected: one frame in each"):
+        open_source(tmp_path)
 
 
 def test_a_big_endian_stack_is_read(tmp_path):

@@ -6,6 +6,8 @@ when its turn comes.
 
 from __future__ import annotations
 
+import logging
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHANNEL_AXES = "CS"
+DAMAGE = re.compile(
+    r"invalid (page )?offset|invalid circular|failed to reshape|corrupted file|is missing \d+|expected \d+ frames"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,9 @@ def _header(tif: tifffile.TiffFile, path: Path, *, is_stack: bool, is_label: boo
         shapes = ", ".join(str(s.shape) for s in tif.series[:3])
         raise FormatError(f"{path} holds {len(tif.series)} image series", expected="one", got=f"shapes {shapes}")
     series = tif.series[0]
+    n_times = dict(zip(series.axes, series.shape, strict=True)).get("T", 1)
+    if tif.is_ome and n_times > 1 and not is_stack:
+        raise FormatError(f"{path} holds {n_times} time points", expected="one frame in each of several files")
     require_whole(series, path)
     n_frames, shape, note = frame_layout(tuple(series.shape), series.axes, path, is_stack=is_stack)
     dtype = np.dtype(series.dtype)
@@ -215,7 +223,7 @@ def require_like(header: TifHeader, first: TifHeader, path: Path) -> None:
 
 
 def require_whole(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Raise FormatError if a file ends before its pixels do; tifffile would read what is missing as zeros."""
+    """Raise FormatError if a file ends before its pixels do, before any of them is read."""
     size = path.stat().st_size
     end = (series.dataoffset + prod(series.shape) * np.dtype(series.dtype).itemsize) if series.dataoffset else 0
     for page in series.pages:
@@ -255,9 +263,49 @@ def _frame_of_stack(
 def open_tif(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a tif file; whatever goes wrong while it is read is a FormatError that names the file."""
     try:
-        with tifffile.TiffFile(path) as tif:
+        with _open_whole(path) as tif:
             yield tif
     except TrackdbError:
         raise
     except Exception as error:  # codecs raise errors of many kinds on damaged bytes
         raise FormatError(f"{path} cannot be read", expected="a whole tif file", got=f"{error}") from error
+
+
+def _open_whole(path: Path) -> tifffile.TiffFile:
+    """Open a tif file and walk its pages: where one is missing tifffile only says so, and would read the others."""
+    with _listening() as said:
+        tif = tifffile.TiffFile(path)
+        try:
+            len(tif.series)
+        except Exception:
+            tif.close()
+            raise
+    damage = next((text for text in said.texts if DAMAGE.search(text)), None)
+    if damage:
+        tif.close()
+        raise FormatError(f"{path} is damaged or cut off", expected="a whole tif file", got=damage)
+    return tif
+
+
+class _Said(logging.Handler):
+    """Keep what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def _listening() -> Iterator[_Said]:
+    """Hear what tifffile says of a file instead of showing it."""
+    said, logger = _Said(), logging.getLogger("tifffile")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(said)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(said)
+        logger.propagate = propagate

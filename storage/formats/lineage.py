@@ -79,8 +79,8 @@ def keep_frames(lineage: LabelLineage, kept: Sequence[int], *, renumber: bool) -
         return thinned, ()
     first = np.flatnonzero(crowded)[0]
     return thinned, (
-        f"{lineage.name}: {n_lost} cells divided more than once in the frames skipped, so their links are left out "
-        f"(the first is label {lineage.label[first]} in frame {lineage.frame[first]})",
+        f"{lineage.name}: links left out of cells that divided more than once in the frames skipped: {n_lost} "
+        f"(label {lineage.label[first]} in frame {lineage.frame[first]})",
     )
 
 

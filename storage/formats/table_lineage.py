@@ -122,8 +122,8 @@ def _ends_of_parents(
         )
     n_lost, n_new = int(np.count_nonzero(~there)), int(np.count_nonzero(~np.isin(track, tracks.label)))
     notes = [f"parents of tracks come from {path}"]
-    notes += [f"{n_lost} tracks of {path.name} have no row in the table"] if n_lost else []
-    notes += [f"{n_new} tracks of the table have no line in {path.name}"] if n_new else []
+    notes += [f"tracks of {path.name} without a row in the table: {n_lost}"] if n_lost else []
+    notes += [f"tracks of the table without a line in {path.name}: {n_new}"] if n_new else []
     return mother, daughter, notes
 
 
