@@ -85,6 +85,25 @@ def test_a_dropped_cell_has_no_daughters():
     assert dual_bound(problem, chosen.dual) == -9 - 1  # the matching: the division slot saves the appearance
 
 
+@pytest.mark.parametrize("reward", [-4.0, -8.0])
+def test_a_costly_first_daughter_comes_with_a_second_if_dividing_is_rewarded(reward):
+    """Each link costs 3 alone; two of them and the division cost 6 + reward."""
+    problem = TrackingProblem(
+        frame=np.array([0, 1, 1]),
+        source=np.array([0, 0]),
+        target=np.array([1, 2]),
+        edge_cost=np.full(2, 3.0),
+        node_cost=np.full(3, -1.0),
+        appear_cost=np.zeros(3),
+        disappear_cost=np.zeros(3),
+        division_cost=np.full(3, reward),
+        pinned_node=np.zeros(3, dtype=np.int8),
+    )
+    chosen = IlpSolver().solve(problem)
+    assert chosen.edge.all() == (reward == -8)
+    assert chosen.objective == chosen.lower_bound == -3 + min(0, 6 + reward)
+
+
 @settings(deadline=None, max_examples=400)
 @given(st.one_of(tracking_problems(), tracking_problems(division=(-12, 0)), tracking_problems(pins=(0,))))
 def test_no_selection_is_cheaper(problem):
