@@ -13,7 +13,7 @@ from trackdb.storage.formats.track_file import read_track_file
 #                       `. 3 -- 3
 #          4 -- 4 ....... 5           5 is 4 again, after a gap
 TRACKS = [(1, 0, 2, 0), (2, 3, 4, 1), (3, 3, 4, 1), (4, 0, 1, 0), (5, 3, 3, 4)]
-N_FRAMES, SHAPE = 5, (6, 30)
+N_FRAMES, SHAPE = 5, (6, 50)
 LINKS = {
     ((0, 1), (1, 1)), ((1, 1), (2, 1)), ((2, 1), (3, 2)), ((2, 1), (3, 3)), ((3, 2), (4, 2)), ((3, 3), (4, 3)),
     ((0, 4), (1, 4)), ((1, 4), (3, 5)),
@@ -91,6 +91,24 @@ def test_truth_from_elsewhere_is_read_beside_the_detections(dataset, tmp_path):
         assert len(source.lineages[1].masks) == 5
 
 
+def test_truth_of_masks_that_count_from_1_is_paired_by_rank(dataset, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for t in range(N_FRAMES):
+        tifffile.imwrite(tmp_path / "masks" / f"m{t + 1}.tif", np.ones(SHAPE, dtype=np.uint8), photometric="minisblack")
+    source = open_source(tmp_path / "masks", options=SourceOptions(truth=dataset / "01_GT", frames=slice(2, None)))
+    (truth,) = source.lineages
+    assert [m.name for m in truth.masks] == [f"man_track{t:03d}.tif" for t in range(1, 5)]
+    assert links_of(truth) == {((a - 1, k), (b - 1, m)) for (a, k), (b, m) in LINKS if a > 0}
+    assert any("frame 0 there is taken for frame 1 of the masks" in note for note in source.notes)
+
+
+def test_truth_beyond_the_last_mask_is_left_out_and_noted(dataset):
+    (draw(dataset / "01_RES", prefix="mask", tracks=[(9, 0, 3, 0)]) / "mask004.tif").unlink()
+    source = open_source(dataset)
+    assert int(source.lineages[1].frame.max()) == 3
+    assert "truth: cells in frames without a mask, left out: 2" in source.notes
+
+
 def test_a_result_without_track_file_is_detections_alone(dataset):
     (draw(dataset / "01_RES", prefix="mask") / "res_track.txt").unlink()
     source = open_source(dataset)
@@ -123,14 +141,17 @@ def test_images_of_the_sequence_are_a_channel(dataset):
 
 def test_images_of_another_size_are_refused(dataset, tmp_path):
     tifffile.imwrite(tmp_path / "gfp.tif", np.zeros((5, 9, 9), dtype=np.uint8), photometric="minisblack")
-    with pytest.raises(FormatError, match=r"channel gfp in .*size than the masks; expected: \(6, 30\); got: \(9, 9\)"):
+    with pytest.raises(FormatError, match=r"channel gfp in .*size than the masks; expected: \(6, 50\); got: \(9, 9\)"):
         open_source(dataset, options=SourceOptions(images={"gfp": tmp_path / "gfp.tif"}))
 
 
-def test_frames_before_the_first_file_are_empty(dataset):
+def test_frames_before_the_first_file_are_empty(dataset, tmp_path):
     result = draw(dataset / "01_RES", prefix="mask", first=3, tracks=[(2, 3, 4, 0), (3, 3, 4, 0)])
-    source = open_source(result)
+    images = tmp_path / "gfp.tif"
+    tifffile.imwrite(images, np.ones((2, *SHAPE), dtype=np.uint8), photometric="minisblack")
+    source = open_source(result, options=SourceOptions(images={"gfp": images}))
     batches = list(source.frames())
+    assert [int(b.images["gfp"].max()) for b in batches] == [0, 0, 0, 1, 1]
     assert [b.frame for b in batches] == [0, 1, 2, 3, 4]
     assert [int(b.mask.max()) for b in batches] == [0, 0, 0, 3, 3]
     assert [b.frame for b in source.frames(first=2)] == [2, 3, 4]

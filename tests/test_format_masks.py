@@ -195,6 +195,16 @@ def test_a_stack_is_read_frame_by_frame(tmp_path, shape, options, compression):
     np.testing.assert_array_equal([b.mask for b in source.frames(first=2)], stack[2:])
 
 
+def test_formats_of_other_packages_are_found_by_name(tmp_path, monkeypatch):
+    from importlib import metadata
+
+    lif = metadata.EntryPoint("lif", "builtins:max", "trackdb.formats")
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: metadata.EntryPoints([lif]).select(group=group))
+    assert open_source(tmp_path, "lif", tmp_path / "options") == tmp_path / "options"
+    with pytest.raises(ConfigError, match="there is no format nd2; expected: auto, ctc, masks, table, lif"):
+        open_source(tmp_path, "nd2")
+
+
 def test_files_that_each_hold_the_whole_movie_are_refused(tmp_path):
     for n in (1, 2):
         write(tmp_path / f"m{n}.ome.tif", np.ones((3, 4, 5), dtype=np.uint16), ome=True, metadata={"axes": "TYX"})

@@ -78,8 +78,9 @@ def open_ctc(path: Path, options: SourceOptions) -> Source:
         notes.append(f"{folder} holds no {RESULT_FILE}, so no tracking is read")
     truth = options.truth or (None if is_truth else folders.truth)
     if truth is not None:
-        lineages += read_truth(truth, masks.numbers)
-        notes.append(f"truth comes from {truth}, matched by overlap")
+        found, said = read_truth(truth, masks.numbers)
+        lineages += found
+        notes += said
     images = {} if options.images or not folders.images else {"image": _images(folders.images)}
     return mask_source(folders.name, masks, options, lineages=lineages, notes=notes, images=images)
 

@@ -76,7 +76,9 @@ class MaskSource:
     def frames(self, first: int = 0) -> Iterator[FrameBatch]:
         """Read the frames from number `first` on, in order, one in memory at a time."""
         for frame in range(first, self.first):
-            yield FrameBatch(frame, mask=np.zeros(self.masks.header.shape, dtype=self.masks.header.dtype))
+            mask = np.zeros(self.masks.header.shape, dtype=cast("np.dtype[np.integer]", self.masks.header.dtype))
+            blank = {name: np.zeros(mask.shape, dtype=c.frames.header.dtype) for name, c in self.channels.items()}
+            yield FrameBatch(frame, mask=mask, images=blank)
         begin = max(first - self.first, 0)
         masks = self.masks.read(self.rows[begin:])
         images = {name: channel.frames.read(channel.rows[begin:]) for name, channel in self.channels.items()}
@@ -94,9 +96,9 @@ def open_masks(path: Path, options: SourceOptions) -> Source:
         If frames are missing, or files are not label masks of one shape.
     """
     masks = open_frames(path, is_label=True)
-    truth = () if options.truth is None else read_truth(options.truth, masks.numbers)
+    truth, notes = ([], []) if options.truth is None else read_truth(options.truth, masks.numbers)
     name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
-    return mask_source(name, masks, options, lineages=truth, restart=True)
+    return mask_source(name, masks, options, lineages=truth, notes=notes, restart=True)
 
 
 def mask_source(
@@ -143,6 +145,8 @@ def mask_source(
             cut = replace(cut, masks=tuple(cut.masks[row] for row in (*[rows[0]] * first, *rows)))
         thinned.append(cut)
         said += [*note_crowded(lineage), *lost]
+        outside = np.count_nonzero((lineage.frame < masks.numbers[0]) | (lineage.frame > masks.numbers[-1]))
+        said += [f"{lineage.name}: cells in frames without a mask, left out: {outside:,}"] if outside else []
     shape = masks.header.shape
     headers = [masks.header, *(c.frames.header for c in channels.values())]
     interval = options.interval_s or next((h.interval_s for h in headers if h.interval_s), None)
@@ -175,7 +179,7 @@ def _channel(name: str, frames: Frames, masks: Frames, rows: Sequence[int]) -> t
     return Channel(frames, tuple(places[row] for row in rows)), note
 
 
-def read_truth(path: Path, numbers: Sequence[int]) -> tuple[LabelLineage, ...]:
+def read_truth(path: Path, numbers: Sequence[int]) -> tuple[list[LabelLineage], list[str]]:
     """Read ground truth whose masks are not the detections: an ``NN_GT``, its ``TRA``, or its track file.
 
     Parameters
@@ -184,6 +188,11 @@ def read_truth(path: Path, numbers: Sequence[int]) -> tuple[LabelLineage, ...]:
         Where it is.
     numbers : sequence of int
         Numbers of the detections' files; a truth mask is taken for each.
+
+    Returns
+    -------
+    lineages, notes : list
+        The one lineage, over frames as the detections' files number them, and how it is paired with them.
 
     Raises
     ------
@@ -196,11 +205,12 @@ def read_truth(path: Path, numbers: Sequence[int]) -> tuple[LabelLineage, ...]:
     tracks = read_track_file(track_file)
     prefix = "mask" if track_file.name.startswith("res") else "man_track"
     masks = open_frames(track_file.parent, is_label=True, prefix=prefix)
-    rows, _ = align_frames(numbers, masks.numbers, f"the ground truth in {track_file.parent}")
+    rows, note = align_frames(numbers, masks.numbers, f"the ground truth in {track_file.parent}")
     require_frames(tracks, masks.numbers[0], masks.numbers[-1])
     lineage = lineage_of_tracks(tracks, "truth", masks=tuple(masks.paths[row] for row in rows))
     shift = numbers[0] - masks.numbers[rows[0]]
-    return (replace(lineage, frame=lineage.frame + shift),)
+    said = [f"truth comes from {track_file.parent}, matched by overlap", *([note] if note else [])]
+    return [replace(lineage, frame=lineage.frame + shift)], said
 
 
 def checked_scale(scale_um: tuple[float, ...] | None, ndim: int) -> tuple[float, ...] | None:
