@@ -12,7 +12,7 @@ def cells(frame, position, scale_um=None):
     """Return detections at these places, numbered from 0."""
     frame, position = np.asarray(frame, dtype=np.int64), np.asarray(position, dtype=np.float64)
     n = np.arange(len(frame))
-    return Detections(n, frame, position.reshape(len(n), -1), n + 1, np.full(len(n), np.nan), scale_um)
+    return Detections(n, frame, position, n + 1, np.full(len(n), np.nan), scale_um)
 
 
 def walk(seed, *, n_frames=12, n_cells=60, ndim=2, sigma=0.1, extent=10.0, scale_um=None):

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scorer_contract import ScorerContract, cells, walk
 
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.engine.scorers.distance import DistanceScorer, Motion, fit_motion
 from trackdb.errors import ConfigError, SchemaError
+
+from .scorer_contract import ScorerContract, cells, walk
 
 
 class TestContract(ScorerContract):

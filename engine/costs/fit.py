@@ -129,7 +129,7 @@ def fit(
         sample = take_sample(detections, edges, log_odds, most_cells=most_cells)
         free = np.zeros(len(sample))
         chosen = _solve(sample, CellCosts(free, free, free, free), -sample.score)
-        return replace(estimate(sample, chosen, rates), daughter_bonus=0.0)
+        return replace(count(sample, chosen, rates), daughter_bonus=0.0)
     sample = take_sample(detections, edges, scores.value, most_cells=most_cells)
     for _ in range(rounds):
         cells = cell_costs(sample.position, sample.first, sample.last, rates)
@@ -174,8 +174,40 @@ def take_sample(
     )
 
 
+def count(sample: Sample, chosen: NDArray[np.bool_], before: Rates) -> Rates:
+    """Count what the cells of a solution do, taken at its word.
+
+    Parameters
+    ----------
+    sample : Sample
+        n cells, m candidates.
+    chosen : (m,) bool
+        Links of the solution.
+    before : Rates
+        Whatever is not counted stays as it is here.
+    """
+    edges = sample.edges
+    border = before.at_border(sample.position)
+    children = np.bincount(edges.source[chosen], minlength=len(sample))
+    parents = np.bincount(edges.target[chosen], minlength=len(sample))
+    steps = edges.frames[chosen]
+
+    def share(cases: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+        return _rate((cases & of).sum(), of.sum())
+
+    return replace(
+        before,
+        division=share(children == 2, ~sample.last),
+        appear=share(parents == 0, ~sample.first & ~border),
+        appear_border=share(parents == 0, ~sample.first & border),
+        disappear=share(children == 0, ~sample.last & ~border),
+        disappear_border=share(children == 0, ~sample.last & border),
+        miss=_rate((steps - 1).sum(), steps.sum()),
+    )
+
+
 def estimate(sample: Sample, chosen: NDArray[np.bool_], before: Rates) -> Rates:
-    """Count what the cells of a solution do, births shared between new cells and second daughters.
+    """Count what the cells of a solution do, but share its births between new cells and second daughters.
 
     Parameters
     ----------
@@ -188,26 +220,22 @@ def estimate(sample: Sample, chosen: NDArray[np.bool_], before: Rates) -> Rates:
     """
     border = before.at_border(sample.position)
     kept = _first_children(sample, chosen)
-    births = _births(sample, kept, border)
-    has_child = np.bincount(sample.edges.source[kept], minlength=len(sample)) > 0
-    ended = ~has_child & ~sample.last
-    at_risk, could_be_new = ~sample.last, ~sample.first
-    steps = sample.edges.frames[kept]
-    counted = replace(
-        before,
-        disappear=_rate((ended & ~border).sum(), (at_risk & ~border).sum()),
-        disappear_border=_rate((ended & border).sum(), (at_risk & border).sum()),
-        miss=_rate((steps - 1).sum(), steps.sum()),
-    )
     step = float(np.median(sample.edges.distance[kept])) if len(kept) else 0.0
+    births = _births(sample, kept, border)
     daughters, rates = _share_births(
         births,
-        mothers=int(at_risk.sum()),
-        inside=int((could_be_new & ~border).sum()),
-        at_border=int((could_be_new & border).sum()),
+        mothers=int((~sample.last).sum()),
+        inside=int((~sample.first & ~border).sum()),
+        at_border=int((~sample.first & border).sum()),
         step=step,
         ndim=sample.position.shape[1],
-        rates=counted,
+        # sharing starts from the shares before: hard counts of a solution without divisions would stay at none
+        rates=replace(
+            count(sample, chosen, before),
+            division=before.division,
+            appear=before.appear,
+            appear_border=before.appear_border,
+        ),
     )
     return replace(rates, daughter_bonus=_bonus(births, daughters, rates))
 

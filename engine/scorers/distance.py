@@ -29,6 +29,7 @@ TAILS: Final = (0.0, 1 / 20, 1 / 10, 1 / 6, 1 / 4, 1 / 3, 1 / 2.5)
 """One over the degrees of freedom that are tried; 0 is the normal density."""
 
 SAMPLE_TARGETS: Final = 30_000
+NEW: Final = 0.01  # share of new cells; a larger one would take the steps of daughters away from the tails
 SWEEPS: Final = 60
 SETTLED: Final = 1e-3  # relative change of sigma^2 at which the iteration stops
 
@@ -51,8 +52,7 @@ class Motion:
     def log_density(
         self, distance: NDArray[np.float64], ndim: int, frames: NDArray[np.int64] | int = 1
     ) -> NDArray[np.float64]:
-        """Return the log density of steps over `frames` frames at these distances, per unit of area or volume.
-        """
+        """Return the log density of steps over `frames` frames at these distances, per unit of area or volume."""
         variance = self.sigma**2 * np.asarray(frames, dtype=np.float64)
         square = distance**2 / variance
         if self.tail == 0:
@@ -101,9 +101,10 @@ class DistanceScorer:
 def fit_motion(detections: Detections, edges: CandidateEdges) -> Motion:
     """Learn the motion of cells by expectation maximisation over the unknown parents.
 
-    The cells of a frame are drawn with intensity ``a sum_i q(x - x_i) + b rho``: children of the cells before, and new
-    cells anywhere. Each target's parent is one of its candidates or nobody, in proportion to the terms; sigma, a and b
-    are re-estimated from these shares. Of the tails tried, the likeliest stays.
+    The cells of a frame are drawn with intensity ``(1 - b) sum_i q(x - x_i) + b rho``: children of the cells before,
+    and new cells anywhere. Each target's parent is one of its candidates or nobody, in proportion to the terms; sigma
+    is re-estimated from these shares. b is held at one in a hundred: cells come from cells, and were b free, daughters
+    that jump would count as new. Of the tails tried, the likeliest stays.
 
     Parameters
     ----------
@@ -166,14 +167,13 @@ def _maximise(
     clutter: float,
     least_sigma: float,
 ) -> tuple[Motion, float]:
-    """Raise the likelihood of the targets over sigma and the share of new cells, the tail held: motion, mean log."""
+    """Raise the likelihood of the targets over sigma, the tail held: the motion, and the mean log likelihood."""
     n, tail = int(target.max()) + 1, motion.tail
-    linked, new, variance = 0.99, 0.01, motion.sigma**2
-    square = distance**2
+    variance, square = motion.sigma**2, distance**2
     likelihood = -np.inf
     for _ in range(SWEEPS):
-        weight = linked * np.exp(Motion(variance**0.5, tail).log_density(distance, ndim))
-        intensity = np.bincount(target, weight, n) + new * clutter
+        weight = (1 - NEW) * np.exp(Motion(variance**0.5, tail).log_density(distance, ndim))
+        intensity = np.bincount(target, weight, n) + NEW * clutter
         likelihood = float(np.log(intensity).mean())
         share = weight / intensity[target]
         children = float(share.sum())
@@ -183,7 +183,6 @@ def _maximise(
         precision = (1 + tail * ndim) / (1 + tail * square / variance)
         before = variance
         variance = max(float((share * precision * square).sum() / children / ndim), least_sigma**2)
-        linked, new = children / n, max(1 - children / n, 1e-5)
         if abs(variance / before - 1) < SETTLED:
             break
     return Motion(variance**0.5, tail), likelihood
