@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PATIENCE_S = 20.0  # other processes hold the file only while they read or commit
+_DAMAGED = ("not a valid duckdb", "corrupt", "checksum", "serializ", "could not read", "internal error", "wal file")
 _HELD_BY = re.compile(r"\(PID (\d+)\)")
 
 
@@ -42,8 +43,8 @@ def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Itera
     StoreMissingError, StoreLockedError, StoreDamagedError, VersionError
         If the file is not there, is held for too long, cannot be read, or is of a newer DuckDB.
     """
-    if not write and not file.exists():
-        raise StoreMissingError(f"{file.parent} holds no store", **{"try": "trackdb ingest SRC -o STORE"})
+    if not write:
+        require_store(file)
     engine = sa.create_engine(f"duckdb:///{file}", poolclass=NullPool, connect_args={"read_only": not write})
     connection = _open_patiently(engine, file, patience_s)
     try:
@@ -54,6 +55,14 @@ def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Itera
     finally:
         connection.close()
         engine.dispose()
+
+
+def require_store(file: Path) -> None:
+    """Raise StoreMissingError unless the database is there."""
+    if not file.exists():
+        raise StoreMissingError(
+            f"{file.parent} holds no store", **{"try": f"trackdb ingest SRC -o {file.parent}"}
+        )
 
 
 def _open_patiently(engine: sa.Engine, file: Path, patience_s: float) -> sa.Connection:
@@ -89,7 +98,7 @@ def explained(error: Exception, file: Path) -> StoreError:
         return StoreError(f"{store} could not be written: the disk is full", reason=text)
     if "Permission denied" in text or "Read-only file system" in text or "read-only" in text.lower():
         return StoreError(f"{store} could not be written", reason=text, **{"try": "check the permissions"})
-    if "not a valid DuckDB" in text or "orrupt" in text or "checksum" in text.lower() or "Serialization" in text:
+    if any(sign in text.lower() for sign in _DAMAGED):
         return StoreDamagedError(
             f"{file} cannot be read: it is damaged", reason=text, **{"try": "restore the store from a copy"}
         )

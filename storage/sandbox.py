@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from ..errors import QueryError, StoreLockedError
-from .connection import PATIENCE_S, explained
+from .connection import PATIENCE_S, explained, require_store
 from .duckdb_store import GRAPH
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def ask(
 
 def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open the tables hardened, waiting a while for a process that is just writing."""
+    require_store(store / GRAPH)
     settings: dict[str, str | bool | int | float | list[str]] = {
         **_LOCKED,
         "memory_limit": f"{limits.memory_mb}MB",

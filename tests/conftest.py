@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .movies import write_ctc
+
 DATA = Path(os.environ.get("TRACKDB_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 
 
@@ -14,3 +20,18 @@ def data_dir() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real data at {DATA}; set TRACKDB_DATA")
     return DATA
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """The CTC data set drawn in `movies`, with images."""
+    return write_ctc(tmp_path / "drawn", images=True)
+
+
+@pytest.fixture
+def solved(tmp_path: Path, drawn: Path) -> DuckDBStore:
+    """A store with the drawn movie, its truth and an exact solution."""
+    store = DuckDBStore(tmp_path / "drawn.trackdb")
+    ingest(drawn, store)
+    solve(store, store.detection_set())
+    return store

@@ -1,0 +1,31 @@
+# All set-up is done here: an environment of its own in .venv, with the versions that were tested.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types check clean benchmarks
+
+demo: $(VENV)/.ready  ## from a simulated movie to a queried lineage
+	rm -rf demo
+	$(BIN)/trackdb demo demo
+
+test: $(VENV)/.ready lint types  ## style, types, all tests
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+# mypy wants the package's folder to be a Python name; the link gives it one, whatever the clone is called
+types: $(VENV)/.ready
+	mkdir -p .types && ln -sfn .. .types/trackdb
+	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml \
+		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.storage -p trackdb.solvers -p trackdb.cli
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .types .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info demo

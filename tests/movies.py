@@ -1,0 +1,61 @@
+"""Movies drawn by hand, written as files."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+# One movie of three frames. Numbers are labels, a cell is a square of five pixels:
+#
+#   frame 0     frame 1     frame 2
+#   . 1 . 2     . 1 . 3     . 1 . 3        2 divides into 3 and 4
+#   . . . .     . . . 4     . . . 4        5 appears in frame 2
+#   . . . .     . . . .     5 . . .
+CENTRES = [
+    {1: (10, 20), 2: (10, 50)},
+    {1: (10, 21), 3: (9, 50), 4: (21, 51)},
+    {1: (11, 22), 3: (9, 51), 4: (22, 51), 5: (40, 8)},
+]
+TRACKS = [(1, 0, 2, 0), (2, 0, 0, 0), (3, 1, 2, 2), (4, 1, 2, 2), (5, 2, 2, 0)]
+SHAPE = (48, 64)
+
+
+def square_mask(centres: dict[int, tuple[int, ...]], shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    """Draw a square (cube) of side 5 around each centre."""
+    mask = np.zeros(shape, dtype=np.uint16)
+    for label, centre in centres.items():
+        mask[tuple(slice(c - 2, c + 3) for c in centre)] = label
+    return mask
+
+
+def write_ctc(folder: Path, *, centres=CENTRES, tracks=TRACKS, shape=SHAPE, images: bool = False) -> Path:
+    """Write a movie as a CTC data set with its ground truth; return the data set's folder."""
+    tra = folder / "01_GT" / "TRA"
+    tra.mkdir(parents=True)
+    for t, frame in enumerate(centres):
+        mask = square_mask(frame, shape)
+        tifffile.imwrite(tra / f"man_track{t:03d}.tif", mask)
+        if images:
+            (folder / "01").mkdir(exist_ok=True)
+            tifffile.imwrite(folder / "01" / f"t{t:03d}.tif", (mask > 0).astype(np.uint8) * 200)
+    (tra / "man_track.txt").write_text("".join(f"{' '.join(map(str, row))}\n" for row in tracks))
+    return folder
+
+
+def walking_cells(n_frames: int, n_cells: int, *, seed: int = 0, step: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return (t * n, 3) rows of (frame, y, x) of cells far apart that walk, and the track of each row."""
+    rng = np.random.default_rng(seed)
+    side = int(np.ceil(np.sqrt(n_cells)))
+    home = np.stack(np.divmod(np.arange(n_cells), side), axis=1) * 20.0 + 10
+    path = home + np.cumsum(rng.normal(0, step, (n_frames, n_cells, 2)), axis=0)
+    frame = np.repeat(np.arange(n_frames), n_cells)
+    track = np.tile(np.arange(n_cells), n_frames)
+    return np.column_stack([frame, path.reshape(-1, 2)]), track
+
+
+def write_points(path: Path, n_frames: int = 6, n_cells: int = 9, *, seed: int = 0) -> Path:
+    """Write walking cells as a CSV table with a track column."""
+    rows, track = walking_cells(n_frames, n_cells, seed=seed)
+    lines = [f"{int(t)},{y:.4f},{x:.4f},{k}" for (t, y, x), k in zip(rows, track, strict=True)]
+    path.write_text("t,y,x,track\n" + "\n".join(lines) + "\n")
+    return path

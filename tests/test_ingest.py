@@ -1,0 +1,290 @@
+"""Ingest: what is brought in whole, what is refused whole, and what goes on after a kill."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+
+from trackdb.engine import ingest as engine_ingest
+from trackdb.engine.check import check
+from trackdb.engine.ingest import ingest
+from trackdb.engine.progress import Recorded
+from trackdb.errors import FormatError, StoreExistsError
+from trackdb.storage.arrays import ARRAYS, read_frame
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.formats.base import SourceOptions
+
+from .movies import CENTRES, SHAPE, TRACKS, square_mask, write_ctc, write_points
+
+
+@pytest.fixture
+def store(tmp_path):
+    return DuckDBStore(tmp_path / "a.trackdb")
+
+
+def everything(store):
+    """All that an ingest brings, without numbers and times of runs."""
+    chosen = store.detection_set()
+    detections = store.detections(chosen)
+    _, info = store.find_solution()
+    table = store.solution(info)
+    return {
+        "frame": detections.frame.tolist(),
+        "label": detections.label.tolist(),
+        "position": detections.position_px.tolist(),
+        "links": [ends.tolist() for ends in store.link_ends(info)],
+        "tracks": table.tracks.parent.tolist(),
+        "pixels": sorted(ref.sha256 for ref in store.arrays(chosen)),
+    }
+
+
+class Stopped(KeyboardInterrupt):
+    """The user's Ctrl-C."""
+
+
+class StopAt(Recorded):
+    """Progress that is interrupted after some steps."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def advance(self, steps=1):
+        self.left -= steps
+        if self.left == 0:
+            raise Stopped
+
+
+def test_masks_pixels_images_and_truth_come_in(drawn, store):
+    report = ingest(drawn, store)
+    assert (report.dataset, report.frames, report.detections, report.links) == ("drawn", 3, 9, {"truth": 6})
+    chosen = store.detection_set()
+    refs = {(ref.kind, ref.channel): ref for ref in store.arrays(chosen)}
+    assert set(refs) == {("masks", ""), ("images", "image")}
+    for t, centres in enumerate(CENTRES):
+        assert np.array_equal(read_frame(store.path, refs["masks", ""], t), square_mask(centres))
+        assert read_frame(store.path, refs["images", "image"], t).max() == 200
+
+
+def test_volumes_come_in_with_their_voxel_size(tmp_path, store):
+    centres = [{1: (5, 10, 10)}, {1: (6, 10, 11)}]
+    write_ctc(tmp_path / "vol", centres=centres, tracks=[(1, 0, 1, 0)], shape=(12, 24, 24))
+    ingest(tmp_path / "vol", store, options=SourceOptions(scale_um=(2.0, 0.5, 0.5), interval_s=60))
+    movie = store.detection_set().movie
+    assert (movie.ndim, movie.scale_um, movie.interval_s, movie.unit) == (3, (2.0, 0.5, 0.5), 60, "um")
+    detections = store.detections(store.detection_set())
+    assert detections.position_um.tolist() == [[10, 5, 5], [12, 5, 5.5]]
+
+
+def test_points_come_in_with_the_truth_of_their_tracks(tmp_path, store):
+    report = ingest(write_points(tmp_path / "points.csv", n_frames=6, n_cells=9), store)
+    assert (report.detections, report.links) == (54, {"truth": 45})
+
+
+def test_truth_links_are_not_candidates(drawn, store):
+    ingest(drawn, store)
+    chosen = store.detection_set()
+    detections = store.detections(chosen)
+    assert len(store.candidate_edges(chosen, detections)) == 0
+    assert len(store.candidate_edges(chosen, detections, imported=True)) == 6
+
+
+def test_truth_of_other_masks_is_matched_by_overlap(tmp_path, store):
+    """The result misses cell 5 and shifts cell 1 by two pixels: still more than half of it."""
+    movie = write_ctc(tmp_path / "movie")
+    res = movie / "01_RES"
+    res.mkdir()
+    shifted = [{11: (10, 21), 12: (10, 50)}, {11: (10, 22), 13: (9, 50), 14: (21, 51)}, {11: (11, 23), 13: (9, 51), 14: (22, 51)}]
+    for t, frame in enumerate(shifted):
+        tifffile.imwrite(res / f"mask{t:03d}.tif", square_mask(frame))
+    (res / "res_track.txt").write_text("11 0 2 0\n12 0 0 0\n13 1 2 12\n14 1 2 12\n")
+    progress = Recorded()
+    report = ingest(movie, store, progress=progress)
+    assert report.links == {"01_RES": 6, "truth": 6}
+    assert any("1 of 9 cells have no detection" in note for note in progress.notes)
+    chosen = store.detection_set()
+    both = [store.link_ends(store.solutions(chosen)[name]) for name in ("01_RES", "truth")]
+    assert sorted(zip(*both[0], strict=True)) == sorted(zip(*both[1], strict=True))
+
+
+def test_a_mother_of_three_is_kept_as_the_truth_tells_it(tmp_path, store):
+    centres = [{1: (24, 30)}, {2: (10, 10), 3: (24, 50), 4: (40, 30)}]
+    write_ctc(tmp_path / "m", centres=centres, tracks=[(1, 0, 0, 0), (2, 1, 1, 1), (3, 1, 1, 1), (4, 1, 1, 1)])
+    assert ingest(tmp_path / "m", store).links == {"truth": 3}
+    assert check(store) == []
+
+
+def test_an_interrupted_ingest_goes_on_and_ends_as_an_undisturbed_one(drawn, tmp_path, store, monkeypatch):
+    monkeypatch.setattr(engine_ingest, "BATCH_ROWS", 1)
+    for steps in (1, 2, 3):
+        with pytest.raises(Stopped):
+            ingest(drawn, store, progress=StopAt(steps))
+        assert store.detection_sets() == []
+        assert [alive for _, alive in store.unfinished()] == [False]
+    progress = Recorded()
+    ingest(drawn, store, progress=progress)
+    assert any("going on" in note for note in progress.notes)
+    undisturbed = DuckDBStore(tmp_path / "b.trackdb")
+    ingest(drawn, undisturbed)
+    assert everything(store) == everything(undisturbed)
+    assert check(store) == []
+    assert not list((store.path / ARRAYS).glob(".tmp-*"))
+
+
+def test_pixels_that_were_already_sealed_are_written_again(drawn, tmp_path, store, monkeypatch):
+    def no_commit(*_):
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trackdb.storage.ingestion.Ingestion.finish", no_commit)
+        with pytest.raises(Stopped):
+            ingest(drawn, store)
+    ingest(drawn, store)
+    undisturbed = DuckDBStore(tmp_path / "b.trackdb")
+    ingest(drawn, undisturbed)
+    assert everything(store) == everything(undisturbed)
+
+
+def test_an_unfinished_ingest_given_with_other_settings_begins_again(drawn, store, monkeypatch):
+    monkeypatch.setattr(engine_ingest, "BATCH_ROWS", 1)
+    with pytest.raises(Stopped):
+        ingest(drawn, store, progress=StopAt(3))
+    report = ingest(drawn, store, options=SourceOptions(frames=slice(0, 2)))
+    assert (report.frames, report.detections) == (2, 5)
+    assert store.count_detections(store.detection_set()) == 5
+    assert not list((store.path / ARRAYS).glob(".tmp-*"))
+    assert check(store) == []
+
+
+def test_a_name_is_taken_once(drawn, store):
+    ingest(drawn, store)
+    before = everything(store)
+    with pytest.raises(StoreExistsError, match="already has a dataset named drawn"):
+        ingest(drawn, store)
+    assert everything(store) == before
+
+
+def test_no_detections_are_allowed_and_said(tmp_path, store):
+    write_ctc(tmp_path / "empty", centres=[{}, {}], tracks=[])
+    (tmp_path / "empty" / "01_GT" / "TRA" / "man_track.txt").unlink()
+    progress = Recorded()
+    report = ingest(tmp_path / "empty" / "01_GT" / "TRA", store, file_format="masks", progress=progress)
+    assert (report.frames, report.detections) == (2, 0)
+    assert "there are no detections" in progress.notes
+
+
+def spoil_nothing_but(name):
+    """Return a function that spoils a drawn movie in one way."""
+
+    def missing_frame(tra):
+        (tra / "man_track001.tif").unlink()
+
+    def repeated_frame(tra):
+        shutil.copy(tra / "man_track001.tif", tra / "man_track01.tif")
+
+    def float_mask(tra):
+        tifffile.imwrite(tra / "man_track001.tif", square_mask(CENTRES[1]).astype(np.float32))
+
+    def rgb_mask(tra):
+        mask = np.repeat(square_mask(CENTRES[1])[..., None].astype(np.uint8), 3, axis=2)
+        tifffile.imwrite(tra / "man_track001.tif", mask, photometric="rgb")
+
+    def cut_mask(tra):
+        whole = (tra / "man_track001.tif").read_bytes()
+        (tra / "man_track001.tif").write_bytes(whole[: len(whole) // 2])
+
+    def other_shape(tra):
+        tifffile.imwrite(tra / "man_track001.tif", np.zeros((10, 10), np.uint16))
+
+    def label_without_mask(tra):
+        rows_to(tra, [*TRACKS, (9, 0, 2, 0)])
+
+    def mask_without_label(tra):
+        rows_to(tra, TRACKS[:-1])
+
+    def parent_too_late(tra):
+        rows_to(tra, [(1, 0, 2, 0), (2, 0, 0, 0), (3, 1, 2, 1), (4, 1, 2, 2), (5, 2, 2, 0)])
+
+    def unknown_parent(tra):
+        rows_to(tra, [*TRACKS[:-1], (5, 2, 2, 77)])
+
+    def twice(tra):
+        rows_to(tra, [*TRACKS, TRACKS[0]])
+
+    def words(tra):
+        (tra / "man_track.txt").write_text("1 0 two 0\n")
+
+    def rows_to(tra, tracks):
+        (tra / "man_track.txt").write_text("".join(f"{' '.join(map(str, row))}\n" for row in tracks))
+
+    return locals()[name]
+
+
+BAD_MOVIES = {
+    "missing_frame": "frame 1 is missing|missing",
+    "repeated_frame": "frame 1 is there 2 times",
+    "float_mask": "float",
+    "rgb_mask": "RGB|colour|samples|channels",
+    "cut_mask": "man_track001.tif",
+    "other_shape": "shape|size",
+    "label_without_mask": "label 9 lives in frames 0..2, but no mask",
+    "mask_without_label": "label 5, but no track",
+    "parent_too_late": "parent 1",
+    "unknown_parent": "77",
+    "twice": "label 1",
+    "words": "two",
+}
+
+
+@pytest.mark.parametrize("spoil", BAD_MOVIES)
+def test_a_bad_movie_is_refused_and_leaves_no_store(drawn, store, spoil, monkeypatch):
+    monkeypatch.setattr(engine_ingest, "BATCH_ROWS", 1)
+    spoil_nothing_but(spoil)(drawn / "01_GT" / "TRA")
+    with pytest.raises(FormatError, match=BAD_MOVIES[spoil]):
+        ingest(drawn, store)
+    assert not store.path.exists()
+
+
+@pytest.mark.parametrize("spoil", BAD_MOVIES)
+def test_a_bad_movie_leaves_a_store_as_it_was(drawn, tmp_path, store, spoil, monkeypatch):
+    monkeypatch.setattr(engine_ingest, "BATCH_ROWS", 1)
+    ingest(write_ctc(tmp_path / "good"), store)
+    before = everything(store)
+    spoil_nothing_but(spoil)(drawn / "01_GT" / "TRA")
+    with pytest.raises(FormatError):
+        ingest(drawn, store)
+    assert everything(store) == before
+    assert check(store) == []
+
+
+BAD_TABLES = {
+    "t,y,x\n0,1,2\n0,one,3\n": "one",
+    "t,y,x\n0,1,nan\n": "x",
+    "t,y,x\n0,1,inf\n": "x",
+    "t,y,x\n-1,1,2\n": "-1",
+    "t,y,x\n0.5,1,2\n": "0.5",
+    "t,y\n0,1\n": "x",
+    "": "empty|no header|column",
+}
+
+
+@pytest.mark.parametrize("text", BAD_TABLES)
+def test_a_bad_table_is_refused_and_leaves_no_store(tmp_path, store, text):
+    (tmp_path / "points.csv").write_text(text)
+    with pytest.raises(FormatError, match=BAD_TABLES[text]):
+        ingest(tmp_path / "points.csv", store)
+    assert not store.path.exists()
+
+
+def test_frames_without_cells_are_allowed_and_said(tmp_path, store):
+    (tmp_path / "points.csv").write_text("t,y,x\n0,1,2\n3,1,2\n")
+    progress = Recorded()
+    assert ingest(tmp_path / "points.csv", store, progress=progress).frames == 4
+    assert any("empty" in note or "no cells" in note or "without" in note for note in progress.notes)
+
+
+def test_masks_of_changing_frame_shape_are_named(drawn, store):
+    tifffile.imwrite(drawn / "01_GT" / "TRA" / "man_track002.tif", np.zeros((SHAPE[0] + 1, SHAPE[1]), np.uint16))
+    with pytest.raises(FormatError, match=r"man_track002\.tif"):
+        ingest(drawn, store)

@@ -1,0 +1,206 @@
+"""The store: made once, refused politely, locked by name, and never half changed."""
+
+import subprocess
+import sys
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from trackdb.errors import (
+    MissingRowsError,
+    SchemaError,
+    SolverError,
+    StoreDamagedError,
+    StoreExistsError,
+    StoreLockedError,
+    StoreMissingError,
+    VersionError,
+)
+from trackdb.storage import catalogue, tables
+from trackdb.storage.connection import append
+from trackdb.storage.duckdb_store import GRAPH, DuckDBStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = DuckDBStore(tmp_path / "a.trackdb", patience_s=0.2)
+    assert made.create()
+    return made
+
+
+def test_a_store_is_made_once(store):
+    assert not store.create()
+    assert store.meta()["schema_version"] == str(tables.SCHEMA_VERSION)
+
+
+def test_every_table_of_the_data_model_is_there(store):
+    with store.reading() as connection:
+        there = {row[0] for row in connection.exec_driver_sql("select table_name from duckdb_tables()")}
+    assert there == set(tables.metadata.tables)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("x")
+    with pytest.raises(StoreExistsError, match="not a store"):
+        DuckDBStore(tmp_path / "thesis").create()
+    assert [f.name for f in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
+
+
+def test_a_missing_store_says_how_to_make_one(tmp_path):
+    with pytest.raises(StoreMissingError, match="trackdb ingest"):
+        DuckDBStore(tmp_path / "none.trackdb").check_version()
+
+
+def test_a_newer_store_is_refused_with_both_versions(store):
+    with store.writing() as connection:
+        connection.exec_driver_sql("update meta set value = '99' where key in ('schema_version', 'oldest_reader')")
+    with pytest.raises(VersionError, match=f"version 99.*up to {tables.SCHEMA_VERSION}"):
+        store.check_version()
+
+
+def test_a_newer_store_that_old_readers_understand_is_opened(store):
+    with store.writing() as connection:
+        connection.exec_driver_sql("update meta set value = '99' where key = 'schema_version'")
+    store.check_version()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 500])
+def test_a_damaged_store_is_named(store, content):
+    (store.path / GRAPH).write_bytes(content)
+    with pytest.raises(StoreDamagedError, match=str(store.path)):
+        store.check_version()
+
+
+def test_a_store_cut_short_is_damaged_or_refused_by_a_check(store):
+    file = store.path / GRAPH
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(StoreDamagedError):
+        store.check_version()
+
+
+def test_the_holder_of_a_locked_store_is_named(store):
+    held = f"import duckdb, sys; c = duckdb.connect({str(store.path / GRAPH)!r}); print('held', flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with child:
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(StoreLockedError, match=f"pid {child.pid}"):
+            store.meta()
+        child.stdin.close()
+    assert store.meta()
+
+
+def test_a_holder_that_lets_go_in_time_is_waited_for(tmp_path):
+    store = DuckDBStore(tmp_path / "a.trackdb", patience_s=30)
+    store.create()
+    held = f"import duckdb, time; c = duckdb.connect({str(store.path / GRAPH)!r}); print('held', flush=True); time.sleep(0.5)"
+    with subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "held\n"
+        assert store.meta()
+
+
+def test_a_transaction_that_raises_leaves_nothing(store):
+    before = store.meta()["commits"]
+    rows = pa.table({"run_id": np.arange(3), "edge_id": np.arange(3), "score": np.ones(3, np.float32)})
+    with pytest.raises(SolverError), store.writing() as connection:
+        append(connection, tables.edge_score, rows)
+        raise SolverError("stop")
+    with store.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(tables.edge_score)).scalar_one() == 0
+    assert store.meta()["commits"] == before
+
+
+def test_each_commit_is_counted(store):
+    before = int(store.meta()["commits"])
+    for _ in range(3):
+        with store.writing():
+            pass
+    assert int(store.meta()["commits"]) == before + 3
+
+
+def test_numbers_are_never_given_twice(store):
+    with store.writing() as connection:
+        assert catalogue.take_ids(connection, tables.edge, 10) == 1
+    with pytest.raises(SolverError), store.writing() as connection:
+        catalogue.take_ids(connection, tables.edge, 5)
+        raise SolverError("stop")
+    with store.writing() as connection:
+        assert catalogue.take_ids(connection, tables.edge, 1) == 11
+
+
+def test_a_run_is_pending_while_it_works_and_names_its_process(store):
+    with store.running("score", "mine", {}) as run:
+        [(pending, alive)] = store.unfinished()
+        assert pending.id == run.id
+        assert alive
+        assert pending.process == store.process
+
+
+def test_a_run_that_fails_keeps_the_reason(store):
+    with pytest.raises(SchemaError), store.running("score", "mine", {}):
+        raise SchemaError("three of two")
+    [run] = store.runs()
+    assert run.state == "failed"
+    assert "three of two" in run.params["error"]
+
+
+def test_a_run_whose_process_died_is_seen_and_replaced(store):
+    die = (
+        "import os; from pathlib import Path; from trackdb.storage.duckdb_store import DuckDBStore\n"
+        f"with DuckDBStore(Path({str(store.path)!r})).running('score', 'mine', {{}}): os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", die], check=False).returncode == 9
+    [(left, alive)] = store.unfinished()
+    assert not alive
+    with store.running("score", "mine", {}) as again:
+        assert again.id != left.id
+        assert [run.id for run, alive in store.unfinished() if alive] == [again.id]
+    assert {run.id: run.state for run in store.runs()}[left.id] == "failed"
+
+
+def test_the_same_run_twice_at_once_is_refused(store):
+    other = DuckDBStore(store.path, command="the other")
+    with (
+        store.running("score", "mine", {}),
+        pytest.raises(StoreLockedError, match="under way"),
+        other.running("score", "mine", {}),
+    ):
+        pass
+
+
+def test_several_datasets_have_to_be_named(solved, drawn):
+    from trackdb.engine.ingest import ingest
+
+    ingest(drawn, solved, name="second")
+    with pytest.raises(MissingRowsError, match="several datasets"):
+        solved.detection_set()
+    assert solved.detection_set("second").movie.name == "second"
+    with pytest.raises(MissingRowsError, match="no dataset named third"):
+        solved.detection_set("third")
+
+
+def test_a_solution_goes_in_and_out_unchanged(solved):
+    chosen, info = solved.find_solution(name="truth")
+    table = solved.solution(info)
+    assert table.track_id.tolist() == table.tracks.id[table.pre].tolist()
+    assert len(table.node) == solved.count_detections(chosen) == 9
+    assert len(table.edge) == 6
+    assert sorted(table.tracks.n_children.tolist()) == [0, 0, 0, 0, 2]
+
+
+def test_a_solution_name_is_taken_once(solved):
+    chosen, info = solved.find_solution(name="ilp-1")
+    with solved.running("solve", "again", {}, chosen=chosen) as run, pytest.raises(StoreExistsError, match="ilp-1"):
+        solved.add_solution(run, info, solved.solution(info), {})
+    assert list(solved.solutions(chosen)) == ["truth", "ilp-1"]
+
+
+def test_an_open_reader_does_not_block_another_reader(store):
+    with duckdb.connect(store.path / GRAPH, read_only=True):
+        assert subprocess.run(
+            [sys.executable, "-c", f"import duckdb; duckdb.connect({str(store.path / GRAPH)!r}, read_only=True)"],
+            check=False,
+        ).returncode == 0
