@@ -90,10 +90,20 @@ def test_a_late_division_into_other_cells_is_wrong():
     assert counts(TRUTH, [*LATE[:-1], (4, 3)], compare_divisions, tolerance_frames=1) == (0, 1, 1)
 
 
+ONCE = [(0, 1), (1, 4), (1, 5), (4, 7), (5, 8)], [(0, 2), (0, 3), (2, 4), (3, 5), (1, 6), (6, 7), (6, 8)]
+r"""One division in the first, two in the second: early by one in the upper half, late by one in the lower::
+
+              4 -- 7              2 -- 4
+    0 -- 1 <                 0 <
+              5 -- 8              3 -- 5      1 -- 6 < 7, 8
+"""
+
+
 def test_each_division_is_used_once():
-    # the truth divides at 2 and at both daughters; the solution only at 4: exact, so not late for 2 as well
-    truth = [(2, 4), (2, 5), (4, 6), (4, 7), (5, 8), (5, 9)]
-    assert counts(truth, [(2, 4), (4, 6), (4, 7)], compare_divisions, tolerance_frames=1) == (1, 0, 2)
+    first, second = ONCE
+    assert counts(first, second, compare_divisions, tolerance_frames=1) == (1, 1, 0)
+    assert counts(second, first, compare_divisions, tolerance_frames=1) == (1, 0, 1)
+    assert counts(first, second, compare_divisions) == (0, 2, 1)
 
 
 def test_a_sparse_truth_denies_only_divisions_that_touch_its_cells():
