@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from .matching import Entries, Matching
 
+    Ints = NDArray[np.int64]
+    Ints32 = NDArray[np.int32]
+
 FIRST_REACH: Final = SCALE // 4
 """Reduced cost up to which a cluster reaches at first: a quarter of a cost unit."""
 
@@ -67,11 +70,11 @@ class ClusterOptimum:
     Parameters
     ----------
     chosen : int64 or None
-        Entries to select; None if none was found in time.
+        Entries to select; None if the optimum was not found in time.
     excess : int
         What `chosen` costs above the relaxation.
     bound : int
-        No way costs less; `excess` if it is proven.
+        No way costs less; at most `excess`.
     """
 
     chosen: NDArray[np.int64] | None
@@ -182,7 +185,7 @@ class Neighbourhoods:
         )
         known = whole_bound(found.bound)
         bound = max(int(known) - relaxed, 0) if math.isfinite(known) else 0
-        if found.value is None:
+        if found.value is None or not found.finished:
             return ClusterOptimum(None, bound, bound)
         excess = int(weight[found.value].sum()) - relaxed
         return ClusterOptimum(cluster.entries[found.value], excess, min(bound, excess))
@@ -199,7 +202,7 @@ class Neighbourhoods:
 
 
 @njit(cache=True, nogil=True)
-def _by_column(indptr, column):  # type: ignore[no-untyped-def]  # numba
+def _by_column(indptr: Ints, column: Ints32) -> tuple[Ints, Ints32, Ints32]:
     """Turn the entries around: where those of each column begin, which they are, and their rows."""
     n_rows = len(indptr) - 1
     first = np.zeros(n_rows // 2 + 1, np.int64)
@@ -220,9 +223,22 @@ def _by_column(indptr, column):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True, nogil=True)
-def _grow(  # type: ignore[no-untyped-def]  # numba
-    seed, reach, number, limit, indptr, column, weight, row_price, price, first, entry, row, cluster_of, queue
-):
+def _grow(
+    seed: int,
+    reach: int,
+    number: int,
+    limit: int,
+    indptr: Ints,
+    column: Ints32,
+    weight: Ints,
+    row_price: Ints,
+    price: Ints,
+    first: Ints,
+    entry: Ints32,
+    row: Ints32,
+    cluster_of: Ints32,
+    queue: Ints32,
+) -> int:
     """List in the queue, and number, all that the seed reaches; -1, and nothing is numbered, beyond the limit."""
     n = len(price)
     cluster_of[seed] = number
@@ -258,7 +274,9 @@ def _grow(  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True, nogil=True)
-def _entries_within(owners, reach, indptr, column, weight, row_price, price):  # type: ignore[no-untyped-def]  # numba
+def _entries_within(
+    owners: Ints32, reach: int, indptr: Ints, column: Ints32, weight: Ints, row_price: Ints, price: Ints
+) -> tuple[Ints, Ints]:
     most = 0
     for u in owners:
         most += indptr[2 * u + 2] - indptr[2 * u]
@@ -276,9 +294,21 @@ def _entries_within(owners, reach, indptr, column, weight, row_price, price):  #
 
 
 @njit(cache=True, nogil=True)
-def _room(  # type: ignore[no-untyped-def]  # numba
-    owners, columns, reach, number, indptr, column, weight, row_price, price, first, entry, row, cluster_of
-):
+def _room(
+    owners: Ints32,
+    columns: Ints32,
+    reach: int,
+    number: int,
+    indptr: Ints,
+    column: Ints32,
+    weight: Ints,
+    row_price: Ints,
+    price: Ints,
+    first: Ints,
+    entry: Ints32,
+    row: Ints32,
+    cluster_of: Ints32,
+) -> tuple[np.int64, np.int64]:
     n = len(price)
     free = np.int64(2) ** 62
     shared = np.int64(2) ** 62

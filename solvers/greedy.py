@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from .problem import TrackingProblem
 
+    Ints = NDArray[np.int64]
+    Ints32 = NDArray[np.int32]
+    Bools = NDArray[np.bool_]
+
 
 class GreedySolver:
     """Links from the best gain down, then drops the detections that do not pay, until nothing changes.
@@ -69,7 +73,7 @@ class GreedySolver:
 
 
 @njit(cache=True, nogil=True)
-def _link(best_first, source, target, node, parent_edge, n_children):  # type: ignore[no-untyped-def]  # numba
+def _link(best_first: Ints, source: Ints32, target: Ints32, node: Bools, parent_edge: Ints, n_children: Ints) -> None:
     """Take changes in order until a whole pass takes none; change k is edge k as first child, m + k as second."""
     m = len(source)
     taken = True
@@ -86,19 +90,19 @@ def _link(best_first, source, target, node, parent_edge, n_children):  # type: i
 
 
 @njit(cache=True, nogil=True)
-def _shed(  # type: ignore[no-untyped-def]  # numba
-    latest_first,
-    source,
-    edge_cost,
-    node_cost,
-    appear,
-    disappear,
-    division,
-    pinned,
-    node,
-    parent_edge,
-    n_children,
-):
+def _shed(
+    latest_first: Ints,
+    source: Ints32,
+    edge_cost: Ints,
+    node_cost: Ints,
+    appear: Ints,
+    disappear: Ints,
+    division: Ints,
+    pinned: NDArray[np.int8],
+    node: Bools,
+    parent_edge: Ints,
+    n_children: Ints,
+) -> bool:
     """Drop the nodes and links whose absence makes their tree cheapest; tell whether any were dropped."""
     n = len(node)
     child = np.full((n, 2), -1, np.int64)

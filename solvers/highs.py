@@ -95,10 +95,13 @@ class BinaryOptimum:
         The best assignment; None if it found none in time.
     bound : float
         No assignment costs less than this many millionths; -inf where nothing is known.
+    finished : bool
+        True where HiGHS calls the assignment optimal.
     """
 
     value: NDArray[np.bool_] | None
     bound: float
+    finished: bool
 
 
 def minimise_binary(
@@ -126,7 +129,7 @@ def minimise_binary(
         When to stop.
     """
     if not len(cost):
-        return BinaryOptimum(np.empty(0, dtype=bool), 0.0)
+        return BinaryOptimum(np.empty(0, dtype=bool), 0.0, finished=True)
     model = highspy.HighsLp()
     model.num_row_, model.num_col_ = matrix.shape
     model.col_cost_ = cost / SCALE
@@ -154,13 +157,13 @@ def minimise_binary(
         options["time_limit"] = max(time_limit_s, 0.0)
     for name, value in options.items():
         solver.setOptionValue(name, value)
-    if solver.passModel(model) == highspy.HighsStatus.kError:
-        raise SolverError("HiGHS refused the model")
-    solver.run()
+    if solver.passModel(model) == highspy.HighsStatus.kError or solver.run() == highspy.HighsStatus.kError:
+        raise SolverError(f"HiGHS failed on a model of {len(cost)} variables", status=str(solver.getModelStatus()))
     info = solver.getInfo()
-    solved = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    found = np.array(solver.getSolution().col_value) > 0.5 if feasible else None
     bound = info.mip_dual_bound * SCALE if math.isfinite(info.mip_dual_bound) else -math.inf
-    return BinaryOptimum(np.array(solver.getSolution().col_value) > 0.5 if solved else None, bound)
+    return BinaryOptimum(found, bound, finished=solver.getModelStatus() == highspy.HighsModelStatus.kOptimal)
 
 
 def whole_bound(bound: float) -> float:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from .problem import GridProblem
 
+    Ints = NDArray[np.int64]
+    Ints32 = NDArray[np.int32]
+
 LOOP: Final = -1
 """Stands for the edge of an entry that unselects its node."""
 
@@ -101,11 +104,20 @@ def row_prices(entries: Entries, price: NDArray[np.int64]) -> NDArray[np.int64]:
 
     For any prices of at most 0, ``base + prices of rows + prices of columns`` is a lower bound.
     """
-    return _row_prices(entries.indptr, entries.column, entries.weight, price)  # type: ignore[no-any-return]  # numba
+    return _row_prices(entries.indptr, entries.column, entries.weight, price)
 
 
 @njit(cache=True, nogil=True)
-def _build(first, target, edge_cost, node, appear, disappear, division, pinned):  # type: ignore[no-untyped-def]  # numba
+def _build(
+    first: Ints,
+    target: Ints32,
+    edge_cost: Ints,
+    node: Ints,
+    appear: Ints,
+    disappear: Ints,
+    division: Ints,
+    pinned: NDArray[np.int8],
+) -> tuple[Ints, Ints32, Ints, Ints32, int]:
     n = len(node)
     indptr = np.empty(2 * n + 1, np.int64)
     # room for every entry: pages never written cost no memory
@@ -151,7 +163,7 @@ def _build(first, target, edge_cost, node, appear, disappear, division, pinned):
 
 
 @njit(cache=True, inline="always")
-def _push(heap_key, heap_item, size, key, item):  # type: ignore[no-untyped-def]  # numba
+def _push(heap_key: Ints, heap_item: Ints32, size: int, key: np.int64, item: int) -> int:
     i = size
     while i > 0:
         above = (i - 1) >> 1
@@ -166,7 +178,7 @@ def _push(heap_key, heap_item, size, key, item):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _pop(heap_key, heap_item, size):  # type: ignore[no-untyped-def]  # numba
+def _pop(heap_key: Ints, heap_item: Ints32, size: int) -> tuple[np.int64, int, int]:
     least_key = heap_key[0]
     least_item = heap_item[0]
     size -= 1
@@ -190,7 +202,7 @@ def _pop(heap_key, heap_item, size):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True, nogil=True)
-def _match(indptr, column, weight):  # type: ignore[no-untyped-def]  # numba
+def _match(indptr: Ints, column: Ints32, weight: Ints) -> tuple[Ints32, Ints, Ints]:
     n_rows = len(indptr) - 1
     n = n_rows // 2
     row_column = np.full(n_rows, -1, np.int32)
@@ -287,7 +299,7 @@ def _match(indptr, column, weight):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True, nogil=True)
-def _row_prices(indptr, column, weight, price):  # type: ignore[no-untyped-def]  # numba
+def _row_prices(indptr: Ints, column: Ints32, weight: Ints, price: Ints) -> Ints:
     row_price = np.zeros(len(indptr) - 1, np.int64)
     for i in range(len(row_price)):
         for k in range(indptr[i], indptr[i + 1]):
