@@ -169,17 +169,6 @@ def write_simulated(
     ``01_SEG/maskTTT.tif`` the segmentation with its errors, and ``README.txt`` says how it was made. The folder
     appears when it is complete; an interrupted run leaves nothing.
 
-    Parameters
-    ----------
-    folder : Path
-        A folder that does not exist or is empty.
-    settings : Simulation, optional
-        What to simulate.
-    images : bool
-        Whether to write images as well.
-    progress : Progress, optional
-        Is told of each frame.
-
     Returns
     -------
     n_tracks : int
@@ -188,7 +177,7 @@ def write_simulated(
     Raises
     ------
     FormatError
-        If the folder holds something already.
+        If the folder exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FormatError(f"{folder} holds something already", **{"try": "name a new folder, or remove this one"})
@@ -219,8 +208,12 @@ def _write_frames(folder: Path, movie: SimulatedMovie, images: bool, progress: P
     progress.start("simulate", settings.frames)
     for drawn in movie:
         number = f"{drawn.frame:0{digits}d}"
-        tifffile.imwrite(truth / f"man_track{number}.tif", _narrow(drawn.truth), compression="zlib")
-        tifffile.imwrite(masks / f"mask{number}.tif", _narrow(drawn.mask), compression="zlib")
+        for path, labels in (
+            (truth / f"man_track{number}.tif", drawn.truth),
+            (masks / f"mask{number}.tif", drawn.mask),
+        ):
+            small = labels.max() < 2**16  # 16 bits, as the challenge has them, where the labels fit
+            tifffile.imwrite(path, labels.astype(np.uint16) if small else labels, compression="zlib")
         if images:
             tifffile.imwrite(pixels / f"t{number}.tif", drawn.image, compression="zlib")
         progress.advance()
@@ -232,11 +225,6 @@ def _write_frames(folder: Path, movie: SimulatedMovie, images: bool, progress: P
         f"false {settings.false}, seed {settings.seed}.\n"
         "01_GT/TRA holds the truth, 01_SEG the segmentation with its errors; labels of 01_SEG carry no identity.\n"
     )
-
-
-def _narrow(mask: NDArray[np.int32]) -> NDArray[np.uint16] | NDArray[np.int32]:
-    """Return a mask in 16 bits, as the challenge has it, where its labels fit."""
-    return mask.astype(np.uint16) if mask.max() < 2**16 else mask
 
 
 def _cell_area() -> float:
@@ -274,18 +262,19 @@ def _step(
     angle = cells.angle + rng.normal(0, 0.1, n)
     axis = np.stack([np.sin(angle), np.cos(angle)], axis=1) * radius[:, None]
 
-    def family(values: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.float64]:
+    def family(values: NDArray[np.float64], change: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
         """Return the values of those that live on, then of the first daughters, then of the second."""
-        return np.concatenate([values[~divides], values[divides] + change[divides], values[divides] - change[divides]])
+        away = np.broadcast_to(change, values.shape)[divides]
+        return np.concatenate([values[~divides], values[divides] + away, values[divides] - away])
 
     mothers = np.concatenate([cells.track[divides]] * 2)
     grown = _Cells(
         track=np.concatenate([cells.track[~divides], n_tracks + 1 + np.arange(len(mothers))]),
         position=family(position, 0.6 * axis),
         velocity=family(velocity, 0.15 * axis),
-        radius=family(np.where(divides, radius * np.sqrt(0.5), radius), np.zeros(n)),
-        aspect=family(cells.aspect, np.zeros(n)),
-        angle=family(angle, np.zeros(n)),
+        radius=family(np.where(divides, radius * np.sqrt(0.5), radius)),
+        aspect=family(cells.aspect),
+        angle=family(angle),
         brightness=family(cells.brightness, 0.05 * cells.brightness),
     )
     grown.position = _part(grown.position, grown.radius, settings.shape, rng)
@@ -423,7 +412,8 @@ def simulate_points(
     track = np.arange(cells_per_frame) + 1
     seen = np.full(cells_per_frame, -1)  # row where each cell was last detected
     n_tracks, n_rows = cells_per_frame, 0
-    frames: list[SimulatedPoints] = []
+    columns: tuple[list[NDArray[np.int64]], ...] = ([], [], [])  # frame, track, parent
+    positions: list[NDArray[np.float64]] = []
     for t in range(n_frames):
         n = len(position)
         chance = rng.random(n)
@@ -432,14 +422,10 @@ def simulate_points(
         found = (rng.random(n) >= missed) | divides
         n_found, n_false = int(np.count_nonzero(found)), int(rng.poisson(false * n))
         nothing = np.zeros(n_false, dtype=np.int64)
-        frames.append(
-            SimulatedPoints(
-                frame=np.full(n_found + n_false, t),
-                position_px=np.concatenate([position[found], rng.random((n_false, ndim)) * side]),
-                track=np.concatenate([track[found], nothing]),
-                parent=np.concatenate([seen[found], nothing - 1]),
-            )
-        )
+        columns[0].append(np.full(n_found + n_false, t))
+        columns[1].append(np.concatenate([track[found], nothing]))
+        columns[2].append(np.concatenate([seen[found], nothing - 1]))
+        positions.append(np.concatenate([position[found], rng.random((n_false, ndim)) * side]))
         seen[found] = n_rows + np.arange(n_found)
         n_rows += n_found + n_false
 
@@ -451,9 +437,5 @@ def simulate_points(
         seen = seen[rows]
         position = position[rows] + rng.normal(0, ndim**-0.5, (len(rows), ndim))
         position = side - np.abs(side - np.abs(position))  # walls throw back
-    return SimulatedPoints(
-        frame=np.concatenate([f.frame for f in frames]),
-        position_px=np.concatenate([f.position_px for f in frames]),
-        track=np.concatenate([f.track for f in frames]),
-        parent=np.concatenate([f.parent for f in frames]),
-    )
+    frame, tracks, parent = (np.concatenate(column) for column in columns)
+    return SimulatedPoints(frame=frame, position_px=np.concatenate(positions), track=tracks, parent=parent)
