@@ -19,13 +19,14 @@ from ...errors import FormatError, SchemaError
 from ..schema import require_equal_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 MAX_TRACKS = 2**16 - 1
 LUT_LABELS = 1 << 22  # a look-up table of this many labels is 8 MB; above, labels are searched
+CHUNK = 1 << 20  # pixels looked up at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,13 +120,28 @@ def relabel(
         lut = np.zeros(highest + 1, dtype=np.uint16)
         there = (label_from > 0) & (label_from <= highest)
         lut[label_from[there]] = label_to[there]
-        small: NDArray[np.uint16] = lut[mask]
-        return small
+        return _by_chunk(mask, lambda chunk: lut[chunk])
     order = np.argsort(label_from)
     known = np.append(label_from[order], np.iinfo(np.int64).max)
     new = np.append(label_to[order], 0).astype(np.uint16)
-    place = np.searchsorted(known, mask.astype(np.int64, copy=False))
-    return np.where((known[place] == mask) & (mask != 0), new[place], np.uint16(0))
+
+    def look_up(chunk: NDArray[np.integer]) -> NDArray[np.uint16]:
+        place = np.searchsorted(known, chunk.astype(np.int64, copy=False))
+        return np.where((known[place] == chunk) & (chunk != 0), new[place], np.uint16(0))
+
+    return _by_chunk(mask, look_up)
+
+
+def _by_chunk(
+    mask: NDArray[np.integer], new: Callable[[NDArray[np.integer]], NDArray[np.uint16]]
+) -> NDArray[np.uint16]:
+    """Replace the pixels of a mask some at a time: an index of 8 bytes a voxel would not fit beside a large volume."""
+    flat, out = mask.reshape(-1), np.zeros(mask.size, dtype=np.uint16)
+    for begin in range(0, mask.size, CHUNK):
+        chunk = flat[begin : begin + CHUNK]
+        if chunk.any():
+            out[begin : begin + CHUNK] = new(chunk)
+    return out.reshape(mask.shape)
 
 
 def write_ctc(
@@ -193,8 +209,10 @@ def _require_alive(mask: NDArray[np.uint16], tracks: CtcTracks, frame: int) -> N
         raise SchemaError(f"the mask of frame {frame} must be uint16, got {mask.dtype}")
     alive = tracks.label[(tracks.first <= frame) & (frame <= tracks.last)]
     held = np.zeros(MAX_TRACKS + 1, dtype=bool)
-    held[mask] = True
-    held[0] = False
+    flat = mask.reshape(-1)
+    for begin in range(0, mask.size, CHUNK):
+        chunk = flat[begin : begin + CHUNK]
+        held[chunk[chunk > 0]] = True
     expected = np.zeros_like(held)
     expected[alive] = True
     if wrong := np.flatnonzero(held != expected).tolist():
