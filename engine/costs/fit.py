@@ -219,7 +219,7 @@ def estimate(sample: Sample, chosen: NDArray[np.bool_], before: Rates) -> Rates:
         The rates it was found with.
     """
     border = before.at_border(sample.position)
-    kept = _first_children(sample, chosen)
+    kept = first_children(sample, chosen)
     step = float(np.median(sample.edges.distance[kept])) if len(kept) else 0.0
     births = _births(sample, kept, border)
     daughters, rates = _share_births(
@@ -313,7 +313,7 @@ def _solve(sample: Sample, cells: CellCosts, edge_cost: NDArray[np.float64]) -> 
     return open_solver("ilp").solve(problem).edge
 
 
-def _first_children(sample: Sample, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+def first_children(sample: Sample, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the links of a solution, of two daughters only the likelier one."""
     links = np.flatnonzero(chosen)
     source = sample.edges.source[links]
