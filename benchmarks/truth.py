@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DATA = Path(os.environ.get("TRACKDB_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 
-# Murray lab embryos: planes 0.5 um apart, 0.087 um a pixel (known of the instrument; the tables do not say it)
+# planes 0.5 um apart, 0.087 um a pixel: assumed, the tables do not say it; an embryo is then as long and thick as known
 EMBRYO_UM = (0.5, 0.087, 0.087)
 FOUNDERS = {
     "AB": "P0", "P1": "P0", "EMS": "P1", "P2": "P1", "MS": "EMS", "E": "EMS", "C": "P2", "P3": "P2", "D": "P3",
