@@ -1,0 +1,58 @@
+"""Tracking problems with noisy scores, of any size, the same for every solver.
+
+Cells move as in `simulate_points`: one step a frame, neighbours two steps apart, 0.6 % divide, 2 % are missed and 2 %
+are false. Each keeps its five nearest possible parents within four steps. A score tells true from false links with an
+area under the curve of about 0.96; every detection is optional.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trackdb.engine.candidates import link_nearest
+from trackdb.engine.simulate import simulate_points
+from trackdb.solvers.problem import TrackingProblem
+from trackdb.storage.schema import Detections
+
+if TYPE_CHECKING:
+    from trackdb.engine.simulate import SimulatedPoints
+
+SIZES = {"1k": (20, 50), "3k": (30, 100), "10k": (50, 200), "100k": (100, 1000), "1M": (500, 2000)}
+"""Frames, and cells in each."""
+
+NEIGHBORS = 5
+STEPS = 4.0
+EVENT = 4.0  # cost of appearing, disappearing, dividing
+
+
+def detections_of(points: SimulatedPoints) -> Detections:
+    """Return simulated points as detections."""
+    row = np.arange(len(points.frame))
+    return Detections(row, points.frame, points.position_px, row + 1, np.full(len(row), np.nan), None)
+
+
+def instance(n_frames: int, cells_per_frame: int, seed: int = 0) -> TrackingProblem:
+    """Simulate a movie and price its candidates: minus the log odds of each score, on a grid of 1e-6.
+
+    Appearing is free in the first frame, disappearing in the last.
+    """
+    points = simulate_points(n_frames, cells_per_frame, seed)
+    edges = link_nearest(detections_of(points), max_distance=STEPS, neighbors=NEIGHBORS)
+    rng = np.random.default_rng(seed + 1)
+    true = points.parent[edges.target] == edges.source
+    log_odds = 2.2 - 2.4 * (edges.distance - 1) + 1.8 * true + rng.normal(0, 1.2, len(edges))
+    likely = rng.normal(np.where(points.track > 0, 3.0, 0.0), 1.2)
+    frame = points.frame
+    return TrackingProblem(
+        frame=frame,
+        source=edges.source,
+        target=edges.target,
+        edge_cost=np.round(-np.clip(log_odds, -8, 8), 6),
+        node_cost=np.round(-0.5 * likely, 6),
+        appear_cost=np.where(frame == frame[0], 0.0, EVENT),
+        disappear_cost=np.where(frame == frame[-1], 0.0, EVENT),
+        division_cost=np.full(len(frame), EVENT),
+        pinned_node=np.zeros(len(frame), dtype=np.int8),
+    )
