@@ -21,7 +21,7 @@ def link(
     store: Store,
     max_distance: Annotated[
         float | None,
-        typer.Option(help="Radius in micrometres (pixels without a voxel size); from the data if not given."),
+        typer.Option(help="Radius in micrometres (pixels without a voxel size); by default from the data."),
     ] = None,
     neighbors: Annotated[int | None, typer.Option(help="Nearest cells that are candidates (10).")] = None,
     max_gap: Annotated[int | None, typer.Option(help="Frames that a cell may be missing (0).")] = None,
@@ -63,7 +63,7 @@ def score(
     detections: Detections = None,
     config: ConfigFile = None,
 ) -> None:
-    """Score the candidates: how likely is each link?
+    """Score the candidates: say of each link how likely it is.
 
     Example: trackdb score movie.trackdb --by distance
     """

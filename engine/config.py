@@ -1,7 +1,7 @@
 """Settings: one frozen dataclass a stage, read from TOML files, overridden by options.
 
-Later wins: defaults, ``~/.config/trackdb/config.toml``, ``STORE/trackdb.toml``, ``--config FILE``, options. A file has a
-table for each stage::
+Later wins: defaults, ``~/.config/trackdb/config.toml``, ``STORE/trackdb.toml``, ``--config FILE``, options. A file has
+a table for each stage::
 
     [link]
     max_distance = 15.0    # micrometres

@@ -117,7 +117,7 @@ def ingest(
         shape_px=source.shape_px,
         scale_um=source.scale_um,
         interval_s=source.interval_s,
-        source=str(path.absolute()),
+        source=str(path.resolve()),
     )
     params = {"source": movie.source, "format": file_format, "options": _as_json(options), "frames": movie.n_frames}
     store.create()

@@ -56,8 +56,8 @@ def links_of(lineage: LabelLineage, detections: Detections) -> JoinedLinks:
     """Find the rows of a lineage's cells, and its links between them.
 
     Where the lineage is not complete, its cells without a detection are dropped, and a cell whose mother was dropped
-    is linked to the nearest ancestor that was kept. If that leaves a mother more than two daughters, the two links
-    over the fewest frames stay.
+    is linked to the nearest ancestor that was kept. Where that would give a mother a third daughter, the two links over
+    the fewest frames stay; a mother whom the lineage itself gives three daughters keeps them.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def links_of(lineage: LabelLineage, detections: Detections) -> JoinedLinks:
     Raises
     ------
     FormatError
-        If a cell is named twice, has two mothers or more than two daughters; or if a complete lineage names a cell
-        that is not detected, or does not name a detection.
+        If a cell is named twice or has two mothers; or if a complete lineage names a cell that is not detected, or does
+        not name a detection.
     """
-    _require_tree(lineage)
+    _require_forest(lineage)
     row, surplus = _rows_of_cells(lineage, detections)
     if lineage.complete:
         _require_complete(lineage, detections, row, surplus)
@@ -91,8 +91,10 @@ def links_of(lineage: LabelLineage, detections: Detections) -> JoinedLinks:
     linked = kept[source]
     source, target = source[linked], target[linked]
 
-    stays = _first_two(source, lineage.frame[target] - lineage.frame[source])
-    bridged = stays & (source != mother[target])
+    bridged = source != mother[target]
+    crowded = np.bincount(lineage.source, minlength=len(row)) > 2  # by the lineage's own word
+    stays = _first_two(source, lineage.frame[target] - lineage.frame[source]) | (crowded[source] & ~bridged)
+    bridged &= stays
     source, target = row[source[stays]], row[target[stays]]
     order = np.argsort(target)
     return JoinedLinks(
@@ -186,17 +188,16 @@ def with_labels_of_detections(
     return replace(lineage, label=label, complete=False, masks=())
 
 
-def _require_tree(lineage: LabelLineage) -> None:
-    """Raise FormatError unless each cell has at most one mother and two daughters."""
-    for rows, most, what in ((lineage.target, 1, "mothers"), (lineage.source, 2, "daughters")):
-        count = np.bincount(rows, minlength=len(lineage.label))
-        cell = np.flatnonzero(count > most)
-        if len(cell):
-            raise FormatError(
-                f"{lineage.origin}: label {lineage.label[cell[0]]} of frame {lineage.frame[cell[0]]} has "
-                f"{count[cell[0]]} {what}",
-                expected=f"at most {most}",
-            )
+def _require_forest(lineage: LabelLineage) -> None:
+    """Raise FormatError unless each cell has at most one mother."""
+    n_mothers = np.bincount(lineage.target, minlength=len(lineage.label))
+    cell = np.flatnonzero(n_mothers > 1)
+    if len(cell):
+        raise FormatError(
+            f"{lineage.origin}: label {lineage.label[cell[0]]} of frame {lineage.frame[cell[0]]} has "
+            f"{n_mothers[cell[0]]} mothers",
+            expected="at most 1",
+        )
 
 
 def _rows_of_cells(lineage: LabelLineage, detections: Detections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -47,8 +47,9 @@ def label_lineages(
 ) -> Labels:
     """Label the forest that chosen links make of some cells.
 
-    A link continues a tracklet if and only if it is the only link of its source; the two links of a mother begin two
-    tracklets. Trees are walked in the order of their first row, daughters likewise, a mother before her daughters.
+    A link continues a tracklet if and only if it is the only link of its source; each link of a mother of two or more
+    begins a tracklet. Trees are walked in the order of their first row, daughters likewise, a mother before her
+    daughters.
 
     Parameters
     ----------
@@ -68,8 +69,7 @@ def label_lineages(
     Raises
     ------
     SchemaError
-        If a row is unknown, a link does not run forward in time, or, merges aside, a cell has two mothers or more
-        than two daughters.
+        If a row is unknown, a link does not run forward in time, or, merges aside, a cell has two mothers.
     """
     require_equal_lengths(source=source, target=target)
     plain = np.ones(len(source), dtype=bool) if merge is None else ~merge
@@ -104,7 +104,7 @@ def require_forest(
     target: NDArray[np.int64],
     plain: NDArray[np.bool_],
 ) -> None:
-    """Raise SchemaError unless the `plain` links are a forest of at most two daughters, and all run forward in time."""
+    """Raise SchemaError unless the `plain` links are a forest, and all run forward in time."""
     n = len(frame)
     for rows in (source, target):
         if len(rows) and not 0 <= rows.min() <= rows.max() < n:
@@ -116,11 +116,9 @@ def require_forest(
             f"a link runs from frame {frame[a]} (row {a}) to frame {frame[b]} (row {b})", expected="a later frame"
         )
     n_mothers = np.bincount(target[plain], minlength=n)
-    n_daughters = np.bincount(source[plain], minlength=n)
-    for count, most, what in ((n_mothers, 1, "mothers"), (n_daughters, 2, "daughters")):
-        row = np.flatnonzero(count > most)
-        if len(row):
-            raise SchemaError(f"the cell of row {row[0]} in frame {frame[row[0]]} has {count[row[0]]} {what}")
+    row = np.flatnonzero(n_mothers > 1)
+    if len(row):
+        raise SchemaError(f"the cell of row {row[0]} in frame {frame[row[0]]} has {n_mothers[row[0]]} mothers")
 
 
 def tops(parent: NDArray[np.int64]) -> NDArray[np.int64]:

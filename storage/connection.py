@@ -60,9 +60,7 @@ def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Itera
 def require_store(file: Path) -> None:
     """Raise StoreMissingError unless the database is there."""
     if not file.exists():
-        raise StoreMissingError(
-            f"{file.parent} holds no store", **{"try": f"trackdb ingest SRC -o {file.parent}"}
-        )
+        raise StoreMissingError(f"{file.parent} holds no store", **{"try": f"trackdb ingest SRC -o {file.parent}"})
 
 
 def _open_patiently(engine: sa.Engine, file: Path, patience_s: float) -> sa.Connection:

@@ -94,61 +94,65 @@ VIEWS: Final[dict[str, str]] = {
     """,
 }
 
-# The solution of that name which holds the cell: names are unique in a dataset, cells in the store.
-_SOLUTION_OF = """(
-    select s.solution_id from solution s join run r using (run_id)
-    where s.name = {solution} and r.state = 'done'
-        and s.set_id = (select d.set_id from detection d where d.det_id = {cell})
-)"""
-_COLUMNS = "v.det_id as cell, v.track_id as track, c.t"
-
-
-def _descendants(solution: str, cell: str) -> str:
-    """Return the query for a cell and all that came of it.
-
-    Interval labels make this one range scan: the cell's tracklet has number `pre`, its subtree ends at `last`, and
-    ``solution_node`` is sorted by `pre`. The bounds are scalar subqueries, which DuckDB prunes by zone maps; a join
-    would be five times slower.
-    """
-    sid = _SOLUTION_OF.format(solution=solution, cell=cell)
-    pre = f"(select v.pre from solution_node v where v.solution_id = {sid} and v.det_id = {cell})"
-    last = f"(select k.last from track k where k.solution_id = {sid} and k.pre = {pre})"
-    born = f"(select c.t from detection c where c.det_id = {cell})"
-    return f"""
-        select {_COLUMNS} from solution_node v join detection c using (det_id)
-        where v.solution_id = {sid} and v.pre between {pre} and {last} and (v.pre > {pre} or c.t >= {born})
-    """
-
-
-def _ancestors(solution: str, cell: str) -> str:
-    """Return the query for a cell and all that it came from: the tracklets whose interval holds its number."""
-    sid = _SOLUTION_OF.format(solution=solution, cell=cell)
-    pre = f"(select v.pre from solution_node v where v.solution_id = {sid} and v.det_id = {cell})"
-    seen = f"(select c.t from detection c where c.det_id = {cell})"
-    return f"""
-        select {_COLUMNS} from solution_node v join detection c using (det_id)
-        where v.solution_id = {sid} and c.t <= {seen} and v.pre in (
-            select k.pre from track k where k.solution_id = {sid} and k.pre <= {pre} and k.last >= {pre}
+# A macro's arguments are put into its text as they are written, and may be columns of the query around it. They are
+# named once, where no table is in sight, so that no column in here can be taken for one of them.
+_ARGUMENTS = "with args as (select solution_ as the_solution, {cells})"
+_SOLUTION = """
+    one as (
+        select s.solution_id as sid from solution s join run r using (run_id)
+        where s.name = (select the_solution from args) and r.state = 'done'
+            and s.set_id = (select d.set_id from detection d where d.det_id = (select {cell} from args))
+    )"""
+_PLACE = """
+    {place} as (
+        select v.pre as own, c.t as born from solution_node v join detection c on c.det_id = v.det_id
+        where v.solution_id = (select sid from one) and v.det_id = (select {cell} from args)
+    )"""
+# The bounds are scalar subqueries, which DuckDB prunes by zone maps: `solution_node` is sorted by `pre`.
+_DOWN = """
+    select v.det_id as cell, v.track_id as track, c.t
+    from solution_node v join detection c on c.det_id = v.det_id
+    where v.solution_id = (select sid from one)
+        and v.pre between (select own from place) and (
+            select k.last from track k where k.solution_id = (select sid from one) and k.pre = (select own from place)
         )
-    """
+        and (v.pre > (select own from place) or c.t >= (select born from place))"""
+_UP = """
+    select v.det_id as cell, v.track_id as track, c.t
+    from solution_node v join detection c on c.det_id = v.det_id
+    where v.solution_id = (select sid from one) and c.t <= (select born from {place}) and v.pre in (
+        select k.pre from track k where k.solution_id = (select sid from one)
+            and k.pre <= (select own from {place}) and k.last >= (select own from {place})
+    )"""
 
 
 def macro_statements() -> list[str]:
     """Return the statements that make the table macros.
 
-    The arguments end in an underscore: a macro's argument must not share a column's name.
+    Interval labels make each of them one range scan: a cell's tracklet has number `pre` and its subtree ends at `last`.
     """
-    down = _descendants("solution_", "cell_")
-    up_a, up_b = _ancestors("solution_", "a_"), _ancestors("solution_", "b_")
+    arguments = _ARGUMENTS.format(cells="cell_ as the_cell")
+    one = ",".join([arguments, _SOLUTION.format(cell="the_cell"), _PLACE.format(place="place", cell="the_cell")])
+    during = one.replace("cell_ as the_cell", "cell_ as the_cell, t0_ as the_start, t1_ as the_end")
+    at = one.replace("cell_ as the_cell", "cell_ as the_cell, t_ as the_time")
+    two = ",".join(
+        [
+            _ARGUMENTS.format(cells="a_ as cell_a, b_ as cell_b"),
+            _SOLUTION.format(cell="cell_a"),
+            _PLACE.format(place="place_a", cell="cell_a"),
+            _PLACE.format(place="place_b", cell="cell_b"),
+        ]
+    )
+    up_a, up_b = _UP.format(place="place_a"), _UP.format(place="place_b")
     return [
-        f"create or replace macro descendants(solution_, cell_) as table {down}",
-        f"create or replace macro ancestors(solution_, cell_) as table {_ancestors('solution_', 'cell_')}",
-        f"create or replace macro subtree(solution_, cell_, t0_, t1_) as table "
-        f"select * from ({down}) where t between t0_ and t1_",
-        f"create or replace macro mrca(solution_, a_, b_) as table "
+        f"create or replace macro descendants(solution_, cell_) as table {one} {_DOWN}",
+        f"create or replace macro ancestors(solution_, cell_) as table {one} {_UP.format(place='place')}",
+        f"create or replace macro subtree(solution_, cell_, t0_, t1_) as table {during} {_DOWN} "
+        "and c.t between (select the_start from args) and (select the_end from args)",
+        f"create or replace macro mrca(solution_, a_, b_) as table {two} "
         f"select * from ({up_a}) semi join ({up_b}) other using (cell) order by t desc limit 1",
-        f"create or replace macro clone_size(solution_, cell_, t_) as table "
-        f"select count(*) as cells from ({down}) where t = t_",
+        f"create or replace macro clone_size(solution_, cell_, t_) as table {at} "
+        f"select count(*) as cells from ({_DOWN} and c.t = (select the_time from args))",
     ]
 
 

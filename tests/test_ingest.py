@@ -95,7 +95,11 @@ def test_truth_of_other_masks_is_matched_by_overlap(tmp_path, store):
     movie = write_ctc(tmp_path / "movie")
     res = movie / "01_RES"
     res.mkdir()
-    shifted = [{11: (10, 21), 12: (10, 50)}, {11: (10, 22), 13: (9, 50), 14: (21, 51)}, {11: (11, 23), 13: (9, 51), 14: (22, 51)}]
+    shifted = [
+        {11: (10, 21), 12: (10, 50)},
+        {11: (10, 22), 13: (9, 50), 14: (21, 51)},
+        {11: (11, 23), 13: (9, 51), 14: (22, 51)},
+    ]
     for t, frame in enumerate(shifted):
         tifffile.imwrite(res / f"mask{t:03d}.tif", square_mask(frame))
     (res / "res_track.txt").write_text("11 0 2 0\n12 0 0 0\n13 1 2 12\n14 1 2 12\n")

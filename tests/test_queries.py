@@ -66,8 +66,27 @@ def test_macros_agree_with_walking_the_links(solved):
 
 def test_subtree_and_clone_size_count_the_frames_asked_for(solved, cell_at):
     mother = cell_at[0, 2]
-    assert {r["cell"] for r in rows(solved, "from subtree('truth', $c, 1, 1)", c=mother)} == {cell_at[1, 3], cell_at[1, 4]}
+    assert {r["cell"] for r in rows(solved, "from subtree('truth', $c, 1, 1)", c=mother)} == {
+        cell_at[1, 3],
+        cell_at[1, 4],
+    }
     assert rows(solved, "from clone_size('truth', $c, 2)", c=mother) == [{"cells": 2}]
+
+
+def test_arguments_may_be_columns_of_the_query_around(solved):
+    """A column named like one inside of a macro is still the caller's."""
+    query = """
+        select cell, t, det_id, (select count(*) from descendants('truth', cell)) as n,
+            (select count(*) from ancestors('truth', det_id)) as up, (select cells from clone_size('truth', cell, t)) as now
+        from (select cell, t, cell as det_id from tracked where solution = 'truth')
+    """
+    for row in rows(solved, query):
+        alone = {
+            "n": len(rows(solved, "from descendants('truth', $c)", c=row["cell"])),
+            "up": len(rows(solved, "from ancestors('truth', $c)", c=row["cell"])),
+            "now": 1,
+        }
+        assert {key: row[key] for key in alone} == alone
 
 
 def test_the_most_recent_common_ancestor_of_sisters_is_their_mother(solved, cell_at):

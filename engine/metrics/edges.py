@@ -101,9 +101,9 @@ def compare_divisions(
     tolerance_frames: int = 0,
     annotated: NDArray[np.bool_] | None = None,
 ) -> Counts:
-    r"""Count the divisions that two trackings share; a division is a cell with two daughters.
+    r"""Count the divisions that two trackings share; a division is a cell with two daughters or more.
 
-    A division is found if the same cell divides into the same two daughters. With a tolerance it is also found k
+    A division is found if the same cell divides into the same daughters. With a tolerance it is also found k
     links late or early, for k up to `tolerance_frames`:
 
     ::
@@ -139,10 +139,11 @@ def compare_divisions(
     Raises
     ------
     SchemaError
-        If a cell has two mothers or more than two daughters.
+        If a cell has two mothers.
     """
     n = _n_rows(truth_source, truth_target, source, target, annotated)
-    truth, ours = _divisions(truth_source, truth_target, n), _divisions(source, target, n)
+    width = _most_daughters(truth_source, source)
+    truth, ours = _divisions(truth_source, truth_target, n, width), _divisions(source, target, n, width)
     truth_next, ours_next = _only_child(truth_source, truth_target, n), _only_child(source, target, n)
 
     found = np.zeros(len(truth), dtype=bool)
@@ -156,7 +157,7 @@ def compare_divisions(
 
     false = ~right
     if annotated is not None:
-        false &= annotated[ours].any(axis=1)
+        false &= np.append(annotated[:n], False)[ours].any(axis=1)
     tp = int(np.count_nonzero(found))
     return Counts(tp=tp, fp=int(np.count_nonzero(false)), fn=len(truth) - tp)
 
@@ -183,23 +184,35 @@ def _sorted_keys(source: NDArray[np.int64], target: NDArray[np.int64], n: int) -
     return key[np.flatnonzero(np.diff(key, prepend=-1))]
 
 
-def _divisions(source: NDArray[np.int64], target: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Return (mother, lower daughter, higher daughter) of each division, (q, 3)."""
-    for rows, most, what in ((target, 1, "mothers"), (source, 2, "daughters")):
-        count = np.bincount(rows, minlength=n)
-        if np.any(count > most):
-            row = int(np.argmax(count > most))
-            raise SchemaError(f"the cell of row {row} has {count[row]} {what}", expected=f"at most {most}")
+def _divisions(source: NDArray[np.int64], target: NDArray[np.int64], n: int, width: int) -> NDArray[np.int64]:
+    """Return a row (mother, daughters in order) for each division; rows of fewer than `width` daughters end in n."""
+    n_mothers = np.bincount(target, minlength=n)
+    if np.any(n_mothers > 1):
+        row = int(np.argmax(n_mothers > 1))
+        raise SchemaError(f"the cell of row {row} has {n_mothers[row]} mothers", expected="at most 1")
     order = np.lexsort((target, source))
-    first = np.flatnonzero(source[order[1:]] == source[order[:-1]])
-    return np.stack([source[order[first]], target[order[first]], target[order[first + 1]]], axis=1)
+    source, target = source[order], target[order]
+    mother, first, n_daughters = np.unique(source, return_index=True, return_counts=True)
+    divides = n_daughters > 1
+    mother, first, n_daughters = mother[divides], first[divides], n_daughters[divides]
+    slot = np.arange(width)
+    taken = slot < n_daughters[:, None]
+    place = np.where(taken, first[:, None] + slot, 0)
+    daughters = np.where(taken, target[place] if len(target) else 0, n)
+    return np.column_stack([mother, daughters])
+
+
+def _most_daughters(*sources: NDArray[np.int64]) -> int:
+    """Return how many daughters the most fertile cell has, two at least."""
+    return max(2, *(int(np.bincount(source).max(initial=0)) for source in sources))
 
 
 def _only_child(source: NDArray[np.int64], target: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Return the child of each row that has one only, else -1; one row more answers for row -1."""
-    child = np.full(n + 1, -1, dtype=np.int64)
+    """Return the child of each row that has one only, else -1; row n, nobody, and row -1 stay what they are."""
+    child = np.full(n + 2, -1, dtype=np.int64)
     child[source] = target
     child[np.flatnonzero(np.bincount(source, minlength=n) > 1)] = -1
+    child[n] = n
     return child
 
 
@@ -219,7 +232,7 @@ def _pair_up(
     n: int,
 ) -> None:
     """Mark the divisions that are the same in both tables and not yet used; a mother divides once in each."""
-    at = np.full(n + 1, -1, dtype=np.int64)
+    at = np.full(n + 2, -1, dtype=np.int64)
     at[fixed[:, 0]] = np.arange(len(fixed))
     place = at[moved[:, 0]]
     free = np.flatnonzero((place >= 0) & ~moved_used)

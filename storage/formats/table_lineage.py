@@ -10,7 +10,6 @@ from ...errors import FormatError
 from .base import LabelLineage
 from .column_guess import map_columns
 from .columns import Table, column_names, read_columns
-from .lineage import MAX_DAUGHTERS
 from .track_file import find_track_file, read_track_file
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def lineage_of_links(
     Raises
     ------
     FormatError
-        If an id is unknown, a link runs backward, or a cell has two parents or more than two daughters.
+        If an id is unknown, a link runs backward, or a cell has two parents.
     """
     names, note = map_columns(path, column_names(path), asked, needed=("source", "target"))
     table = read_columns(path, names.values())
@@ -47,7 +46,7 @@ def lineage_of_parents(table: Table, column: str, ids: Integers, frame: Integers
     Raises
     ------
     FormatError
-        If a parent is unknown or not earlier, or has more than two daughters.
+        If a parent is unknown or not earlier.
     """
     parent = table.integers(column, missing=-1, lowest=-1)
     child = np.flatnonzero(parent >= 0)
@@ -152,16 +151,6 @@ def _linked(
         cell = target[link]
         parents = ", ".join(str(ids[p]) for p in source[target == cell][:3])
         raise FormatError(f"{where(link)}: cell {ids[cell]} has two parents", expected="one", got=f"ids {parents}")
-    n_daughters = np.bincount(source, minlength=len(ids))
-    if len(n_daughters) and n_daughters.max() > MAX_DAUGHTERS:
-        cell = int(np.argmax(n_daughters > MAX_DAUGHTERS))
-        link = int(np.flatnonzero(source == cell)[MAX_DAUGHTERS])
-        daughters = ", ".join(str(ids[d]) for d in target[source == cell][:4])
-        raise FormatError(
-            f"{where(link)}: cell {ids[cell]} has {n_daughters[cell]} daughters",
-            expected=f"{MAX_DAUGHTERS} at most",
-            got=f"ids {daughters}",
-        )
     return LabelLineage("truth", origin, frame, label, source, target)
 
 

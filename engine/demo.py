@@ -1,0 +1,92 @@
+"""The whole way once, on a simulated movie: simulate, ingest, solve, evaluate, ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import FormatError
+from ..storage.duckdb_store import DuckDBStore
+from ..storage.formats.base import SourceOptions
+from ..storage.sandbox import ask
+from .evaluate import evaluate
+from .ingest import ingest
+from .pipeline import solve
+from .progress import Progress, Silent
+from .simulate import Simulation, write_simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+QUESTION = """\
+select track, first_t, last_t, n_children as daughters, (select cells from clone_size('ilp-1', cell, 29)) as clone
+from (select track, min(cell) as cell from tracked where solution = 'ilp-1' group by track) join tracks using (track)
+where solution = 'ilp-1' and parent is null order by clone desc, track limit 5"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DemoStep:
+    """One step of the demo.
+
+    Parameters
+    ----------
+    command : str
+        What a user would type.
+    result : str
+        What came of it, in a line.
+    rows : pyarrow.Table or None
+        Its answer, for the query.
+    """
+
+    command: str
+    result: str
+    rows: pa.Table | None = None
+
+
+def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> Iterator[DemoStep]:
+    """Go from nothing to a queried lineage in a folder, telling each step as it is done.
+
+    Raises
+    ------
+    FormatError
+        If the folder exists and is not empty.
+    """
+    progress = progress or Silent()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FormatError(f"{folder} is not empty", **{"try": "another folder, or remove it"})
+    movie, store = folder / "movie", DuckDBStore(folder / "demo.trackdb", command="trackdb demo")
+
+    settings = Simulation(seed=seed)
+    n_tracks = write_simulated(movie, settings, progress=progress)
+    yield DemoStep(
+        f"trackdb simulate -o {movie} --seed {seed}",
+        f"{settings.frames} frames, {n_tracks} tracks of simulated cells; {settings.missed:.0%} of the cells are "
+        f"missed by the segmentation, {settings.false:.0%} are false",
+    )
+
+    options = SourceOptions(truth=movie / "01_GT", images={"nuclei": movie / "01"})
+    brought = ingest(movie / "01_SEG", store, name="demo", options=options, progress=progress)
+    yield DemoStep(
+        f"trackdb ingest {movie / '01_SEG'} --truth {movie / '01_GT'} --images nuclei={movie / '01'} -o {store.path}",
+        f"{brought.frames} frames, {brought.detections} detections, {brought.links['truth']} true links",
+    )
+
+    solved = solve(store, store.detection_set(), progress=progress)
+    yield DemoStep(
+        f"trackdb solve {store.path} --ilp",
+        f"{solved.links} links, {solved.tracks} tracks, {solved.divisions} divisions, "
+        f"{'proven optimal' if solved.proven else 'not proven'}",
+    )
+
+    chosen, info = store.find_solution()
+    judged = evaluate(store, chosen, info)
+    yield DemoStep(
+        f"trackdb evaluate {store.path}",
+        f"edge F1 {judged.edges.f1:.3f}, division F1 {judged.divisions[0].f1:.3f}",
+    )
+
+    answer = ask(store.path, QUESTION)
+    yield DemoStep(f'trackdb sql {store.path} "{QUESTION}"', "the five largest families", answer.rows)
