@@ -1,6 +1,5 @@
 """How a command talks: data on stdout, everything else on stderr, bars only on a terminal."""
 
-import functools
 import inspect
 import json
 import logging
@@ -133,8 +132,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         parameters = [*own, *_COMMON]
-        functools.update_wrapper(run, function)
-        del run.__wrapped__  # or typer would read the signature behind the wrapper
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         app.command(title)(run)

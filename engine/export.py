@@ -135,7 +135,7 @@ def marker_radius_px(detections: Detections) -> float:
     here = detections.position_px[detections.frame == frames[np.argmax(counts)]]
     if len(here) < 2:
         return MARKER_PX[1]
-    nearest = KDTree(here).query(here, k=2)[0][:, 1]
+    nearest = np.asarray(KDTree(here).query(here, k=2)[0])[:, 1]
     return float(np.clip(MARKER_SHARE * np.median(nearest), *MARKER_PX))
 
 

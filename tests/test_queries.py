@@ -77,7 +77,8 @@ def test_arguments_may_be_columns_of_the_query_around(solved):
     """A column named like one inside of a macro is still the caller's."""
     query = """
         select cell, t, det_id, (select count(*) from descendants('truth', cell)) as n,
-            (select count(*) from ancestors('truth', det_id)) as up, (select cells from clone_size('truth', cell, t)) as now
+            (select count(*) from ancestors('truth', det_id)) as up,
+            (select cells from clone_size('truth', cell, t)) as now
         from (select cell, t, cell as det_id from tracked where solution = 'truth')
     """
     for row in rows(solved, query):

@@ -23,6 +23,15 @@ from trackdb.storage import catalogue, tables
 from trackdb.storage.connection import append
 from trackdb.storage.duckdb_store import GRAPH, DuckDBStore
 
+HOLD = "import duckdb, sys, time; c = duckdb.connect({file!r}); print('held', flush=True); "
+
+
+def write_and_stop(store, write):
+    """Write in a transaction that ends in an error."""
+    with store.writing() as connection:
+        write(connection)
+        raise SolverError("stop")
+
 
 @pytest.fixture
 def store(tmp_path):
@@ -83,8 +92,8 @@ def test_a_store_cut_short_is_damaged_or_refused_by_a_check(store):
 
 
 def test_the_holder_of_a_locked_store_is_named(store):
-    held = f"import duckdb, sys; c = duckdb.connect({str(store.path / GRAPH)!r}); print('held', flush=True); sys.stdin.read()"
-    child = subprocess.Popen([sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    hold = HOLD.format(file=str(store.path / GRAPH)) + "sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with child:
         assert child.stdout.readline() == "held\n"
         with pytest.raises(StoreLockedError, match=f"pid {child.pid}"):
@@ -96,8 +105,8 @@ def test_the_holder_of_a_locked_store_is_named(store):
 def test_a_holder_that_lets_go_in_time_is_waited_for(tmp_path):
     store = DuckDBStore(tmp_path / "a.trackdb", patience_s=30)
     store.create()
-    held = f"import duckdb, time; c = duckdb.connect({str(store.path / GRAPH)!r}); print('held', flush=True); time.sleep(0.5)"
-    with subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE, text=True) as child:
+    hold = HOLD.format(file=str(store.path / GRAPH)) + "time.sleep(0.5)"
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "held\n"
         assert store.meta()
 
@@ -105,9 +114,8 @@ def test_a_holder_that_lets_go_in_time_is_waited_for(tmp_path):
 def test_a_transaction_that_raises_leaves_nothing(store):
     before = store.meta()["commits"]
     rows = pa.table({"run_id": np.arange(3), "edge_id": np.arange(3), "score": np.ones(3, np.float32)})
-    with pytest.raises(SolverError), store.writing() as connection:
-        append(connection, tables.edge_score, rows)
-        raise SolverError("stop")
+    with pytest.raises(SolverError, match="stop"):
+        write_and_stop(store, lambda connection: append(connection, tables.edge_score, rows))
     with store.reading() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tables.edge_score)).scalar_one() == 0
     assert store.meta()["commits"] == before
@@ -124,9 +132,8 @@ def test_each_commit_is_counted(store):
 def test_numbers_are_never_given_twice(store):
     with store.writing() as connection:
         assert catalogue.take_ids(connection, tables.edge, 10) == 1
-    with pytest.raises(SolverError), store.writing() as connection:
-        catalogue.take_ids(connection, tables.edge, 5)
-        raise SolverError("stop")
+    with pytest.raises(SolverError, match="stop"):
+        write_and_stop(store, lambda connection: catalogue.take_ids(connection, tables.edge, 5))
     with store.writing() as connection:
         assert catalogue.take_ids(connection, tables.edge, 1) == 11
 
@@ -200,7 +207,10 @@ def test_a_solution_name_is_taken_once(solved):
 
 def test_an_open_reader_does_not_block_another_reader(store):
     with duckdb.connect(store.path / GRAPH, read_only=True):
-        assert subprocess.run(
-            [sys.executable, "-c", f"import duckdb; duckdb.connect({str(store.path / GRAPH)!r}, read_only=True)"],
-            check=False,
-        ).returncode == 0
+        assert (
+            subprocess.run(
+                [sys.executable, "-c", f"import duckdb; duckdb.connect({str(store.path / GRAPH)!r}, read_only=True)"],
+                check=False,
+            ).returncode
+            == 0
+        )

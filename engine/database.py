@@ -1,0 +1,173 @@
+"""A store from Python: ask, solve, and hand a lineage to other tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..storage.duckdb_store import DuckDBStore
+from ..storage.sandbox import Answer, ask
+from . import pipeline
+from .config import Config, load_config
+from .evaluate import Evaluation, evaluate
+from .handoff import to_networkx
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.schema import CandidateEdges, Detections
+
+
+def open(path: str | Path, *, write: bool = False) -> Database:
+    """Open a store.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its folder, ``NAME.trackdb``.
+    write : bool
+        Whether new solutions may be added.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged, or of a newer trackdb.
+
+    Examples
+    --------
+    >>> db = trackdb.open("movie.trackdb")  # doctest: +SKIP
+    >>> db.sql("select t, count(*) n from cells group by t order by t").df()  # doctest: +SKIP
+    """
+    store = DuckDBStore(Path(path))
+    store.check_version()
+    return Database(store, write=write)
+
+
+class Database:
+    """What a store answers; no connection is open between calls.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    write : bool
+        Whether new solutions may be added.
+    """
+
+    def __init__(self, store: DuckDBStore, *, write: bool) -> None:
+        self._store = store
+        self._write = write
+
+    def __repr__(self) -> str:
+        sets = self._store.detection_sets()
+        return f"<trackdb store {self._store.path}: {', '.join(s.movie.name for s in sets) or 'empty'}>"
+
+    def sql(self, query: str, **parameters: Any) -> Answer:
+        """Answer a query over the views; ``$name`` in it stands for the parameter of that name."""
+        return ask(self._store.path, query, parameters)
+
+    def detections(self, dataset: str | None = None) -> Detections:
+        """Return the detections of a dataset."""
+        return self._store.detections(self._store.detection_set(dataset))
+
+    def candidates(self, dataset: str | None = None) -> CandidateEdges:
+        """Return the candidate graph of a dataset, in rows of its detections."""
+        chosen = self._store.detection_set(dataset)
+        return self._store.candidate_edges(chosen, self._store.detections(chosen))
+
+    def solution(self, name: str | None = None, *, dataset: str | None = None) -> Solution:
+        """Return a solution: by default the newest one that was solved here."""
+        return Solution(self._store, *self._store.find_solution(dataset, name))
+
+    def solve(
+        self, linker: str = "ilp", *, name: str | None = None, scores: str | None = None, dataset: str | None = None
+    ) -> Solution:
+        """Choose links, label the lineages and keep them; links and scores what is missing.
+
+        Raises
+        ------
+        ConfigError
+            If the store was not opened for writing, or there is no such linker.
+        """
+        if not self._write:
+            raise ConfigError("the store was opened read-only", **{"try": "trackdb.open(path, write=True)"})
+        settings: Config = load_config(self._store.path)
+        config = replace(settings, solve=replace(settings.solve, linker=linker))
+        chosen = self._store.detection_set(dataset)
+        report = pipeline.solve(self._store, chosen, config, name=name, scores=scores)
+        return self.solution(report.solution, dataset=chosen.movie.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A tracking that a store holds.
+
+    Attributes
+    ----------
+    name, linker : str
+        Its name, and what made it.
+    objective, lower_bound : float or None
+        Cost, and what no solution can be cheaper than; None for an imported tracking.
+    proven : bool or None
+        Whether the two meet.
+    """
+
+    _store: DuckDBStore
+    _set: DetectionSet
+    _info: SolutionInfo
+
+    def __repr__(self) -> str:
+        proof = {True: ", proven optimal", False: ", not proven", None: ""}[self._info.proven]
+        return f"<solution {self.name} of {self._set.movie.name} by {self._info.linker}{proof}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the solution."""
+        return self._info.name
+
+    @property
+    def linker(self) -> str:
+        """What made it."""
+        return self._info.linker
+
+    @property
+    def objective(self) -> float | None:
+        """Cost of the solution; None for an imported tracking."""
+        return self._info.objective
+
+    @property
+    def lower_bound(self) -> float | None:
+        """Cost that no solution can go below; None for an imported tracking."""
+        return self._info.lower_bound
+
+    @property
+    def proven(self) -> bool | None:
+        """Whether the cost meets the bound."""
+        return self._info.proven
+
+    @property
+    def links(self) -> Answer:
+        """Its links: source, target, t, kind, probability."""
+        return self._ask("select source, target, t, kind, probability from links", "order by t, source, target")
+
+    @property
+    def tracks(self) -> Answer:
+        """Its tracklets: track, parent, lineage, first_t, last_t, generation, n_children."""
+        return self._ask("select * exclude (dataset, solution) from tracks", "order by track")
+
+    def _ask(self, what: str, order: str) -> Answer:
+        own = {"dataset": self._set.movie.name, "solution": self.name}
+        return ask(self._store.path, f"{what} where dataset = $dataset and solution = $solution {order}", own)
+
+    def evaluate(self, against: str = "truth") -> Evaluation:
+        """Compare its links and divisions with those of a reference."""
+        return evaluate(self._store, self._set, self._info, against=against)
+
+    def to_networkx(self) -> nx.DiGraph[int]:
+        """Return it as a directed graph; a node is the number of a cell."""
+        return to_networkx(
+            self._store.solution(self._info), self._store.detections(self._set), *self._store.link_ends(self._info)
+        )
