@@ -59,3 +59,41 @@ def write_points(path: Path, n_frames: int = 6, n_cells: int = 9, *, seed: int =
     lines = [f"{int(t)},{y:.4f},{x:.4f},{k}" for (t, y, x), k in zip(rows, track, strict=True)]
     path.write_text("t,y,x,track\n" + "\n".join(lines) + "\n")
     return path
+
+
+# Three cells drift to the right; numbers are ids in the table. B is missed in frame 2:
+#
+#   frame      0     1     2     3
+#   A (y=10)   1     4     7     9
+#   B (y=30)   2     5     .     10
+#   C (y=50)   3     6     8     11
+GAP_ROWS = [(t, y, 10 + t) for t in range(4) for y in (10, 30, 50) if (t, y) != (2, 30)]
+
+
+def write_rows(path: Path, rows, *, header: str = "t,y,x") -> Path:
+    """Write rows as a CSV table."""
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+def dividing_cells(n_frames: int = 8, side: int = 4, *, seed: int = 0) -> list[tuple]:
+    """Return rows (frame, y, x, id, id of the parent or "") of cells far apart, of which every other divides once.
+
+    Daughters lie six pixels above and below their mother and move on side by side.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[tuple] = []
+    last: dict[tuple[int, int], int] = {}
+    for t in range(n_frames):
+        for cell in range(side * side):
+            divided = cell % 2 == 0 and t >= 2 + cell % (n_frames - 4)
+            for branch in (-1, 1) if divided else (0,):
+                y, x = 60 * (cell // side) + 6 * branch + 30, 60 * (cell % side) + 30
+                y, x = (round(float(c), 3) for c in rng.normal((y, x), 0.5))
+                parent = last.get((cell, branch), last.get((cell, 0), ""))
+                rows.append((t, y, x, len(rows) + 1, parent))
+                last[cell, branch] = len(rows)
+    return rows
+
+
+DIVIDING = "t,y,x,id,parent"
