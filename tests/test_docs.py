@@ -1,0 +1,64 @@
+"""What the documents promise: commands, columns and queries."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from trackdb.storage.queries import VIEWS
+from trackdb.storage.sandbox import ask
+
+ROOT = Path(__file__).parents[1]
+SQL = (ROOT / "docs" / "sql.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+def queries(text):
+    blocks = re.findall(r"```sql\n(.*?)```", text, flags=re.DOTALL)
+    return [query.strip() for block in blocks for query in block.split(";") if query.strip()]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    from trackdb.engine.ingest import ingest
+    from trackdb.engine.pipeline import solve
+    from trackdb.storage.duckdb_store import DuckDBStore
+
+    from .movies import write_ctc
+
+    folder = tmp_path_factory.mktemp("docs")
+    made = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_ctc(folder / "movie"), made)
+    solve(made, made.detection_set())
+    return made
+
+
+@pytest.mark.parametrize("query", queries(SQL) + queries(README), ids=lambda q: q[:60])
+def test_every_query_of_the_documents_runs(store, query):
+    assert ask(store.path, query).rows.column_names
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_columns_of_every_view_are_told(store, view):
+    told = re.search(rf"^\| `{view}` \| (.*) \|$", SQL, flags=re.MULTILINE)
+    assert told, f"docs/sql.md does not tell of {view}"
+    assert told[1].split(", ") == ask(store.path, f"from {view}").rows.column_names
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_extras_of_the_readme_are_those_of_the_package():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = README.split("Extras:")[1].split("\n")[0]
+    assert set(re.findall(r"`(\w+)`", named)) == set(extras)
+
+
+def test_design_notes_have_their_four_parts():
+    for note in sorted((ROOT / "docs" / "design").glob("*.md")):
+        text = note.read_text()
+        missing = [part for part in ("Wanted", "Chosen", "Not chosen", "Costs") if part not in text]
+        assert not missing, f"{note.name} lacks {missing}"
