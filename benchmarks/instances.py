@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trackdb.engine.candidates import link_nearest
-from trackdb.engine.simulate import simulate_points
+from trackdb.engine.simulate_points import simulate_points
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.storage.schema import Detections
 
 if TYPE_CHECKING:
-    from trackdb.engine.simulate import SimulatedPoints
+    from trackdb.engine.simulate_points import SimulatedPoints
 
 SIZES = {"1k": (20, 50), "3k": (30, 100), "10k": (50, 200), "100k": (100, 1000), "1M": (500, 2000)}
 """Frames, and cells in each."""

@@ -114,7 +114,7 @@ def points(frames: str, cells: str, file: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from trackdb.engine.simulate import simulate_points
+    from trackdb.engine.simulate_points import simulate_points
 
     p = simulate_points(int(frames), int(cells))
     pq.write_table(pa.table({"t": p.frame, "y": p.position_px[:, 0], "x": p.position_px[:, 1]}), file)
@@ -147,7 +147,7 @@ def stages(frames: str, cells: str, neighbors: str, radius: str) -> None:
     from trackdb.engine.costs import fit, problem_from
     from trackdb.engine.imported import solution_table
     from trackdb.engine.scorers import open_scorer
-    from trackdb.engine.simulate import simulate_points
+    from trackdb.engine.simulate_points import simulate_points
     from trackdb.solvers import open_solver
 
     open_solver("ilp").solve(small_problem())  # loads the kernels

@@ -1,15 +1,11 @@
-"""Branching movies with known truth: for a first look, for tests, for benchmarks.
+"""Branching movies of label masks with known truth: for a first look, for tests.
 
-`simulate` draws label masks of cells that move, grow and divide; `simulate_points` only their centres, as many as one
-likes. Whether a cell is missed or made up is decided beside the truth, which keeps every cell.
+Cells move, grow and divide. Whether a cell is missed or made up is decided beside the truth, which keeps every cell.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +13,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from ..errors import ConfigError, FormatError
+from ..storage.folders import appearing
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -182,17 +180,10 @@ def write_simulated(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FormatError(f"{folder} holds something already", **{"try": "name a new folder, or remove this one"})
     movie = simulate(settings)
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    try:
+    if folder.exists():
+        folder.rmdir()
+    with appearing(folder) as unfinished:
         _write_frames(unfinished, movie, images, progress or Silent())
-        unfinished.chmod(0o755)  # a temporary folder is closed to others
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
     return len(movie.tracks)
 
 
@@ -346,96 +337,3 @@ def _paint(
         row[patch][nearer] = i
         nearest[patch][nearer] = out[nearer]
     return row, nearest
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SimulatedPoints:
-    """Centres of cells with their true links, ordered by frame.
-
-    Parameters
-    ----------
-    frame : (n,) int64
-        Frame of each detection.
-    position_px : (n, 2) or (n, 3) float64
-        Its centre; one pixel is the root mean square step of a cell from one frame to the next.
-    track : (n,) int64
-        Number of its track, from 1; 0 for a false detection.
-    parent : (n,) int64
-        Row of the same cell, or of its mother, where it was last detected; -1: none.
-    """
-
-    frame: NDArray[np.int64]
-    position_px: NDArray[np.float64]
-    track: NDArray[np.int64]
-    parent: NDArray[np.int64]
-
-    @property
-    def links(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of source and target of each true link, ordered by target."""
-        target = np.flatnonzero(self.parent >= 0)
-        return self.parent[target], target
-
-
-def simulate_points(
-    n_frames: int,
-    cells_per_frame: int,
-    seed: int = 0,
-    *,
-    ndim: int = 2,
-    spacing: float = 2.0,
-    division_rate: float = 0.006,
-    missed: float = 0.02,
-    false: float = 0.02,
-) -> SimulatedPoints:
-    """Simulate branching Brownian cells in a closed box, as points, a few milliseconds per 10,000 of them.
-
-    As many cells die as divide, so that each frame holds about as many. A cell is never missed in the frame before it
-    divides: so no detection has more than two daughters, even across misses.
-
-    Parameters
-    ----------
-    n_frames, cells_per_frame : int
-        Their product is about the number of detections.
-    seed : int
-        The same seed gives the same points.
-    ndim : int
-        2 or 3 space axes.
-    spacing : float
-        Mean distance of nearest neighbours, in steps of a cell: 2 is easy to link, 1 is hard.
-    division_rate, missed, false : float
-        Chance of a cell to divide, and to be missed, in a frame; false detections for each true one.
-    """
-    rng = np.random.default_rng(seed)
-    # mean distance of nearest neighbours of a Poisson process of density 1, in 2 and 3 dimensions
-    side = cells_per_frame ** (1 / ndim) * spacing / {2: 0.5, 3: 0.554}[ndim]
-    position = rng.random((cells_per_frame, ndim)) * side
-    track = np.arange(cells_per_frame) + 1
-    seen = np.full(cells_per_frame, -1)  # row where each cell was last detected
-    n_tracks, n_rows = cells_per_frame, 0
-    columns: tuple[list[NDArray[np.int64]], ...] = ([], [], [])  # frame, track, parent
-    positions: list[NDArray[np.float64]] = []
-    for t in range(n_frames):
-        n = len(position)
-        chance = rng.random(n)
-        divides = chance < division_rate
-        dies = chance > 1 - division_rate * n / cells_per_frame
-        found = (rng.random(n) >= missed) | divides
-        n_found, n_false = int(np.count_nonzero(found)), int(rng.poisson(false * n))
-        nothing = np.zeros(n_false, dtype=np.int64)
-        columns[0].append(np.full(n_found + n_false, t))
-        columns[1].append(np.concatenate([track[found], nothing]))
-        columns[2].append(np.concatenate([seen[found], nothing - 1]))
-        positions.append(np.concatenate([position[found], rng.random((n_false, ndim)) * side]))
-        seen[found] = n_rows + np.arange(n_found)
-        n_rows += n_found + n_false
-
-        goes_on = ~divides & ~dies
-        mothers = np.tile(np.flatnonzero(divides), 2)
-        rows = np.concatenate([np.flatnonzero(goes_on), mothers])
-        track = np.concatenate([track[goes_on], n_tracks + 1 + np.arange(len(mothers))])
-        n_tracks += len(mothers)
-        seen = seen[rows]
-        position = position[rows] + rng.normal(0, ndim**-0.5, (len(rows), ndim))
-        position = side - np.abs(side - np.abs(position))  # walls throw back
-    frame, tracks, parent = (np.concatenate(column) for column in columns)
-    return SimulatedPoints(frame=frame, position_px=np.concatenate(positions), track=tracks, parent=parent)

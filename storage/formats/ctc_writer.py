@@ -6,9 +6,6 @@ cell in each of its frames: where one is missing a track ends and another begins
 
 from __future__ import annotations
 
-import os
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,10 +13,11 @@ import numpy as np
 import tifffile
 
 from ...errors import FormatError, SchemaError
+from ..folders import appearing
 from ..schema import require_equal_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -176,7 +174,7 @@ def write_ctc(
     if folder.exists():
         raise FormatError(f"{folder} is there already", **{"try": "another folder, or remove this one"})
     digits = max(3, len(str(n_frames - 1)))
-    with _appears_when_done(folder) as partial:
+    with appearing(folder) as partial:
         n_written = 0
         for frame, mask in frames:
             if frame != n_written:
@@ -218,17 +216,3 @@ def _require_alive(mask: NDArray[np.uint16], tracks: CtcTracks, frame: int) -> N
     if wrong := np.flatnonzero(held != expected).tolist():
         what = "holds a cell of" if held[wrong[0]] else "has no cell of"
         raise SchemaError(f"the mask of frame {frame} {what} track {wrong[0]}", expected=f"{len(alive)} tracks alive")
-
-
-@contextmanager
-def _appears_when_done(folder: Path) -> Iterator[Path]:
-    """Make a sibling folder to write into; it takes its name at the end, or goes if something fails."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    partial.mkdir()
-    try:
-        yield partial
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
