@@ -138,9 +138,9 @@ def test_a_figure_that_is_not_a_number_fails_what_was_wanted(tmp_path):
     ingest(write_points(tmp_path / "walking.csv"), store)
     solve(store, store.detection_set())
     result = evaluate(store, *store.find_solution())
-    assert np.isnan(result.divisions[0].f1)
-    with pytest.raises(CheckFailedError, match="division_f1 is nan"):
-        require_at_least(result, {"division_f1": 0.1})
+    assert np.isnan(result.divisions[0].precision)
+    with pytest.raises(CheckFailedError, match="division_precision is nan"):
+        require_at_least(result, {"division_precision": 0.1})
 
 
 def test_every_figure_has_a_name_and_is_in_the_json(store):
