@@ -11,6 +11,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from pathlib import Path
@@ -182,7 +183,14 @@ def ctcmetrics(result: str, truth: str) -> None:
     """Validate a result in the layout of the Cell Tracking Challenge and measure it against its truth."""
     from ctc_metrics import evaluate_sequence
 
-    found = evaluate_sequence(result, truth, metrics=["Valid", "TRA", "LNK", "DET"])
+    with tempfile.TemporaryDirectory() as folder:
+        masks = Path(folder) / "TRA"
+        masks.mkdir()
+        for file in (Path(truth) / "TRA").resolve().iterdir():
+            number = file.stem.removeprefix("man_track")
+            # it reads the masks in the order of their names, which have to be padded for that
+            (masks / (f"man_track{int(number):04d}.tif" if number.isdigit() else file.name)).symlink_to(file)
+        found = evaluate_sequence(result, folder, metrics=["Valid", "TRA", "LNK"])
     print(json.dumps({key: float(value) for key, value in found.items() if isinstance(value, (int, float))}))
 
 
