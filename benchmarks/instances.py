@@ -1,8 +1,8 @@
 """Tracking problems with noisy scores, of any size, the same for every solver.
 
-Cells move as in `simulate_points`: one step a frame, neighbours two steps apart, 0.6 % divide, 2 % are missed and 2 %
-are false. Each keeps its five nearest possible parents within four steps. A score tells true from false links with an
-area under the curve of about 0.96; every detection is optional.
+Cells move as in `simulate_points`: one step a frame, neighbours two steps apart (dense: one), 0.6 % divide, 2 % are
+missed and 2 % are false. Each keeps its five nearest possible parents within four steps. A score tells true links from
+false ones with an area under the curve of about 0.97; every detection is optional.
 """
 
 from __future__ import annotations
@@ -19,8 +19,15 @@ from trackdb.storage.schema import Detections
 if TYPE_CHECKING:
     from trackdb.engine.simulate_points import SimulatedPoints
 
-SIZES = {"1k": (20, 50), "3k": (30, 100), "10k": (50, 200), "100k": (100, 1000), "1M": (500, 2000)}
-"""Frames, and cells in each."""
+SIZES = {
+    "1k": (20, 50, 2.0),
+    "3k": (30, 100, 2.0),
+    "10k": (50, 200, 2.0),
+    "100k": (100, 1000, 2.0),
+    "1M": (500, 2000, 2.0),
+    "1M dense": (500, 2000, 1.0),
+}
+"""Frames, cells in each, and the mean distance of neighbours in steps of a cell."""
 
 NEIGHBORS = 5
 STEPS = 4.0
@@ -33,12 +40,12 @@ def detections_of(points: SimulatedPoints) -> Detections:
     return Detections(row, points.frame, points.position_px, row + 1, np.full(len(row), np.nan), None)
 
 
-def instance(n_frames: int, cells_per_frame: int, seed: int = 0) -> TrackingProblem:
+def instance(n_frames: int, cells_per_frame: int, spacing: float, seed: int = 0) -> TrackingProblem:
     """Simulate a movie and price its candidates: minus the log odds of each score, on a grid of 1e-6.
 
     Appearing is free in the first frame, disappearing in the last.
     """
-    points = simulate_points(n_frames, cells_per_frame, seed)
+    points = simulate_points(n_frames, cells_per_frame, seed, spacing=spacing)
     edges = link_nearest(detections_of(points), max_distance=STEPS, neighbors=NEIGHBORS)
     rng = np.random.default_rng(seed + 1)
     true = points.parent[edges.target] == edges.source

@@ -1,6 +1,6 @@
 """How far it carries: every stage of a simulated movie as the real command in a fresh process, up to a million cells.
 
-Run: python benchmarks/scale.py [10k 100k 1M ...]     default: these three
+Run: python benchmarks/scale.py [10k 100k 1M ...]     default: these and '1M dense'
      python benchmarks/scale.py --repeat 3 1M         the run of median CPU time is printed
 """
 
@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instances import SIZES, detections_of, instance
 from measure import Spent, cpu_of, head, median_ms, middle, row, run, trackdb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIZES = {"1k": (20, 50), "10k": (50, 200), "100k": (100, 1000), "1M": (500, 2000)}
 SPARSE = ("--neighbors", "5", "--max-distance", "4")
 BOUNDS = {
     "ingest": "10 s wall, 3 GB",
@@ -42,9 +42,8 @@ INSIDE_BOUNDS = {"link_nearest": "5 s", "IlpSolver.solve": "1.5 s"}
 
 def print_commands(size: str, folder: Path, repeat: int) -> Path:
     """Print what every stage of one size costs; return the solved store."""
-    frames, cells = SIZES[size]
     table = folder / "points.parquet"
-    inside("points", frames, cells, table)
+    inside("points", table, *SIZES[size])
     ingested, sparse, linked = (folder / f"{name}.trackdb" for name in ("ingested", "sparse", "linked"))
     work = folder / "work.trackdb"
 
@@ -86,7 +85,7 @@ def print_start_up(folder: Path) -> None:
     row("", "`trackdb --help`", "", *figures(middle([trackdb("--help") for _ in range(5)])), "0.5 s CPU")
     row("", "`trackdb version`", "", *figures(middle([trackdb("version") for _ in range(5)])), "0.5 s CPU")
     store, table, cache = folder / "small.trackdb", folder / "small.parquet", folder / "numba"
-    inside("points", *SIZES["10k"], table)
+    inside("points", table, *SIZES["10k"])
     trackdb("ingest", table, "-o", store)
     runs = [trackdb("solve", store, env={"NUMBA_CACHE_DIR": str(cache)}) for _ in range(2)]
     row("10k", "first solve after installation", "kernels are compiled", *figures(runs[0]), "15 s more than the next")
@@ -109,24 +108,22 @@ def inside(part: str, *words: object) -> Spent:
     return spent
 
 
-def points(frames: str, cells: str, file: str) -> None:
+def points(file: str, frames: str, cells: str, spacing: str) -> None:
     """Write simulated points as a Parquet table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from trackdb.engine.simulate_points import simulate_points
 
-    p = simulate_points(int(frames), int(cells))
+    p = simulate_points(int(frames), int(cells), spacing=float(spacing))
     pq.write_table(pa.table({"t": p.frame, "y": p.position_px[:, 0], "x": p.position_px[:, 1]}), file)
 
 
-def kernel(frames: str, cells: str) -> None:
+def kernel(frames: str, cells: str, spacing: str) -> None:
     """Time the exact solver alone on noisy scores where every detection is optional."""
-    from instances import instance
-
     from trackdb.solvers import open_solver
 
-    problem = instance(int(frames), int(cells))
+    problem = instance(int(frames), int(cells), float(spacing))
     solver, selection = open_solver("ilp"), None
 
     def solve() -> None:
@@ -138,10 +135,9 @@ def kernel(frames: str, cells: str) -> None:
     print(json.dumps({"n": problem.n_nodes, "m": problem.n_edges, "ms": ms, "proven": bool(selection.proven)}))
 
 
-def stages(frames: str, cells: str, neighbors: str, radius: str) -> None:
+def stages(frames: str, cells: str, spacing: str, neighbors: str, radius: str) -> None:
     """Time each step of the way from points to a labelled solution, without a store."""
     import numpy as np
-    from instances import detections_of
 
     from trackdb.engine.candidates import link_nearest
     from trackdb.engine.costs import fit, problem_from
@@ -150,8 +146,8 @@ def stages(frames: str, cells: str, neighbors: str, radius: str) -> None:
     from trackdb.engine.simulate_points import simulate_points
     from trackdb.solvers import open_solver
 
-    open_solver("ilp").solve(small_problem())  # loads the kernels
-    d = detections_of(simulate_points(int(frames), int(cells)))
+    open_solver("ilp").solve(instance(*SIZES["1k"]))  # loads the kernels
+    d = detections_of(simulate_points(int(frames), int(cells), spacing=float(spacing)))
     spent: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], object]) -> object:
@@ -170,13 +166,6 @@ def stages(frames: str, cells: str, neighbors: str, radius: str) -> None:
     timed("labels", lambda: solution_table(d, cell, taken.source, taken.target, taken.id, selection.dual[cell]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"m": len(edges), "peak_mb": peak, "proven": bool(selection.proven), **spent}))
-
-
-def small_problem() -> object:
-    """Return a problem of a thousand detections."""
-    from instances import instance
-
-    return instance(20, 50)
 
 
 def lineages(store: str, solution: str) -> None:
@@ -245,7 +234,7 @@ if __name__ == "__main__":
         PARTS[sys.argv[2]](*sys.argv[3:])
     else:
         options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-        options.add_argument("sizes", nargs="*", default=["10k", "100k", "1M"])
+        options.add_argument("sizes", nargs="*", default=["10k", "100k", "1M", "1M dense"])
         options.add_argument("--repeat", type=int, default=1)
         given = options.parse_args()
         main(given.sizes, given.repeat)
