@@ -30,9 +30,10 @@ def evaluate(
     Example: trackdb evaluate movie.trackdb --fail-under edge_f1=0.98
     """
     from ..engine.evaluate import evaluate as compare
-    from ..engine.evaluate import require_at_least
+    from ..engine.evaluate import require_at_least, require_known
 
     wanted = dict(parse_figure(text) for text in fail_under or ())
+    require_known(wanted)
     opened, chosen, info = open_solution(store, dataset, solution, face.command)
     result = compare(opened, chosen, info, against=against, tolerance=tolerance)
     parts = [("edges", result.edges)]

@@ -134,11 +134,13 @@ def merge(config: Config, given: Mapping[str, Any], origin: str) -> Config:
         if stage not in stages or not isinstance(settings, dict):
             raise ConfigError(f"{origin}: unknown table [{stage}]", known=_listed(stages))
         known = asdict(stages[stage])
+        typed = {}
         for key, value in settings.items():
             if key not in known:
                 raise ConfigError(f"{origin}: unknown key {key} in [{stage}]", known=_listed(known))
             _require(_fits(value, known[key]), f"{stage}.{key}", value, f"a {type(known[key]).__name__}", origin)
-        stages[stage] = replace(stages[stage], **settings)
+            typed[key] = type(known[key])(value)  # 12 becomes 12.0, or the next file's 12.5 would not fit
+        stages[stage] = replace(stages[stage], **typed)
     return Config(**stages)
 
 

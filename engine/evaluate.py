@@ -12,11 +12,16 @@ from ..storage.catalogue import TRUTH
 from .metrics.edges import Counts, compare_divisions, compare_links
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from ..storage.catalogue import DetectionSet, SolutionInfo
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.schema import Detections
+
+
+FIGURES = tuple(f"{part}_{m}" for part in ("edge", "division", "division_1") for m in ("precision", "recall", "f1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,9 @@ class Evaluation:
 
     def figures(self) -> dict[str, float]:
         """Return every figure by the name that ``--fail-under`` knows."""
-        parts = {"edge": self.edges, "division": self.divisions[0], "division_1": self.divisions[1]}
-        measures = ("precision", "recall", "f1")
-        return {f"{part}_{m}": getattr(counts, m) for part, counts in parts.items() for m in measures}
+        parts = (self.edges, self.divisions[0], self.divisions[1])
+        values = [getattr(counts, m) for counts in parts for m in ("precision", "recall", "f1")]
+        return dict(zip(FIGURES, values, strict=True))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as the JSON of the command has them."""
@@ -110,6 +115,13 @@ def evaluate(
     )
 
 
+def require_known(names: Iterable[str]) -> None:
+    """Raise ConfigError if there is no figure of one of these names."""
+    for name in names:
+        if name not in FIGURES:
+            raise ConfigError(f"--fail-under: there is no figure {name}", known=", ".join(FIGURES))
+
+
 def require_at_least(evaluation: Evaluation, wanted: dict[str, float]) -> None:
     """Raise CheckFailedError if a figure is below what was wanted.
 
@@ -118,10 +130,9 @@ def require_at_least(evaluation: Evaluation, wanted: dict[str, float]) -> None:
     ConfigError
         If there is no figure of that name.
     """
+    require_known(wanted)
     figures = evaluation.figures()
     for name, least in wanted.items():
-        if name not in figures:
-            raise ConfigError(f"--fail-under: there is no figure {name}", known=", ".join(figures))
         if not figures[name] >= least:
             raise CheckFailedError(f"{name} is {figures[name]:.4f}, wanted at least {least:g}")
 

@@ -226,6 +226,8 @@ def solve(
         settings.backend if exact_by_other_means else settings.linker, time_limit_s=settings.time_limit_s or None
     )
     name = free_solution_name(store, chosen, name, settings.linker)
+    if scores is not None:
+        named_scores(store, chosen, scores)  # refused before any work
     if not linked(store, chosen):
         progress.note("no candidates yet: linking")
         link(store, chosen, config.link, progress)
@@ -326,12 +328,9 @@ def ready_scores(
     Scores that a scorer of ours made before the graph grew are made again under a new name. Scores that the user named
     are taken as they are.
     """
-    done = {run.name: run for run in _done(store, chosen, "score")}
     if name is not None:
-        if name not in done:
-            raise MissingRowsError(f"there are no scores named {name}", known=", ".join(done) or "none")
-        return done[name]
-    newest = next(reversed(done.values()), None)
+        return named_scores(store, chosen, name)
+    newest = next(reversed(_done(store, chosen, "score")), None)
     if newest is not None and store.count_scores(newest) >= store.count_candidates(chosen):
         return newest
     if newest is None:
@@ -340,7 +339,15 @@ def ready_scores(
         progress.note(f"{newest.name} does not know all candidates: scoring again")
         config = ScoreConfig(newest.params["by"])
     report = score(store, chosen, config, progress=progress)
-    return {run.name: run for run in _done(store, chosen, "score")}[report.scores]
+    return named_scores(store, chosen, report.scores)
+
+
+def named_scores(store: DuckDBStore, chosen: DetectionSet, name: str) -> RunInfo:
+    """Return the score run of that name, or raise MissingRowsError."""
+    done = {run.name: run for run in _done(store, chosen, "score")}
+    if name not in done:
+        raise MissingRowsError(f"there are no scores named {name}", known=", ".join(done) or "none")
+    return done[name]
 
 
 def _done(store: DuckDBStore, chosen: DetectionSet, kind: str) -> list[RunInfo]:

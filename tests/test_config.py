@@ -105,6 +105,13 @@ def test_an_unknown_linker_is_refused_before_any_work(home, solved):
     assert solved.meta()["commits"] == before
 
 
+def test_a_whole_number_for_a_length_can_be_overridden_by_a_broken_one(home, store):
+    home.write_text("[link]\nmax_distance = 12\n")
+    config = load_config(store, overrides={"link": {"max_distance": 12.5}})
+    assert config.link.max_distance == 12.5
+    assert isinstance(load_config(store).link.max_distance, float)
+
+
 links = st.builds(LinkConfig, max_distance=st.floats(0, 1e6), neighbors=st.integers(1, 50), max_gap=st.integers(0, 5))
 
 
