@@ -1,0 +1,61 @@
+"""The demo: from nothing to a queried lineage, and what it says it typed can be typed."""
+
+import json
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from trackdb.cli.main import app
+from trackdb.engine.check import check
+from trackdb.engine.demo import demo
+from trackdb.errors import FormatError
+from trackdb.storage.duckdb_store import DuckDBStore
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """The folder and the steps of one demo."""
+    folder = tmp_path_factory.mktemp("demo") / "d"
+    return folder, list(demo(folder, seed=1))
+
+
+def test_the_demo_goes_the_whole_way(walked):
+    folder, steps = walked
+    verbs = [step.command.split()[1] for step in steps]
+    assert verbs == ["simulate", "ingest", "solve", "evaluate", "sql"]
+    assert "proven optimal" in steps[2].result
+    assert 1 <= steps[-1].rows.num_rows <= 5
+    assert steps[-1].rows["clone"].to_pylist() == sorted(steps[-1].rows["clone"].to_pylist(), reverse=True)
+    assert check(DuckDBStore(folder / "demo.trackdb")) == []
+
+
+def test_most_links_of_the_demo_are_right(walked):
+    figures = dict(part.rsplit(" ", 1) for part in walked[1][3].result.split(", "))
+    assert float(figures["edge F1"]) > 0.95
+
+
+@pytest.mark.parametrize("place", [3, 4])
+def test_what_the_demo_says_it_typed_can_be_typed(walked, place):
+    words = shlex.split(walked[1][place].command)
+    assert words[0] == "trackdb"
+    result = CliRunner().invoke(app, [*words[1:], "--json"])
+    assert result.exit_code == 0, result.output
+    if place == 4:
+        asked = json.loads(result.stdout)["rows"]
+        assert asked == [list(row.values()) for row in walked[1][4].rows.to_pylist()]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(FormatError, match="is not empty"):
+        next(demo(tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_demo_is_one_object_in_json(tmp_path):
+    result = CliRunner().invoke(app, ["demo", str(tmp_path / "d"), "--json", "-q"])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["schema_version"] == 1
+    assert found["steps"][0]["command"].startswith("trackdb simulate")
