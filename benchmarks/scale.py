@@ -172,7 +172,7 @@ def lineages(store: str, solution: str) -> None:
     """Time `descendants` of random cells on an open connection, and one whole question through the sandbox."""
     import duckdb
 
-    from trackdb.storage.duckdb_store import GRAPH
+    from trackdb.storage.founding import GRAPH
     from trackdb.storage.sandbox import ask
 
     with duckdb.connect(Path(store) / GRAPH, read_only=True) as opened:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage.arrays import read_frame
 from ..storage.catalogue import SolutionInfo
 from ..storage.formats.frames import read_mask
-from ..storage.schema import CandidateEdges, SolutionTable
+from ..storage.schema import CandidateEdges
 from .labelled import JoinedLinks, links_of, match_by_overlap, with_labels_of_detections
-from .lineages import label_lineages
+from .lineages import solution_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from ..storage.arrays import ArrayRef
     from ..storage.formats.base import LabelLineage
     from ..storage.ingestion import Ingestion
-    from ..storage.schema import Detections
+    from ..storage.schema import Detections, SolutionTable
     from .progress import Progress
 
 IMPORTED = "imported"  # the linker of a tracking that was not solved here
@@ -31,8 +28,7 @@ IMPORTED = "imported"  # the linker of a tracking that was not solved here
 def imported_solutions(
     lineages: Sequence[LabelLineage],
     detections: Detections,
-    store: Path,
-    masks: ArrayRef | None,
+    mask_of: Callable[[int], NDArray[Any]] | None,
     ingestion: Ingestion,
     progress: Progress,
 ) -> tuple[CandidateEdges, list[tuple[SolutionInfo, SolutionTable]]]:
@@ -44,16 +40,14 @@ def imported_solutions(
         The trackings; one whose labels are those of other masks is matched to the detections by overlap.
     detections : Detections
         All detections of the set.
-    store : Path
-        Folder of the store.
-    masks : ArrayRef or None
-        Label masks of the detections; None where they are points.
+    mask_of : callable or None
+        Gives the label mask of the detections in a frame; None where they are points.
     ingestion : Ingestion
         The run that brings them in.
     progress : Progress
         Who is told what could not be matched.
     """
-    joined = [_joined(lineage, detections, store, masks, progress) for lineage in lineages]
+    joined = [_joined(lineage, detections, mask_of, progress) for lineage in lineages]
     nothing = np.empty(0, dtype=np.int64)
     edges = edges_between(
         detections,
@@ -70,11 +64,14 @@ def imported_solutions(
 
 
 def _joined(
-    lineage: LabelLineage, detections: Detections, store: Path, masks: ArrayRef | None, progress: Progress
+    lineage: LabelLineage,
+    detections: Detections,
+    mask_of: Callable[[int], NDArray[Any]] | None,
+    progress: Progress,
 ) -> JoinedLinks:
     """Find the detections that a lineage speaks of, and tell what could not be found."""
-    if lineage.masks and masks is not None:
-        lineage = _in_our_labels(lineage, store, masks, progress)
+    if lineage.masks and mask_of is not None:
+        lineage = _in_our_labels(lineage, mask_of, progress)
     links = links_of(lineage, detections)
     for count, what in (
         (links.n_dropped, f"of {len(lineage.label)} cells have no detection"),
@@ -86,12 +83,12 @@ def _joined(
     return links
 
 
-def _in_our_labels(lineage: LabelLineage, store: Path, masks: ArrayRef, progress: Progress) -> LabelLineage:
+def _in_our_labels(lineage: LabelLineage, mask_of: Callable[[int], NDArray[Any]], progress: Progress) -> LabelLineage:
     """Tell a lineage in the labels of the detections, matched frame by frame by the overlap of the masks."""
     progress.start(f"matching {lineage.name}", len(lineage.masks))
     matches = []
     for frame, path in enumerate(lineage.masks):
-        matches.append((frame, *match_by_overlap(read_mask(path), read_frame(store, masks, frame))))
+        matches.append((frame, *match_by_overlap(read_mask(path), mask_of(frame))))
         progress.advance()
     return with_labels_of_detections(lineage, matches)
 
@@ -108,44 +105,4 @@ def edges_between(detections: Detections, source: NDArray[np.int64], target: NDA
         target=target,
         frames=detections.frame[target] - detections.frame[source],
         distance=np.linalg.norm(position[target] - position[source], axis=1),
-    )
-
-
-def solution_table(
-    detections: Detections,
-    cells: NDArray[np.int64],
-    source: NDArray[np.int64],
-    target: NDArray[np.int64],
-    edge: NDArray[np.int64],
-    dual: NDArray[np.float64] | None = None,
-) -> SolutionTable:
-    """Label the lineages of chosen cells and links.
-
-    Parameters
-    ----------
-    detections : Detections
-        All detections of the set.
-    cells : (k,) int64
-        Increasing rows of those that are cells.
-    source, target : (m,) int64
-        Rows of the detections that each link ties, both among `cells`.
-    edge : (m,) int64
-        Id of each link.
-    dual : (k,) float64 or None
-        Price of each cell's in-port.
-
-    Returns
-    -------
-    SolutionTable
-        Ready for the store.
-    """
-    labels = label_lineages(detections.frame[cells], np.searchsorted(cells, source), np.searchsorted(cells, target))
-    return SolutionTable(
-        node=detections.id[cells],
-        track_id=labels.track_id,
-        pre=labels.pre,
-        edge=edge,
-        kind=labels.kind,
-        tracks=labels.tracks,
-        dual=dual,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import TrackdbError
+from ..errors import ConfigError, FormatError, SchemaError
 from ..storage.arrays import ArrayWriter
 from ..storage.formats import open_source
 from ..storage.formats.base import SourceOptions
@@ -20,11 +21,11 @@ from .measure import measure
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from ..storage.arrays import ArrayRef
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.formats.base import FrameBatch, Source
     from ..storage.ingestion import Ingestion
@@ -80,8 +81,9 @@ def ingest(
 ) -> IngestReport:
     """Bring a movie into a store, and make the store where there is none.
 
-    A killed ingest that is given again goes on where it stopped. A source that turns out to be wrong is taken out
-    again, whole; a store that holds nothing else goes with it.
+    A killed ingest that is given again goes on where it stopped, and so does one that the store could not take (a full
+    disk, a lock). A source that turns out to be wrong is taken out again, whole; a store that this call made goes with
+    it.
 
     Parameters
     ----------
@@ -119,18 +121,21 @@ def ingest(
         interval_s=source.interval_s,
         source=str(path.resolve()),
     )
-    params = {"source": movie.source, "format": file_format, "options": _as_json(options), "frames": movie.n_frames}
+    params = {
+        "source": movie.source,
+        "format": file_format,
+        "options": _as_json(options),
+        "frames": movie.n_frames,
+        "files": _fingerprint([path, options.truth, options.links, *options.images.values()]),
+    }
     store.create()
-    try:
-        with ingesting(store, movie, params) as ingestion:
-            try:
-                links = _bring_in(source, store, ingestion, progress)
-            except TrackdbError as error:
-                remove(store, ingestion, str(error))
-                raise
-    except TrackdbError:
-        store.remove_if_empty()
-        raise
+    with ingesting(store, movie, params) as ingestion:
+        try:
+            links = _bring_in(source, store, ingestion, progress)
+        except (FormatError, SchemaError, ConfigError) as error:
+            remove(store, ingestion, str(error))
+            store.discard_if_empty()
+            raise
     n_detections = store.count_detections(ingestion.chosen)
     if not n_detections:
         progress.note("there are no detections")
@@ -145,6 +150,18 @@ def _as_json(options: SourceOptions) -> dict[str, Any]:
         "frames": [frames.start, frames.stop, frames.step],
         "columns": dict(options.columns),
     }
+
+
+def _fingerprint(paths: Sequence[Path | None]) -> str:
+    """Return a digest of names, sizes and times of all files: what is gone on with has to be what was begun."""
+    digest = hashlib.sha256()
+    for path in paths:
+        if path is not None:
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            for file in files:
+                fact = file.stat()
+                digest.update(f"{file}\0{fact.st_size}\0{fact.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
 def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress: Progress) -> dict[str, int]:
@@ -167,13 +184,15 @@ def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress
             last_commit = time.monotonic()
     if pending:
         _commit(pending, writers, ingestion, source.scale_um)
-    progress.start("pixels", len(writers))
-    refs = {key: writer.seal() for key, writer in writers.items()}
     detections = store.detections(ingestion.chosen)
-    mask_ref: ArrayRef | None = refs.get(("masks", ""))
-    edges, lineages = imported_solutions(source.lineages, detections, store.path, mask_ref, ingestion, progress)
+    masks = writers.get(("masks", ""))
+    edges, lineages = imported_solutions(
+        source.lineages, detections, masks.read if masks else None, ingestion, progress
+    )
     links = {info.name: len(table.edge) for info, table in lineages}
-    ingestion.finish(list(refs.values()), detections, edges, lineages, {"links": links})
+    progress.start("pixels", len(writers))
+    refs = [writer.seal() for writer in writers.values()]
+    ingestion.finish(refs, detections, edges, lineages, {"links": links})
     return links
 
 
@@ -217,13 +236,14 @@ def _write_pixels(writers: dict[tuple[str, str], ArrayWriter], batch: FrameBatch
 
 def _measured(batch: FrameBatch) -> Measured:
     """Return the detections of a frame: measured in its mask, or as its table gives them."""
-    if batch.mask is not None:
-        regions = measure(batch.mask)
-        boxes = (regions.bbox_min, regions.bbox_max)
-        return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, boxes)
-    assert batch.points is not None  # a batch holds a mask or points
     points = batch.points
-    return Measured(batch.frame, points.label, points.position_px, points.area, None)
+    if points is not None:
+        return Measured(batch.frame, points.label, points.position_px, points.area, None)
+    if batch.mask is None:
+        raise SchemaError(f"frame {batch.frame} has neither a mask nor points")
+    regions = measure(batch.mask)
+    boxes = (regions.bbox_min, regions.bbox_max)
+    return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, boxes)
 
 
 def _commit(

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SchemaError
-from ..storage.schema import LinkKind, Tracks, require_equal_lengths
+from ..storage.schema import LinkKind, SolutionTable, Tracks, require_equal_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ..storage.schema import Detections
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +98,46 @@ def label_lineages(
 
     tracks, place = _walk(mother, frame[heads].astype(np.int64, copy=False), last_frame)
     return Labels(tracks=tracks, track_id=tracks.id[place[tracklet]], pre=place[tracklet], kind=kind)
+
+
+def solution_table(
+    detections: Detections,
+    cells: NDArray[np.int64],
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    edge: NDArray[np.int64],
+    dual: NDArray[np.float64] | None = None,
+) -> SolutionTable:
+    """Label the lineages of chosen cells and links.
+
+    Parameters
+    ----------
+    detections : Detections
+        All detections of the set.
+    cells : (k,) int64
+        Increasing rows of those that are cells.
+    source, target : (m,) int64
+        Rows of the detections that each link ties, both among `cells`.
+    edge : (m,) int64
+        Id of each link.
+    dual : (k,) float64 or None
+        Price of each cell's in-port.
+
+    Returns
+    -------
+    SolutionTable
+        Ready for the store.
+    """
+    labels = label_lineages(detections.frame[cells], np.searchsorted(cells, source), np.searchsorted(cells, target))
+    return SolutionTable(
+        node=detections.id[cells],
+        track_id=labels.track_id,
+        pre=labels.pre,
+        edge=edge,
+        kind=labels.kind,
+        tracks=labels.tracks,
+        dual=dual,
+    )
 
 
 def require_forest(

@@ -21,7 +21,7 @@ from ..storage.catalogue import SolutionInfo
 from . import costs
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
-from .imported import solution_table
+from .lineages import solution_table
 from .progress import Progress, Silent
 from .scorers import open_scorer
 from .scorers.base import Scores, ScoreScale

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from ..errors import StoreDamagedError
+from ..errors import FormatError, StoreDamagedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,9 +112,25 @@ class ArrayWriter:
         )
 
     def write(self, frame: int, pixels: NDArray[np.generic]) -> None:
-        """Put one frame."""
+        """Put one frame.
+
+        Raises
+        ------
+        FormatError
+            If the values do not fit the type of the array.
+        """
+        if not np.can_cast(pixels.dtype, self._dtype, "safe") and not _fits(pixels, self._dtype):
+            raise FormatError(
+                f"the {self._kind} of frame {frame} hold values that do not fit {self._dtype}, the type of the movie",
+                got=str(pixels.dtype),
+                **{"try": "save all frames in the same type"},
+            )
         self._array[frame] = pixels.astype(self._dtype, copy=False)
         self._unsynced.append(frame)
+
+    def read(self, frame: int) -> NDArray[Any]:
+        """Return a frame that was written."""
+        return np.asarray(self._array[frame])
 
     def sync(self) -> None:
         """Return once every frame written so far would survive a power cut."""
@@ -134,6 +150,14 @@ class ArrayWriter:
             _flush(final.parent)
         path = f"{ARRAYS}/{sha256}"
         return ArrayRef(self._kind, self._channel, path, sha256, self._shape, str(self._dtype), n_bytes)
+
+
+def _fits(pixels: NDArray[np.generic], dtype: np.dtype[Any]) -> bool:
+    """Return whether whole numbers of a wider type happen to fit a narrower one."""
+    if not (np.issubdtype(pixels.dtype, np.integer) and np.issubdtype(dtype, np.integer)) or not pixels.size:
+        return False
+    limits = np.iinfo(dtype)
+    return int(pixels.min()) >= limits.min and int(pixels.max()) <= limits.max
 
 
 def read_frame(store: Path, ref: ArrayRef, frame: int) -> NDArray[Any]:

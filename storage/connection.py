@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-PATIENCE_S = 20.0  # other processes hold the file only while they read or commit
+PATIENCE_S = 10.0  # other processes hold the file only while they read or commit
+COMMIT_PATIENCE_S = 180.0  # work that is done waits longer than any query may run, rather than be lost
 _DAMAGED = ("not a valid duckdb", "corrupt", "checksum", "serializ", "could not read", "internal error", "wal file")
 _HELD_BY = re.compile(r"\(PID (\d+)\)")
 

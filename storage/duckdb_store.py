@@ -6,23 +6,22 @@ writing call is one transaction.
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import sqlalchemy as sa
 
-from ..errors import SchemaError, StoreDamagedError, StoreExistsError, StoreMissingError, TrackdbError, VersionError
-from . import catalogue, queries, rows, tables
+from ..errors import SchemaError, StoreError, TrackdbError
+from . import catalogue, rows, tables
 from .additions import edge_ids, insert_edges, insert_solution, of_dataset, promote
-from .connection import PATIENCE_S, append, connect, fetch, this_process
+from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
+from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import is_held, lease, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
     from .schema import CandidateEdges, Detections, SolutionTable
-
-GRAPH = "graph.duckdb"
-_OURS = {GRAPH, f"{GRAPH}.wal", "arrays", "annotations", "locks", "trackdb.toml"}
-_NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
 
 
 class DuckDBStore:
@@ -54,8 +49,6 @@ class DuckDBStore:
         self.process = this_process(command)
         self._patience_s = patience_s
 
-    # -- opening ----------------------------------------------------------------------------------------------------
-
     def create(self) -> bool:
         """Make the store unless it is there; return whether this call made it.
 
@@ -63,55 +56,21 @@ class DuckDBStore:
         ------
         StoreExistsError
             If something else stands at that place.
+        VersionError
+            If the store is there and was written by a newer trackdb.
         """
-        if (self.path / GRAPH).exists() and self._is_complete():
+        made = found_store(self.path, patience_s=self._patience_s)
+        if not made:
             self.check_version()
-            return False
-        if self.path.is_file() or (self.path.is_dir() and any(f.name not in _OURS for f in self.path.iterdir())):
-            raise StoreExistsError(f"{self.path} exists and is not a store", **{"try": "another place for -o"})
-        self.path.mkdir(parents=True, exist_ok=True)
-        with connect(self.path / GRAPH, write=True, patience_s=self._patience_s) as connection:
-            tables.metadata.create_all(connection)
-            for statement in [*queries.view_statements(), *queries.macro_statements()]:
-                connection.exec_driver_sql(statement)
-            facts = {
-                "schema_version": tables.SCHEMA_VERSION,
-                "oldest_reader": tables.OLDEST_READER,
-                "project": uuid.uuid4(),
-                "storage_version": duckdb.__version__,
-                "commits": 1,
-                **{f"next_{name}": 1 for name in _NUMBERED},
-            }
-            values = [{"key": key, "value": str(value)} for key, value in facts.items()]
-            connection.execute(sa.insert(tables.meta), values)
-        return True
-
-    def remove_if_empty(self) -> None:
-        """Remove the store if it holds no dataset, finished or not: what a refused first ingest leaves."""
-        with self.reading() as connection:
-            holds = connection.execute(sa.select(sa.func.count()).select_from(tables.dataset)).scalar_one()
-        if not holds:
-            shutil.rmtree(self.path)
-
-    def _is_complete(self) -> bool:
-        """Return whether the tables stand; False after a kill while the store was made."""
-        with connect(self.path / GRAPH, write=False, patience_s=self._patience_s) as connection:
-            count = "select count(*) from duckdb_tables() where table_name = 'meta'"
-            return bool(connection.exec_driver_sql(count).scalar_one())
+        return made
 
     def check_version(self) -> None:
         """Refuse a store that is missing, unfinished, or written by a newer trackdb."""
-        if not self.path.is_dir() or not (self.path / GRAPH).exists():
-            raise StoreMissingError(f"{self.path} is not a store", **{"try": f"trackdb ingest SRC -o {self.path}"})
-        if not self._is_complete():
-            raise StoreDamagedError(f"{self.path} was never finished", **{"try": "give its `trackdb ingest` again"})
-        facts = self.meta()
-        if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
-            raise VersionError(
-                f"{self.path} has schema version {facts['schema_version']}, "
-                f"this trackdb reads up to {tables.SCHEMA_VERSION}",
-                **{"try": "pip install --upgrade trackdb"},
-            )
+        require_readable(self.path, patience_s=self._patience_s)
+
+    def discard_if_empty(self) -> None:
+        """Take the store away if it holds no dataset, finished or not: what a refused first ingest leaves."""
+        discard_if_empty(self.path, patience_s=self._patience_s)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -120,9 +79,12 @@ class DuckDBStore:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """Open the tables for one transaction, and count it."""
-        with connect(self.path / GRAPH, write=True, patience_s=self._patience_s) as connection:
+    def writing(self, *, patience_s: float = COMMIT_PATIENCE_S) -> Iterator[sa.Connection]:
+        """Open the tables for one transaction, and count it.
+
+        Who commits finished work waits long for others; who only begins names them soon.
+        """
+        with connect(self.path / GRAPH, write=True, patience_s=patience_s) as connection:
             yield connection
             connection.exec_driver_sql(
                 "update meta set value = cast(cast(value as bigint) + 1 as varchar) where key = 'commits'"
@@ -133,8 +95,6 @@ class DuckDBStore:
         with self.reading() as connection:
             facts = connection.execute(sa.select(tables.meta.c.key, tables.meta.c.value))
             return {row.key: row.value for row in facts}
-
-    # -- what there is ----------------------------------------------------------------------------------------------
 
     def runs(self, *where: sa.ColumnElement[bool]) -> list[RunInfo]:
         """Return the runs that fulfil all conditions, oldest first."""
@@ -219,8 +179,6 @@ class DuckDBStore:
         with self.reading() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one())
 
-    # -- rows out ---------------------------------------------------------------------------------------------------
-
     def detections(self, chosen: DetectionSet) -> Detections:
         """Return all detections of a set."""
         d = tables.detection
@@ -233,10 +191,10 @@ class DuckDBStore:
         self, chosen: DetectionSet, detections: Detections, *, imported: bool = False
     ) -> CandidateEdges:
         """Return the candidate graph of a set; with `imported` also the links that only an imported tracking knows."""
-        e = tables.edge
-        query = sa.select(e.c.edge_id, e.c.source, e.c.target, e.c.dt, e.c.distance).where(e.c.set_id == chosen.id)
+        query = _edges_of(chosen)
         with self.reading() as connection:
-            return rows.edges_from(fetch(connection, query if imported else query.where(e.c.candidate)), detections)
+            found = fetch(connection, query if imported else query.where(tables.edge.c.candidate))
+        return rows.edges_from(found, detections)
 
     def scores(self, run: RunInfo, edges: CandidateEdges) -> NDArray[np.float64]:
         """Return the score of each edge in a run, NaN where the run did not see it."""
@@ -264,8 +222,6 @@ class DuckDBStore:
             ends = fetch(connection, query.where(s.c.solution_id == info.id).order_by(s.c.edge_id))
         return rows.ints(ends, "source"), rows.ints(ends, "target")
 
-    # -- runs -------------------------------------------------------------------------------------------------------
-
     @contextmanager
     def running(
         self, kind: str, name: str, params: Mapping[str, Any], *, chosen: DetectionSet | None = None
@@ -282,33 +238,30 @@ class DuckDBStore:
         """
         set_id = chosen.id if chosen else None
         r = tables.run
-        same = (r.c.kind == kind, r.c.name == name, r.c.set_id == set_id, r.c.state == "pending")
-        for left in self.runs(*same):
-            with lease(self.path, lease_name(left.id), holder=left.process), self.writing() as connection:
-                catalogue.close_run(connection, left.id, "failed", {"error": "its process died"})
-        with self.begun(kind, name, params, set_id) as run:
+        twin = (r.c.kind == kind, r.c.name == name, r.c.set_id == set_id, r.c.state == "pending")
+        with ExitStack() as stack:
+            # one transaction: nobody else can begin the same meanwhile, nor see the run without its holder
+            with self.beginning() as connection:
+                for left in catalogue.runs(connection, *twin):
+                    with lease(self.path, lease_name(left.id), holder=left.process):
+                        catalogue.close_run(connection, left.id, "failed", {"error": "its process died"})
+                run = catalogue.insert_run(connection, kind, name, dict(params), set_id=set_id, process=self.process)
+                stack.enter_context(lease(self.path, lease_name(run.id), holder=self.process))
             try:
                 yield run
             except TrackdbError as error:
-                self.fail(run, error)
+                with suppress(StoreError):  # the first error is the one to tell
+                    self.fail(run, error)
                 raise
 
-    @contextmanager
-    def begun(self, kind: str, name: str, params: Mapping[str, Any], set_id: int | None) -> Iterator[RunInfo]:
-        """Enter a run and hold its lease; what happens on an error is the caller's business."""
-        with ExitStack() as stack:
-            with self.writing() as connection:
-                run = catalogue.insert_run(connection, kind, name, dict(params), set_id=set_id, process=self.process)
-                # before the commit: nobody may ever see the run without its holder
-                stack.enter_context(lease(self.path, lease_name(run.id), holder=self.process))
-            yield run
+    def beginning(self) -> AbstractContextManager[sa.Connection]:
+        """Open the tables for the transaction that begins a piece of work."""
+        return self.writing(patience_s=self._patience_s)
 
     def fail(self, run: RunInfo, error: TrackdbError) -> None:
         """Mark a run as failed and keep the reason."""
         with self.writing() as connection:
             catalogue.close_run(connection, run.id, "failed", {"error": str(error)})
-
-    # -- rows in ----------------------------------------------------------------------------------------------------
 
     def add_candidates(
         self, run: RunInfo, chosen: DetectionSet, detections: Detections, edges: CandidateEdges, found: dict[str, Any]
@@ -317,8 +270,8 @@ class DuckDBStore:
 
         A link that until now only an imported tracking knew becomes a candidate and keeps its number.
         """
-        known = self.candidate_edges(chosen, detections, imported=True)
         with self.writing() as connection:
+            known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
             if len(known):
                 ids = edge_ids(known, edges, len(detections))
                 promote(connection, ids[ids >= 0])
@@ -348,3 +301,9 @@ class DuckDBStore:
         with self.writing() as connection:
             insert_solution(connection, info, table)
             catalogue.close_run(connection, run.id, "done", found)
+
+
+def _edges_of(chosen: DetectionSet) -> sa.Select[tuple[object, ...]]:
+    """Return the query for all edges of a detection set, imported ones among them."""
+    e = tables.edge
+    return sa.select(e.c.edge_id, e.c.source, e.c.target, e.c.dt, e.c.distance).where(e.c.set_id == chosen.id)

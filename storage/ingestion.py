@@ -49,9 +49,14 @@ class Ingestion:
         self.chosen = chosen
         self.frames_done = int(run.params.get("frames_done", 0))
 
+    @property
+    def array_prefix(self) -> str:
+        """How the names of unfinished pixels of this ingest begin."""
+        return f"run-{self.run.id}-"
+
     def array_name(self, kind: str, channel: str) -> str:
         """Return the name under which unfinished pixels of this ingest are kept."""
-        return f"run-{self.run.id}-{kind}-{channel}"
+        return f"{self.array_prefix}{kind}-{channel}"
 
     def append(
         self,
@@ -115,7 +120,7 @@ class Ingestion:
 
 @contextmanager
 def ingesting(store: DuckDBStore, movie: Movie, params: dict[str, Any]) -> Iterator[Ingestion]:
-    """Begin the ingest of a movie, or go on with one that was killed.
+    """Begin the ingest of a movie, or go on with one that was killed; one of another source of that name goes first.
 
     Raises
     ------
@@ -125,46 +130,61 @@ def ingesting(store: DuckDBStore, movie: Movie, params: dict[str, Any]) -> Itera
         If another process is ingesting it right now.
     """
     with ExitStack() as stack:
-        yield _continued(store, movie, params, stack) or _begun(store, movie, params, stack)
+        # one transaction: what is read of the unfinished run is still so when it is taken over
+        with store.beginning() as connection:
+            left = _left_behind(store, connection, movie, stack)
+            ingestion = left if left is not None and _is_same(left.run, params) else None
+            if ingestion is None:
+                if left is not None:
+                    _delete(connection, left, "given again with other settings")
+                ingestion = _begun(store, connection, movie, params, stack)
+        if left is not None and left is not ingestion:
+            arrays.sweep(store.path, left.array_prefix)
+        yield ingestion
 
 
-def _continued(store: DuckDBStore, movie: Movie, params: dict[str, Any], stack: ExitStack) -> Ingestion | None:
-    """Take over the unfinished ingest of the same source; one of another source under that name is removed."""
-    with store.reading() as connection:
-        named = catalogue.detection_sets(connection, tables.dataset.c.name == movie.name)
-        runs = catalogue.runs(connection, tables.run.c.set_id.in_([s.id for s in named]), tables.run.c.kind == "ingest")
+def _left_behind(store: DuckDBStore, connection: sa.Connection, movie: Movie, stack: ExitStack) -> Ingestion | None:
+    """Take the lease of the unfinished ingest of that name, if there is one."""
+    named = catalogue.detection_sets(connection, tables.dataset.c.name == movie.name)
     if not named:
         return None
-    run = runs[0]
+    [run] = catalogue.runs(connection, tables.run.c.set_id == named[0].id, tables.run.c.kind == "ingest")
     if run.state == "done":
         raise StoreExistsError(
             f"{store.path} already has a dataset named {movie.name}", **{"try": "--name OTHER, or another store"}
         )
     stack.enter_context(lease(store.path, lease_name(run.id), holder=run.process))
+    return Ingestion(store, run, named[0])
+
+
+def _is_same(run: RunInfo, params: dict[str, Any]) -> bool:
+    """Return whether a run was given the same source and settings."""
     asked = {key: value for key, value in run.params.items() if key != "frames_done"}
-    if catalogue.same_settings(asked, params):
-        return Ingestion(store, run, named[0])
-    remove(store, Ingestion(store, run, named[0]), "given again with other settings")
-    return None
+    return catalogue.same_settings(asked, params)
 
 
-def _begun(store: DuckDBStore, movie: Movie, params: dict[str, Any], stack: ExitStack) -> Ingestion:
-    with store.writing() as connection:
-        run = catalogue.insert_run(connection, "ingest", movie.name, params, set_id=None, process=store.process)
-        stack.enter_context(lease(store.path, lease_name(run.id), holder=store.process))
-        chosen = catalogue.insert_dataset(connection, movie, run.id)
-    return Ingestion(store, run, chosen)
+def _begun(
+    store: DuckDBStore, connection: sa.Connection, movie: Movie, params: dict[str, Any], stack: ExitStack
+) -> Ingestion:
+    run = catalogue.insert_run(connection, "ingest", movie.name, params, set_id=None, process=store.process)
+    stack.enter_context(lease(store.path, lease_name(run.id), holder=store.process))
+    return Ingestion(store, run, catalogue.insert_dataset(connection, movie, run.id))
 
 
 def remove(store: DuckDBStore, ingestion: Ingestion, reason: str) -> None:
     """Take an unfinished dataset out again, whole; its run stays in the log as failed."""
+    with store.writing() as connection:
+        _delete(connection, ingestion, reason)
+    arrays.sweep(store.path, ingestion.array_prefix)
+
+
+def _delete(connection: sa.Connection, ingestion: Ingestion, reason: str) -> None:
+    """Delete the rows of an unfinished dataset, and close its run."""
     set_id, dataset_id = ingestion.chosen.id, ingestion.chosen.dataset_id
     d, f = tables.detection, tables.detection_feature
-    with store.writing() as connection:
-        mine = sa.select(d.c.det_id).where(d.c.set_id == set_id)
-        connection.execute(sa.delete(f).where(f.c.det_id.in_(mine)))
-        connection.execute(sa.delete(d).where(d.c.set_id == set_id))
-        connection.execute(sa.delete(tables.detection_set).where(tables.detection_set.c.set_id == set_id))
-        connection.execute(sa.delete(tables.dataset).where(tables.dataset.c.dataset_id == dataset_id))
-        catalogue.close_run(connection, ingestion.run.id, "failed", {"error": reason})
-    arrays.sweep(store.path, f"run-{ingestion.run.id}-")
+    mine = sa.select(d.c.det_id).where(d.c.set_id == set_id)
+    connection.execute(sa.delete(f).where(f.c.det_id.in_(mine)))
+    connection.execute(sa.delete(d).where(d.c.set_id == set_id))
+    connection.execute(sa.delete(tables.detection_set).where(tables.detection_set.c.set_id == set_id))
+    connection.execute(sa.delete(tables.dataset).where(tables.dataset.c.dataset_id == dataset_id))
+    catalogue.close_run(connection, ingestion.run.id, "failed", {"error": reason})

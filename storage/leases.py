@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from ..errors import StoreLockedError
+from ..errors import StoreError, StoreLockedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+LOCKS = "locks"
 
 
 def lease_name(run_id: int) -> str:
@@ -24,27 +26,42 @@ def lease_name(run_id: int) -> str:
 
 
 def _lock(store: Path, name: str) -> FileLock:
-    return FileLock(store / "locks" / f"{name}.lock")
+    return FileLock(store / LOCKS / f"{name}.lock")
 
 
 @contextmanager
-def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.0) -> Iterator[None]:
+def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.5) -> Iterator[None]:
     """Hold the lease `name` while the block runs.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    name : str
+        What is held.
+    holder : str
+        Who the message names if another process holds it.
+    wait_s : float
+        Seconds to wait for it; somebody who only looks (`is_held`) has it for an instant.
 
     Raises
     ------
     StoreLockedError
-        If another process holds it; `holder` is who the message names.
+        If another process holds it.
+    StoreError
+        If the store cannot be written.
     """
-    (store / "locks").mkdir(exist_ok=True)
     lock = _lock(store, name)
     try:
+        (store / LOCKS).mkdir(exist_ok=True)
         lock.acquire(timeout=wait_s)
     except Timeout:
         raise StoreLockedError(
             f"{store}: the same work is under way in another process",
             **{"held by": holder, "try": "wait for it to end"},
         ) from None
+    except OSError as error:
+        raise StoreError(f"{store} could not be written", reason=error.strerror or str(error)) from error
     try:
         yield
     finally:
@@ -54,7 +71,7 @@ def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.0) -> Iterat
 def is_held(store: Path, name: str) -> bool:
     """Return whether a living process holds the lease `name`."""
     lock = _lock(store, name)
-    if not (store / "locks" / f"{name}.lock").exists():
+    if not (store / LOCKS / f"{name}.lock").exists():
         return False
     try:
         lock.acquire(timeout=0)

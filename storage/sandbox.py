@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ..errors import QueryError, StoreLockedError
 from .connection import PATIENCE_S, explained, require_store
-from .duckdb_store import GRAPH
+from .founding import GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,8 @@ from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded
 from trackdb.errors import StoreDamagedError
-from trackdb.storage.duckdb_store import GRAPH, DuckDBStore
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.founding import GRAPH
 
 from .movies import DIVIDING, dividing_cells, write_rows
 

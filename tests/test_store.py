@@ -21,7 +21,8 @@ from trackdb.errors import (
 )
 from trackdb.storage import catalogue, tables
 from trackdb.storage.connection import append
-from trackdb.storage.duckdb_store import GRAPH, DuckDBStore
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.founding import GRAPH
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect({file!r}); print('held', flush=True); "
 

@@ -1,0 +1,103 @@
+"""How a store begins and ends: made once, refused politely when it is not ours or too new, taken away when empty."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from typing import TYPE_CHECKING
+
+import duckdb
+import sqlalchemy as sa
+
+from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissingError, VersionError
+from . import queries, tables
+from .arrays import ARRAYS
+from .connection import connect
+from .leases import LOCKS, lease
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GRAPH = "graph.duckdb"
+_FILES = {GRAPH, f"{GRAPH}.wal"}
+_OURS = {*_FILES, ARRAYS, LOCKS, "annotations", "trackdb.toml"}
+_NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
+
+
+def found_store(path: Path, *, patience_s: float) -> bool:
+    """Make a store unless it is there; return whether this call made it.
+
+    Raises
+    ------
+    StoreExistsError
+        If something else stands at that place.
+    StoreError
+        If the folder cannot be made.
+    """
+    if path.exists() and (not path.is_dir() or any(file.name not in _OURS for file in path.iterdir())):
+        raise StoreExistsError(f"{path} exists and is not a store", **{"try": "another place for -o"})
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be made", reason=error.strerror or str(error)) from error
+    with lease(path, "founding", holder="another process that makes it", wait_s=patience_s):
+        if (path / GRAPH).exists() and is_founded(path, patience_s=patience_s):
+            return False
+        with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
+            tables.metadata.create_all(connection)
+            for statement in [*queries.view_statements(), *queries.macro_statements()]:
+                connection.exec_driver_sql(statement)
+            facts = {
+                "schema_version": tables.SCHEMA_VERSION,
+                "oldest_reader": tables.OLDEST_READER,
+                "project": uuid.uuid4(),
+                "storage_version": duckdb.__version__,
+                "commits": 1,
+                **{f"next_{name}": 1 for name in _NUMBERED},
+            }
+            values = [{"key": key, "value": str(value)} for key, value in facts.items()]
+            connection.execute(sa.insert(tables.meta), values)
+    return True
+
+
+def is_founded(path: Path, *, patience_s: float) -> bool:
+    """Return whether the tables stand; False after a kill while the store was made."""
+    with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
+        count = "select count(*) from duckdb_tables() where table_name = 'meta'"
+        return bool(connection.exec_driver_sql(count).scalar_one())
+
+
+def require_readable(path: Path, *, patience_s: float) -> None:
+    """Refuse a store that is missing, unfinished, or written by a newer trackdb."""
+    if not (path / GRAPH).exists():
+        raise StoreMissingError(f"{path} is not a store", **{"try": f"trackdb ingest SRC -o {path}"})
+    if not is_founded(path, patience_s=patience_s):
+        raise StoreDamagedError(f"{path} was never finished", **{"try": "give its `trackdb ingest` again"})
+    m = tables.meta
+    with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
+        facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
+    if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
+        raise VersionError(
+            f"{path} has schema version {facts['schema_version']}, this trackdb reads up to {tables.SCHEMA_VERSION}",
+            **{"try": "pip install --upgrade trackdb"},
+        )
+
+
+def discard_if_empty(path: Path, *, patience_s: float) -> None:
+    """Take a store away that holds no dataset, finished or not: what a refused first ingest leaves.
+
+    Settings and annotations that people put there stay, and the folder with them.
+    """
+    # while the database is open for writing nobody else can begin anything in it
+    with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
+        count = sa.select(sa.func.count()).select_from(tables.dataset)
+        if connection.execute(count).scalar_one():
+            return
+        shutil.rmtree(path / ARRAYS, ignore_errors=True)
+        shutil.rmtree(path / LOCKS, ignore_errors=True)
+        for name in _FILES:
+            (path / name).unlink(missing_ok=True)
+    for name in _FILES:  # closing may have written once more
+        (path / name).unlink(missing_ok=True)
+    if not any(path.iterdir()):
+        path.rmdir()
