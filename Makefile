@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check clean benchmarks
+.PHONY: demo test lint types clean
 
 demo: $(VENV)/.ready  ## from a simulated movie to a queried lineage
 	rm -rf demo

@@ -67,8 +67,8 @@ def demo(
         for step in walk(folder, seed=seed, progress=progress):
             if not face.json:
                 typer.echo(f"$ {step.command}")
-                if step.rows is not None:
-                    typer.echo(as_table(step.rows.column_names, [list(r.values()) for r in step.rows.to_pylist()]))
+                if step.answer is not None:
+                    typer.echo(as_table(step.answer.rows.column_names, step.answer.rows_by_position()))
                 typer.echo(f"  {step.result}\n")
             done.append({"command": step.command, "result": step.result})
     store = folder / "demo.trackdb"

@@ -37,6 +37,7 @@ def sql(
 
     Example: trackdb sql movie.trackdb "from descendants('ilp-1', 17)" --csv
     """
+    from ..storage.answers import write_csv, write_parquet
     from ..storage.sandbox import Limits, ask
 
     open_store(store, face.command)
@@ -47,20 +48,16 @@ def sql(
     columns = answer.rows.column_names
     more = ", and more" if answer.truncated else ""
     line = f"{plural(answer.rows.num_rows, 'row')}{more}, {answer.seconds:.2f} s"
-    if parquet is not None:
-        from pyarrow.parquet import write_table
-
-        write_table(answer.rows, parquet)
-        line += f", written to {parquet}"
     payload = {"columns": columns, "rows": [], "truncated": answer.truncated, "seconds": answer.seconds}
-    if csv and not face.json:
-        from pyarrow.csv import write_csv
-
-        write_csv(answer.rows, sys.stdout.buffer)
+    if parquet is not None:
+        write_parquet(answer, parquet)
+        face.show("", f"{line}, written to {parquet}", payload)
+    elif csv and not face.json:
+        write_csv(answer, sys.stdout.buffer)
         face.show("", line, payload)
-        return
-    rows = [list(row.values()) for row in answer.rows.to_pylist()] if parquet is None else []
-    face.show(as_table(columns, rows) if parquet is None else "", line, {**payload, "rows": rows})
+    else:
+        rows = answer.rows_by_position()
+        face.show(as_table(columns, rows) if columns else "", line, {**payload, "rows": rows})
 
 
 def lineage(

@@ -1,5 +1,6 @@
 """How a command talks: data on stdout, everything else on stderr, bars only on a terminal."""
 
+import errno
 import inspect
 import json
 import logging
@@ -122,7 +123,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
     """Register a function ``f(face, ...)`` as a command, with the options that every command has.
 
     Those are ``--json``, ``-q/--quiet``, ``-v/--verbose`` and ``--debug``. An error that trackdb raises on purpose
-    becomes one to four lines on stderr and its exit code; anything else is a bug and keeps its traceback.
+    becomes one to four lines on stderr and its exit code, and so does one of the operating system (a folder that cannot
+    be written); anything else is a bug and keeps its traceback.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -142,6 +144,11 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
                     raise
                 show_error(error)
                 raise typer.Exit(error.exit_code) from None
+            except OSError as error:
+                if debug or error.errno == errno.EPIPE:
+                    raise
+                show_error(TrackdbError(f"{error.filename or title}: {error.strerror or error}"))
+                raise typer.Exit(1) from None
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         parameters = [*own, *_COMMON]

@@ -140,7 +140,10 @@ def merge(config: Config, given: Mapping[str, Any], origin: str) -> Config:
                 raise ConfigError(f"{origin}: unknown key {key} in [{stage}]", known=_listed(known))
             _require(_fits(value, known[key]), f"{stage}.{key}", value, f"a {type(known[key]).__name__}", origin)
             typed[key] = type(known[key])(value)  # 12 becomes 12.0, or the next file's 12.5 would not fit
-        stages[stage] = replace(stages[stage], **typed)
+        try:
+            stages[stage] = replace(stages[stage], **typed)
+        except ConfigError as error:
+            raise ConfigError(f"{origin}: {error.message}", **error.details) from None
     return Config(**stages)
 
 

@@ -22,7 +22,7 @@ _SOLUTIONS = """
     select s.name as solution, d.name as dataset, s.linker, s.objective, s.lower_bound, s.proven, r.params,
         (select count(*) from solution_edge l where l.solution_id = s.solution_id) as links,
         (select count(*) from track k where k.solution_id = s.solution_id) as tracks,
-        (select count(*) from track k where k.solution_id = s.solution_id and k.n_children = 2) as divisions
+        (select count(*) from track k where k.solution_id = s.solution_id and k.n_children > 1) as divisions
     from solution s join detection_set n using (set_id) join dataset d using (dataset_id)
         join run r on r.run_id = s.run_id where r.state = 'done' order by s.solution_id
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..storage.duckdb_store import DuckDBStore
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.sandbox import Parameter
     from ..storage.schema import CandidateEdges, Detections
 
 
@@ -65,7 +66,7 @@ class Database:
         sets = self._store.detection_sets()
         return f"<trackdb store {self._store.path}: {', '.join(s.movie.name for s in sets) or 'empty'}>"
 
-    def sql(self, query: str, **parameters: Any) -> Answer:
+    def sql(self, query: str, /, **parameters: Parameter) -> Answer:
         """Answer a query over the views; ``$name`` in it stands for the parameter of that name."""
         return ask(self._store.path, query, parameters)
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pyarrow as pa
+    from ..storage.sandbox import Answer
 
 QUESTION = """\
 select track, first_t, last_t, n_children as daughters, (select cells from clone_size('ilp-1', cell, 29)) as clone
-from (select track, min(cell) as cell from tracked where solution = 'ilp-1' group by track) join tracks using (track)
-where solution = 'ilp-1' and parent is null order by clone desc, track limit 5"""
+from (select track, min(cell) as cell from tracked where solution = 'ilp-1' group by track)
+join tracks using (track) where solution = 'ilp-1' and parent is null order by clone desc, track limit 5"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,13 +37,13 @@ class DemoStep:
         What a user would type.
     result : str
         What came of it, in a line.
-    rows : pyarrow.Table or None
-        Its answer, for the query.
+    answer : Answer or None
+        What the query returned.
     """
 
     command: str
     result: str
-    rows: pa.Table | None = None
+    answer: Answer | None = None
 
 
 def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> Iterator[DemoStep]:
@@ -89,4 +89,4 @@ def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> It
     )
 
     answer = ask(store.path, QUESTION)
-    yield DemoStep(f'trackdb sql {store.path} "{QUESTION}"', "the five largest families", answer.rows)
+    yield DemoStep(f'trackdb sql {store.path} "{QUESTION}"', "the five largest families", answer)

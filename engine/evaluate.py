@@ -59,7 +59,7 @@ class Evaluation:
             "against": self.against,
             "edges": _as_dict(self.edges),
             "divisions": _as_dict(self.divisions[0]),
-            "divisions_1": _as_dict(self.divisions[1]),
+            **{f"divisions_{frames}": _as_dict(counts) for frames, counts in self.divisions.items() if frames},
             "reference_gaps": self.reference_gaps,
             "ctc": None,
             "calibration": None,

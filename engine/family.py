@@ -90,8 +90,7 @@ def family_of(
 def as_text(family: Family) -> str:
     """Draw the tracklets of a family as a tree, daughters under their mother."""
     lines = []
-    for number, depth in zip(family.branch.tolist(), family.depth.tolist(), strict=True):
-        mine = family.track == number
+    for number, depth, mine in zip(family.branch.tolist(), family.depth.tolist(), _spans(family), strict=True):
         frames, cells = family.frame[mine], family.id[mine]
         mark = f"{'   ' * (depth - 1)}└─ " if depth else ""
         here = f"  <- cell {family.cell}" if family.cell in cells else ""
@@ -102,10 +101,17 @@ def as_text(family: Family) -> str:
 def as_newick(family: Family) -> str:
     """Write the tracklets of a family as a Newick tree; a branch is as long as the frames it lasts."""
     subtrees: dict[int, list[str]] = {}  # of the daughters, by the number of their mother
-    for number, parent in zip(family.branch[::-1].tolist(), family.parent[::-1].tolist(), strict=True):
-        frames = family.frame[family.track == number]
+    branches = zip(family.branch.tolist(), family.parent.tolist(), _spans(family), strict=True)
+    for number, parent, mine in reversed(list(branches)):
+        frames = family.frame[mine]
         daughters = ",".join(reversed(subtrees.pop(number, [])))
         own = f"{f'({daughters})' if daughters else ''}{number}:{frames[-1] - frames[0] + 1}"
         subtrees.setdefault(parent, []).append(own)
     [(root,)] = subtrees.values()
     return f"{root};"
+
+
+def _spans(family: Family) -> list[slice]:
+    """Return where the cells of each branch stand; they are ordered by branch."""
+    first = np.flatnonzero(np.append(True, np.diff(family.track) != 0))
+    return [slice(*ends) for ends in zip(first.tolist(), [*first[1:].tolist(), len(family.track)], strict=True)]

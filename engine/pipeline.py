@@ -297,7 +297,7 @@ def _report(
         proven=bool(info.proven),
         links=len(table.edge),
         tracks=len(tracks),
-        divisions=int(np.count_nonzero(tracks.n_children == 2)),
+        divisions=int(np.count_nonzero(tracks.n_children > 1)),
         appearances=int(np.count_nonzero((tracks.parent == 0) & (tracks.first_frame > occupied[0]))),
         disappearances=int(np.count_nonzero((tracks.n_children == 0) & (tracks.last_frame < occupied[1]))),
         left_out=left_out,
@@ -323,21 +323,21 @@ def require_linked(store: DuckDBStore, chosen: DetectionSet) -> None:
 def ready_scores(
     store: DuckDBStore, chosen: DetectionSet, name: str | None, config: ScoreConfig, progress: Progress
 ) -> RunInfo:
-    """Return the score run of that name, or the newest one; make scores where there are none.
+    """Return the score run of that name, or the newest one of the configured scorer; make scores where there are none.
 
     Scores that a scorer of ours made before the graph grew are made again under a new name. Scores that the user named
     are taken as they are.
     """
     if name is not None:
         return named_scores(store, chosen, name)
-    newest = next(reversed(_done(store, chosen, "score")), None)
+    made = [run for run in _done(store, chosen, "score") if run.params.get("by") == config.by]
+    newest = made[-1] if made else None
     if newest is not None and store.count_scores(newest) >= store.count_candidates(chosen):
         return newest
     if newest is None:
-        progress.note(f"no scores yet: scoring by {config.by}")
+        progress.note(f"no scores by {config.by} yet: scoring")
     else:
         progress.note(f"{newest.name} does not know all candidates: scoring again")
-        config = ScoreConfig(newest.params["by"])
     report = score(store, chosen, config, progress=progress)
     return named_scores(store, chosen, report.scores)
 

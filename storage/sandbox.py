@@ -7,6 +7,7 @@ close that, and locking them keeps a query from opening it again.
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,11 @@ class Answer:
         """Return the rows as an Arrow table."""
         return self.rows
 
+    def rows_by_position(self) -> list[list[object]]:
+        """Return the rows as lists in the order of the columns, several of which may have one name."""
+        columns = [column.to_pylist() for column in self.rows.columns]
+        return [list(row) for row in zip(*columns, strict=True)]
+
     def df(self) -> pandas.DataFrame:
         """Return the rows as a pandas data frame; pandas has to be installed."""
         return self.rows.to_pandas()
@@ -65,7 +71,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a query may use.
+    """What the database is told that a query may use; a single function call inside a query can outlast both.
 
     Parameters
     ----------
@@ -111,13 +117,30 @@ def ask(
     try:
         if len(connection.extract_statements(query)) != 1:
             raise QueryError("give one SQL statement at a time")
-        relation = connection.sql(query, params=dict(parameters or {}))
-        rows, truncated = _taken(relation, limits.max_rows) if relation is not None else (pa.table({}), False)
-    except duckdb.Error as error:
+        rows, truncated = _interruptible(connection, query, dict(parameters or {}), limits.max_rows)
+    except (duckdb.Error, pa.ArrowException, OSError) as error:  # errors in later batches come through Arrow
         raise _query_error(error, limits) from error
     finally:
         connection.close()
     return Answer(rows, truncated, time.perf_counter() - started)
+
+
+def _interruptible(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Parameter], max_rows: int | None
+) -> tuple[pa.Table, bool]:
+    """Run a query beside the main thread, which so hears the user's Ctrl-C and can stop it."""
+
+    def run() -> tuple[pa.Table, bool]:
+        relation = connection.sql(query, params=parameters)
+        return (pa.table({}), False) if relation is None else _taken(relation, max_rows)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        answer = pool.submit(run)
+        try:
+            return answer.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
@@ -157,14 +180,14 @@ def _taken(relation: duckdb.DuckDBPyRelation, max_rows: int | None) -> tuple[pa.
     return pa.Table.from_batches(batches, reader.schema).slice(0, max_rows), n_rows > max_rows
 
 
-def _query_error(error: duckdb.Error, limits: Limits) -> QueryError:
+def _query_error(error: Exception, limits: Limits) -> QueryError:
     """Say what a query did wrong in the words of the user."""
     text = str(error).strip()
     first = text.split("\n")[0]
-    if "max_execution_time" in text or "INTERRUPT" in text.upper() or "timeout" in text.lower():
+    if isinstance(error, duckdb.InterruptException) or first.startswith("INTERRUPT Error"):
         return QueryError(f"the query took longer than {limits.timeout_s:g} s", **{"try": "--timeout S"})
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException) or first.startswith("Out of Memory Error"):
         return QueryError(f"the query needs more than {limits.memory_mb} MB", **{"try": "--memory MB"})
-    if "read-only" in text.lower():
+    if "attached in read-only mode" in text:
         return QueryError("a query may not change the store", reason=first)
     return QueryError("the query cannot be answered", reason=text.replace("\n\n", "\n"))

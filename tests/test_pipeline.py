@@ -209,7 +209,7 @@ def test_solving_links_and_scores_what_is_missing_and_says_so(walking):
     report = solve(walking, walking.detection_set(), progress=progress)
     assert [note for note in progress.notes if "yet" in note] == [
         "no candidates yet: linking",
-        "no scores yet: scoring by distance",
+        "no scores by distance yet: scoring",
     ]
     assert (report.solution, report.links, report.tracks, report.divisions, report.proven) == ("ilp-1", 45, 9, 0, True)
     again = Recorded()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...storage.schema import CandidateEdges, Detections
     from ..scorers.base import Scores
 
-DEAREST: Final = 500.0  # nats; nothing is worth a link that costs more
+DEAREST: Final = 100.0  # nats; more than any appearance and disappearance together, so no optimum has a dearer link
 LEAST_PROBABILITY: Final = 1e-6  # of a link, and of a cell being new
 
 

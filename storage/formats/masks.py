@@ -149,7 +149,7 @@ def mask_source(
         said += [f"{lineage.name}: cells in frames without a mask, left out: {outside:,}"] if outside else []
     shape = masks.header.shape
     headers = [masks.header, *(c.frames.header for c in channels.values())]
-    interval = options.interval_s or next((h.interval_s for h in headers if h.interval_s), None)
+    interval = checked_interval(options.interval_s) or next((h.interval_s for h in headers if h.interval_s), None)
     return MaskSource(
         name=name,
         n_frames=first + len(rows),
@@ -211,6 +211,13 @@ def read_truth(path: Path, numbers: Sequence[int]) -> tuple[list[LabelLineage], 
     shift = numbers[0] - masks.numbers[rows[0]]
     said = [f"truth comes from {track_file.parent}, matched by overlap", *([note] if note else [])]
     return [replace(lineage, frame=lineage.frame + shift)], said
+
+
+def checked_interval(interval_s: float | None) -> float | None:
+    """Return the frame interval that the user gave, or raise ConfigError if time would stand still or run backward."""
+    if interval_s is not None and not 0 < interval_s < float("inf"):
+        raise ConfigError("the frame interval must be positive", expected="seconds", got=f"{interval_s:g}")
+    return interval_s
 
 
 def checked_scale(scale_um: tuple[float, ...] | None, ndim: int) -> tuple[float, ...] | None:

@@ -13,7 +13,7 @@ from .column_guess import KEYS, map_columns
 from .columns import Table, column_names, read_columns
 from .frames import Frames, open_frames
 from .lineage import keep_frames, note_crowded
-from .masks import Channel, checked_scale
+from .masks import Channel, checked_interval, checked_scale
 from .numbering import renumbers, select_frames
 from .table_lineage import lineage_of_links, lineage_of_parents, lineage_of_track_column
 
@@ -191,7 +191,7 @@ def _point_source(
     shapes = {header.shape for header in headers}
     if len(shapes) > 1:
         raise FormatError("the channels differ in size", expected="one size", got=", ".join(map(str, sorted(shapes))))
-    interval = options.interval_s or next((h.interval_s for h in headers if h.interval_s), None)
+    interval = checked_interval(options.interval_s) or next((h.interval_s for h in headers if h.interval_s), None)
     return PointSource(
         name=path.name.split(".")[0],
         n_frames=len(kept),
