@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..storage.arrays import digest
+from ..storage.arrays import ARRAYS, digest
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
             if count:
                 problems.append(Problem(what, count, "restore the store from a copy"))
             progress.advance()
-    return problems + _altered_arrays(store, progress) + _unfinished(store)
+    return problems + _altered_arrays(store, progress) + _orphans(store) + _unfinished(store)
 
 
 def _altered_arrays(store: DuckDBStore, progress: Progress) -> list[Problem]:
@@ -106,6 +106,16 @@ def _altered_arrays(store: DuckDBStore, progress: Progress) -> list[Problem]:
             problems.append(Problem(f"the {ref.kind} in {ref.path} were altered", 1, "restore the folder from a copy"))
         progress.advance()
     return problems
+
+
+def _orphans(store: DuckDBStore) -> list[Problem]:
+    """Find pixels that no row refers to; while an ingest is unfinished they may be its own."""
+    if any(run.kind == "ingest" for run, _ in store.unfinished()):
+        return []
+    known = {ref.path for ref in store.all_arrays()}
+    folder = store.path / ARRAYS
+    stray = sorted(f"{ARRAYS}/{f.name}" for f in folder.iterdir()) if folder.is_dir() else []
+    return [Problem(f"nothing refers to {path}", 1, "remove the folder") for path in stray if path not in known]
 
 
 def _unfinished(store: DuckDBStore) -> list[Problem]:

@@ -105,6 +105,12 @@ def test_a_run_at_work_is_no_problem(store):
         assert check(store) == []
 
 
+def test_pixels_that_nothing_refers_to_are_named(store):
+    (store.path / "arrays" / "0123abcd").mkdir()
+    [problem] = check(store)
+    assert problem.what == "nothing refers to arrays/0123abcd"
+
+
 def test_a_failed_run_is_no_problem(store):
     with store.running("score", "mine", {}) as run:
         store.fail(run, StoreDamagedError("stop"))

@@ -10,10 +10,12 @@ from trackdb.engine import ingest as engine_ingest
 from trackdb.engine.check import check
 from trackdb.engine.ingest import ingest
 from trackdb.engine.progress import Recorded
-from trackdb.errors import FormatError, StoreExistsError
+from trackdb.errors import FormatError, StoreExistsError, StoreLockedError
+from trackdb.storage import tables
 from trackdb.storage.arrays import ARRAYS, read_frame
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats.base import SourceOptions
+from trackdb.storage.ingestion import Ingestion
 
 from .movies import CENTRES, SHAPE, TRACKS, square_mask, write_ctc, write_points
 
@@ -161,6 +163,63 @@ def test_an_unfinished_ingest_given_with_other_settings_begins_again(drawn, stor
     assert check(store) == []
 
 
+def test_files_that_changed_since_an_unfinished_ingest_are_read_from_the_beginning(drawn, store, monkeypatch):
+    monkeypatch.setattr(engine_ingest, "BATCH_ROWS", 1)
+    with pytest.raises(Stopped):
+        ingest(drawn, store, progress=StopAt(3))
+    moved = [{label: (y + 1, x) for label, (y, x) in frame.items()} for frame in CENTRES]
+    for t, frame in enumerate(moved):
+        tifffile.imwrite(drawn / "01_GT" / "TRA" / f"man_track{t:03d}.tif", square_mask(frame))
+    ingest(drawn, store)
+    drawn_y = [y for frame in moved for y, _ in frame.values()]
+    assert store.detections(store.detection_set()).position_px[:, 0].tolist() == drawn_y
+    assert check(store) == []
+
+
+def test_a_store_that_cannot_take_a_batch_keeps_what_it_has(drawn, store, monkeypatch):
+    """A lock or a full disk is nobody's bad movie: the ingest stays unfinished and goes on later."""
+    monkeypatch.setattr(engine_ingest, "BATCH_ROWS", 1)
+    append, calls = Ingestion.append, []
+
+    def fail_at_the_third(self, *batch):
+        calls.append(1)
+        if len(calls) == 3:
+            raise StoreLockedError("held by somebody")
+        append(self, *batch)
+
+    monkeypatch.setattr(Ingestion, "append", fail_at_the_third)
+    with pytest.raises(StoreLockedError):
+        ingest(drawn, store)
+    [(left, alive)] = store.unfinished()
+    assert (left.params["frames_done"], alive) == (2, False)
+    ingest(drawn, store)
+    assert store.count_detections(store.detection_set()) == 9
+    assert check(store) == []
+
+
+def test_settings_and_answers_of_people_outlive_a_refused_ingest(drawn, store):
+    (store.path / "annotations").mkdir(parents=True)
+    (store.path / "annotations" / "ana.jsonl").write_text("{}\n")
+    (store.path / "trackdb.toml").write_text("[link]\nneighbors = 5\n")
+    (drawn / "01_GT" / "TRA" / "man_track.txt").write_text("1 0 2 77\n")
+    with pytest.raises(FormatError):
+        ingest(drawn, store)
+    shutil.copy(drawn / "01" / "t000.tif", drawn / "01_GT" / "TRA" / "man_track000.tif")
+    (drawn / "01_GT" / "TRA" / "man_track.txt").write_text("1 0 2 0\n")
+    with pytest.raises(FormatError):
+        ingest(drawn, store)
+    assert sorted(p.name for p in store.path.iterdir()) == ["annotations", "trackdb.toml"]
+    assert (store.path / "annotations" / "ana.jsonl").exists()
+
+
+def test_images_of_a_wider_type_than_the_first_are_refused_if_they_do_not_fit(drawn, store):
+    bright = np.full(SHAPE, 1000, np.uint16)
+    tifffile.imwrite(drawn / "01" / "t001.tif", bright)
+    with pytest.raises(FormatError, match="frame 1"):
+        ingest(drawn, store)
+    assert not store.path.exists()
+
+
 def test_a_name_is_taken_once(drawn, store):
     ingest(drawn, store)
     before = everything(store)
@@ -250,15 +309,24 @@ def test_a_bad_movie_is_refused_and_leaves_no_store(drawn, store, spoil, monkeyp
     assert not store.path.exists()
 
 
+def held(store):
+    """How many rows each table of data has, and which arrays stand."""
+    data = set(tables.metadata.tables) - {"run", "meta"}
+    with store.reading() as connection:
+        counts = {name: connection.exec_driver_sql(f"select count(*) from {name}").scalar_one() for name in data}
+    return counts, sorted(p.name for p in (store.path / ARRAYS).iterdir())
+
+
 @pytest.mark.parametrize("spoil", BAD_MOVIES)
 def test_a_bad_movie_leaves_a_store_as_it_was(drawn, tmp_path, store, spoil, monkeypatch):
     monkeypatch.setattr(engine_ingest, "BATCH_ROWS", 1)
-    ingest(write_ctc(tmp_path / "good"), store)
-    before = everything(store)
+    ingest(write_ctc(tmp_path / "good", centres=CENTRES[:1], tracks=[(1, 0, 0, 0), (2, 0, 0, 0)]), store)
+    before, all_before = everything(store), held(store)
     spoil_nothing_but(spoil)(drawn / "01_GT" / "TRA")
     with pytest.raises(FormatError):
         ingest(drawn, store)
     assert everything(store) == before
+    assert held(store) == all_before
     assert check(store) == []
 
 

@@ -22,7 +22,9 @@ def imported(file: Path) -> set[tuple[str, ...]]:
     base = file.parent.relative_to(ROOT).parts
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            found.add(("trackdb", *base[: len(base) - node.level + 1], *(node.module or "").split(".")))
+            place = ("trackdb", *base[: len(base) - node.level + 1])
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {(*place, *name.split(".")) for name in names}
         elif isinstance(node, ast.ImportFrom):
             found.add(tuple((node.module or "").split(".")))
         elif isinstance(node, ast.Import):
