@@ -1,6 +1,5 @@
 """The check: an untouched store has no problem, and each promise that is broken shows."""
 
-import contextlib
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded
 from trackdb.errors import StoreDamagedError
+from trackdb.storage import tables
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
 
@@ -106,7 +106,7 @@ def test_a_run_at_work_is_no_problem(store):
 
 
 def test_pixels_that_nothing_refers_to_are_named(store):
-    (store.path / "arrays" / "0123abcd").mkdir()
+    (store.path / "arrays" / "0123abcd").mkdir(parents=True)
     [problem] = check(store)
     assert problem.what == "nothing refers to arrays/0123abcd"
 
@@ -117,15 +117,26 @@ def test_a_failed_run_is_no_problem(store):
     assert check(store) == []
 
 
+def all_rows(store):
+    with store.reading() as connection:
+        return {
+            name: connection.exec_driver_sql(f"select * from {name} order by all").all()
+            for name in tables.metadata.tables
+        }
+
+
 @pytest.mark.parametrize("place", [0.03, 0.38, 0.55, 0.95])
 def test_noise_on_the_disk_is_never_passed_over(store, place):
-    """A block of the file is either in no use, or its checksum tells."""
+    """A block of the file is either in no use, and all rows are what they were, or its checksum tells."""
+    before = all_rows(store)
     file = store.path / GRAPH
     content = bytearray(file.read_bytes())
     start = int(place * len(content))
     content[start : start + 4096] = np.random.default_rng(0).bytes(4096)
     file.write_bytes(content)
-    problems = []
-    with contextlib.suppress(StoreDamagedError):
-        problems = check(store)
+    try:
+        problems, after = check(store), all_rows(store)
+    except StoreDamagedError:
+        return
     assert problems == []
+    assert after == before
