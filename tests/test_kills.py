@@ -37,8 +37,8 @@ from trackdb.storage.duckdb_store import DuckDBStore
 engine_ingest.BATCH_ROWS = 1
 
 class Telling(DuckDBStore):
-    def writing(self):
-        return Acknowledged(super().writing())
+    def writing(self, **options):
+        return Acknowledged(super().writing(**options))
 
 class Acknowledged:
     def __init__(self, inner):
