@@ -6,60 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..storage.arrays import ARRAYS, digest
+from ..storage.promises import PROMISES
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
     from ..storage.duckdb_store import DuckDBStore
-
-# Each query counts the rows that break one promise of the data model.
-_PROMISES = {
-    "a detection stands twice": "select count(*) - count(distinct det_id) from detection",
-    "a label stands twice in a frame": """
-        select count(*) from (select 1 from detection group by set_id, t, label having count(*) > 1)""",
-    "a detection has no place": """
-        select count(*) from detection where not isfinite(y) or not isfinite(x) or not isfinite(coalesce(z, 0))""",
-    "a detection belongs to no set": """
-        select count(*) from detection d anti join detection_set s using (set_id)""",
-    "a candidate stands twice": """
-        select count(*) from (select 1 from edge group by source, target having count(*) > 1)""",
-    "a candidate ties a detection that is not there": """
-        select count(*) from edge e where not exists (select 1 from detection d where d.det_id = e.source)
-            or not exists (select 1 from detection d where d.det_id = e.target)""",
-    "a candidate does not run forward in time": "select count(*) from edge where dt < 1 or source >= target",
-    "a score belongs to no candidate": "select count(*) from edge_score anti join edge using (edge_id)",
-    "a score is not a number": "select count(*) from edge_score where score is null or isnan(score)",
-    "a link of a solution is no candidate": "select count(*) from solution_edge anti join edge using (edge_id)",
-    "a cell of a solution has two parents": """
-        select count(*) from (select 1 from solution_edge l join edge e using (edge_id) where l.kind < 2
-            group by l.solution_id, e.target having count(*) > 1)""",
-    "a cell of a solution has more than two daughters": """
-        select count(*) from (
-            select 1 from solution_edge l join edge e using (edge_id) join solution s using (solution_id)
-            where l.kind < 2 and s.objective is not null  -- an imported tracking may tell of three
-            group by l.solution_id, e.source having count(*) > 2)""",
-    "a link ties what is not a cell of its solution": """
-        with ends as (
-            select l.solution_id, unnest([e.source, e.target]) as det_id
-            from solution_edge l join edge e using (edge_id)
-        ) select count(*) from ends anti join solution_node using (solution_id, det_id)""",
-    "a cell stands in a track that is not there": """
-        select count(*) from solution_node v anti join track k
-            on v.solution_id = k.solution_id and v.track_id = k.track_id and v.pre = k.pre""",
-    "the interval labels do not nest": """
-        select count(*) from track k join track p on k.solution_id = p.solution_id and k.parent_id = p.track_id
-        where not (p.pre < k.pre and k.last <= p.last and k.generation = p.generation + 1)""",
-    "a track's daughters are not counted right": """
-        select count(*) from track p left join (
-            select solution_id, parent_id, count(*) as n from track group by all
-        ) c on c.solution_id = p.solution_id and c.parent_id = p.track_id
-        where p.n_children <> coalesce(c.n, 0)""",
-    "a continuing link changes the track": """
-        select count(*) from solution_edge l join edge e using (edge_id)
-            join solution_node a on a.solution_id = l.solution_id and a.det_id = e.source
-            join solution_node b on b.solution_id = l.solution_id and b.det_id = e.target
-        where (l.kind = 0) <> (a.track_id = b.track_id) and l.kind < 2""",
-    "a solution is cheaper than its own bound": "select count(*) from solution where objective < lower_bound - 1e-6",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +34,9 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
     """
     progress = progress or Silent()
     problems = []
-    progress.start("tables", len(_PROMISES))
+    progress.start("tables", len(PROMISES))
     with store.reading() as connection:
-        for what, query in _PROMISES.items():
+        for what, query in PROMISES.items():
             count = int(connection.exec_driver_sql(query).scalar_one())
             if count:
                 problems.append(Problem(what, count, "restore the store from a copy"))

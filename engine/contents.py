@@ -5,28 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..storage.queries import COUNTED_DATASETS, COUNTED_SOLUTIONS, FINISHED_RUNS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..storage.duckdb_store import DuckDBStore
-
-_DATASETS = """
-    select d.name as dataset, n_frames as frames, unit, s.name as detections_name,
-        (select count(*) from detection c where c.set_id = s.set_id) as detections,
-        (select count(*) from edge e where e.set_id = s.set_id and e.candidate) as candidates,
-        coalesce(cast(shape as varchar), 'points') as size
-    from dataset d join detection_set s using (dataset_id) join run r on r.run_id = s.run_id
-    where r.state = 'done' order by d.dataset_id, s.set_id
-"""
-_SOLUTIONS = """
-    select s.name as solution, d.name as dataset, s.linker, s.objective, s.lower_bound, s.proven, r.params,
-        (select count(*) from solution_edge l where l.solution_id = s.solution_id) as links,
-        (select count(*) from track k where k.solution_id = s.solution_id) as tracks,
-        (select count(*) from track k where k.solution_id = s.solution_id and k.n_children > 1) as divisions
-    from solution s join detection_set n using (set_id) join dataset d using (dataset_id)
-        join run r on r.run_id = s.run_id where r.state = 'done' order by s.solution_id
-"""
-_NAMES = "select r.name from run r where r.kind = '{kind}' and r.state = 'done' order by r.run_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +63,10 @@ class Contents:
 def contents_of(store: DuckDBStore) -> Contents:
     """Count what a store holds."""
     with store.reading() as connection:
-        datasets = [dict(row) for row in connection.exec_driver_sql(_DATASETS).mappings()]
-        solutions = [dict(row) for row in connection.exec_driver_sql(_SOLUTIONS).mappings()]
-        scores = [row.name for row in connection.exec_driver_sql(_NAMES.format(kind="score"))]
-        posteriors = [row.name for row in connection.exec_driver_sql(_NAMES.format(kind="posterior"))]
+        datasets = [dict(row) for row in connection.exec_driver_sql(COUNTED_DATASETS).mappings()]
+        solutions = [dict(row) for row in connection.exec_driver_sql(COUNTED_SOLUTIONS).mappings()]
+        scores = [row.name for row in connection.exec_driver_sql(FINISHED_RUNS.format(kind="score"))]
+        posteriors = [row.name for row in connection.exec_driver_sql(FINISHED_RUNS.format(kind="posterior"))]
         annotations = int(connection.exec_driver_sql("select count(*) from annotation").scalar_one())
     return Contents(
         path=str(store.path),

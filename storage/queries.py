@@ -159,3 +159,23 @@ def macro_statements() -> list[str]:
 def view_statements() -> list[str]:
     """Return the statements that make the views."""
     return [f"create or replace view {name} as {body}" for name, body in VIEWS.items()]
+
+
+# what `trackdb info` shows: everything counted
+COUNTED_DATASETS: Final = """
+    select d.name as dataset, n_frames as frames, unit, s.name as detections_name,
+        (select count(*) from detection c where c.set_id = s.set_id) as detections,
+        (select count(*) from edge e where e.set_id = s.set_id and e.candidate) as candidates,
+        coalesce(cast(shape as varchar), 'points') as size
+    from dataset d join detection_set s using (dataset_id) join run r on r.run_id = s.run_id
+    where r.state = 'done' order by d.dataset_id, s.set_id
+"""
+COUNTED_SOLUTIONS: Final = """
+    select s.name as solution, d.name as dataset, s.linker, s.objective, s.lower_bound, s.proven, r.params,
+        (select count(*) from solution_edge l where l.solution_id = s.solution_id) as links,
+        (select count(*) from track k where k.solution_id = s.solution_id) as tracks,
+        (select count(*) from track k where k.solution_id = s.solution_id and k.n_children > 1) as divisions
+    from solution s join detection_set n using (set_id) join dataset d using (dataset_id)
+        join run r on r.run_id = s.run_id where r.state = 'done' order by s.solution_id
+"""
+FINISHED_RUNS: Final = "select r.name from run r where r.kind = '{kind}' and r.state = 'done' order by r.run_id"

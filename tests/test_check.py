@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from trackdb.engine.check import _PROMISES, check
+from trackdb.engine.check import check
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded
@@ -14,6 +14,7 @@ from trackdb.errors import StoreDamagedError
 from trackdb.storage import tables
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
+from trackdb.storage.promises import PROMISES
 
 from .movies import DIVIDING, dividing_cells, write_rows
 
@@ -75,7 +76,7 @@ def test_an_untouched_store_has_no_problem(store, solved):
 
 
 def test_every_promise_has_a_statement_that_breaks_it():
-    assert set(BREAK) == set(_PROMISES)
+    assert set(BREAK) == set(PROMISES)
 
 
 @pytest.mark.parametrize("promise", BREAK)
