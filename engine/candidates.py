@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 STEPS = 5.25  # radius in median steps of a cell, and
 SPACINGS = 1.75  # in median distances between neighbours: whichever is larger
+CROWDED = 0.4  # median step, as a share of the median spacing, from which on neighbours are easily mistaken for a cell
 FEW = 8  # fewer steps or distances than this tell nothing
 SAMPLE_FRAMES = 24  # frame pairs that the radius is read from
 
@@ -50,6 +51,16 @@ class LinkRadius:
     step: float | None
     spacing: float | None
     how: str
+
+    @property
+    def doubt(self) -> str | None:
+        """What makes the radius, and all that is learned from such steps, doubtful; None where nothing does."""
+        if self.step is None or self.spacing is None or self.step < CROWDED * self.spacing:
+            return None
+        return (
+            f"from a frame to the next the nearest cell is {self.step / self.spacing:.0%} of a spacing away: many may be "
+            "other cells. Are most cells missing in most frames, or frames left out? Give a radius, or more frames"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

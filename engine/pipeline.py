@@ -139,6 +139,8 @@ def link(
         if not radius:
             read = radius_from(detections)
             radius, how = read.radius, read.how
+            if read.doubt:
+                progress.note(read.doubt)
         edges = link_nearest(detections, max_distance=radius, neighbors=config.neighbors, max_gap=config.max_gap)
         found = {"max_distance": radius, "unit": chosen.movie.unit, "how": how, "edges": len(edges)}
         new, total = store.add_candidates(run, chosen, detections, edges, found)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackdb.engine.candidates import density_of, link_nearest, radius_from
+from trackdb.engine.candidates import LinkRadius, density_of, link_nearest, radius_from
 from trackdb.errors import ConfigError
 from trackdb.storage.schema import Detections
 
@@ -223,3 +223,9 @@ def test_the_radius_keeps_the_true_links_of_a_set_that_only_judges(data_dir):
     assert len(true) > 4000
     assert len(true & set(pairs(edges))) > 0.99 * len(true)
     assert len(edges) <= 10 * len(movie)
+
+
+def test_steps_as_long_as_the_spacing_are_doubted():
+    assert LinkRadius(10.0, step=1.0, spacing=10.0, how="").doubt is None
+    assert "44% of a spacing" in (LinkRadius(10.0, step=4.4, spacing=10.0, how="").doubt or "")
+    assert LinkRadius(10.0, step=None, spacing=None, how="").doubt is None
