@@ -58,8 +58,8 @@ class LinkRadius:
         if self.step is None or self.spacing is None or self.step < CROWDED * self.spacing:
             return None
         return (
-            f"from a frame to the next the nearest cell is {self.step / self.spacing:.0%} of a spacing away: many may be "
-            "other cells. Are most cells missing in most frames, or frames left out? Give a radius, or more frames"
+            f"from a frame to the next the nearest cell is {self.step / self.spacing:.0%} of a spacing away: many may "
+            "be other cells. Are most cells missing in most frames, or frames left out? Give a radius, or more frames"
         )
 
 
