@@ -26,10 +26,10 @@ def test_the_demo_goes_the_whole_way(walked):
     verbs = [step.command.split()[1] for step in steps]
     assert verbs == ["simulate", "ingest", "solve", "evaluate", "sql"]
     assert "proven optimal" in steps[2].result
-    assert 1 <= steps[-1].rows.num_rows <= 5
+    assert 1 <= steps[-1].answer.rows.num_rows <= 5
     families = "select count(*) as n from tracked where solution = 'ilp-1' and t = 29 group by lineage order by n desc"
     largest = ask(folder / "demo.trackdb", families, limits=Limits(max_rows=5)).rows["n"].to_pylist()
-    assert steps[-1].rows["clone"].to_pylist() == largest
+    assert steps[-1].answer.rows["clone"].to_pylist() == largest
     assert check(DuckDBStore(folder / "demo.trackdb")) == []
 
 
@@ -46,7 +46,7 @@ def test_what_the_demo_says_it_typed_can_be_typed(walked, place):
     assert result.exit_code == 0, result.output
     if place == 4:
         asked = json.loads(result.stdout)["rows"]
-        assert asked == [list(row.values()) for row in walked[1][4].rows.to_pylist()]
+        assert asked == [list(row.values()) for row in walked[1][4].answer.rows.to_pylist()]
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
