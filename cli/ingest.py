@@ -22,7 +22,9 @@ def ingest(
     format_: Annotated[str, typer.Option("--format", help="auto, ctc, masks, table.")] = "auto",
     sequence: Annotated[str | None, typer.Option(help="Sequence of a CTC data set that holds several.")] = None,
     images: Annotated[list[str] | None, typer.Option(help="Intensity images, as [CHANNEL=]DIR; repeatable.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Ground truth: NN_GT folder or man_track.txt.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Ground truth: an NN_GT folder; for tables a man_track.txt alone will do.")
+    ] = None,
     frames: Annotated[str | None, typer.Option(help="Frames to read, START:STOP:STEP.")] = None,
     pixel_size: Annotated[str | None, typer.Option(help="Voxel size in micrometres, [Z,]Y,X.")] = None,
     frame_interval: Annotated[float | None, typer.Option(help="Seconds from one frame to the next.")] = None,

@@ -46,8 +46,9 @@ class Contents:
     bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything by name."""
-        return asdict(self)
+        """Return everything by name; ``schema_version`` in JSON is that of the JSON."""
+        facts = asdict(self)
+        return {("store_schema_version" if key == "schema_version" else key): value for key, value in facts.items()}
 
     def dataset_rows(self) -> list[list[Any]]:
         """Return a row for people for each dataset."""

@@ -108,7 +108,13 @@ class ArrayWriter:
         shard = tuple(c * -(-n // c) for n, c in zip(frame, chunk, strict=True))
         # one shard a frame: a frame is written at once into one file, a crop decodes only its tiles
         return group.create_array(
-            DATA, shape=self._shape, dtype=self._dtype, chunks=(1, *chunk), shards=(1, *shard), fill_value=0
+            DATA,
+            shape=self._shape,
+            dtype=self._dtype,
+            chunks=(1, *chunk),
+            shards=(1, *shard),
+            fill_value=0,
+            config={"write_empty_chunks": True},  # a frame whose file is missing is damage, not background
         )
 
     def write(self, frame: int, pixels: NDArray[np.generic]) -> None:
@@ -168,6 +174,9 @@ def read_frame(store: Path, ref: ArrayRef, frame: int) -> NDArray[Any]:
     StoreDamagedError
         If the array is gone or cannot be read.
     """
+    files = [f for f in (store / ref.path / DATA / "c" / str(frame)).rglob("*") if f.is_file()]
+    if not files or not all(file.stat().st_size for file in files):
+        raise StoreDamagedError(f"{store / ref.path} lacks frame {frame}", **{"try": "restore the folder from a copy"})
     try:
         array = zarr.open_array(store / ref.path / DATA, mode="r")
         return np.asarray(array[frame])

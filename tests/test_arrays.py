@@ -157,3 +157,15 @@ def test_a_file_too_many_is_found_by_the_check(solved):
     ref = solved.all_arrays()[0]
     (solved.path / ref.path / "notes.txt").write_text("mine")
     assert len(check(solved)) == 1
+
+
+def test_a_frame_whose_file_is_gone_is_damage_and_not_background(tmp_path):
+    writer = ArrayWriter(tmp_path, "w", kind="masks", channel="", shape=(2, 4, 4), dtype=np.dtype(np.uint32))
+    for frame in range(2):
+        writer.write(frame, np.zeros((4, 4), np.uint32))  # all background: its file is there all the same
+    ref = writer.seal()
+    assert not read_frame(tmp_path, ref, 1).any()
+    shutil.rmtree(tmp_path / ref.path / DATA / "c" / "1")
+    assert not read_frame(tmp_path, ref, 0).any()
+    with pytest.raises(StoreDamagedError, match="lacks frame 1"):
+        read_frame(tmp_path, ref, 1)

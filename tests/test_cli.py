@@ -162,7 +162,7 @@ def test_the_way_from_files_to_a_lineage_in_json(tmp_path):
     found = answer("export", "ctc", store, "-o", tmp_path / "01_RES")
     assert found == {"format": "ctc", "path": str(tmp_path / "01_RES"), "files": 4, "links": len(links_of(store))}
     found = answer("info", store)
-    wanted = "path datasets solutions scores posteriors annotations unfinished bytes"  # and schema_version
+    wanted = "path store_schema_version datasets solutions scores posteriors annotations unfinished bytes"
     assert set(found) == set(wanted.split())
     assert [s["solution"] for s in found["solutions"]] == ["truth", "ilp-1"]
     assert answer("check", store) == {"ok": True, "problems": []}
