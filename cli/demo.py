@@ -42,7 +42,8 @@ def simulate(
     with face.progress() as progress:
         n_tracks = write_simulated(out, settings, images=images, progress=progress)
     face.close(
-        f"{out}: {plural(frames, 'simulated frame')}, {plural(n_tracks, 'track')}, seed {seed}",
+        f"{out}: {plural(frames, 'simulated frame')}, {plural(n_tracks, 'track')}, seed {seed}; "
+        f"next: trackdb ingest {out}/01_SEG --truth {out}/01_GT -o {out.name}.trackdb",
         {**payload, "tracks": n_tracks},
     )
 

@@ -36,13 +36,17 @@ def evaluate(
 
     wanted = dict(parse_figure(text) for text in fail_under or ())
     require_known(wanted)
-    opened, chosen, info = open_solution(store, dataset, solution, face.command)
+    opened, chosen, info = open_solution(store, dataset, solution, face.command, besides=against)
     result = compare(opened, chosen, info, against=against, tolerance=tolerance)
     parts = [("edges", result.edges)]
     parts += [(f"divisions (+-{frames})" if frames else "divisions", c) for frames, c in result.divisions.items()]
     rows = [[part, c.tp, c.fp, c.fn, c.precision, c.recall, c.f1] for part, c in parts]
     if result.reference_gaps:
         face.note(f"{result.reference_gaps} links of {against} skip frames")
+    if result.uncounted:
+        face.note(f"{result.uncounted} links between cells that {against} does not know are not counted")
+    if not result.reference_divisions:
+        face.note(f"{against} tells of no divisions")
     face.show(
         as_table(["", "tp", "fp", "fn", "precision", "recall", "f1"], rows),
         f"solution {info.name} against {against}: edge F1 {result.edges.f1:.4f}, "

@@ -1,6 +1,8 @@
 """`trackdb info`, `log`, `check` and `version`: what a store holds, what was done, what is wrong."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -24,12 +26,15 @@ def info(face: Face, store: Store) -> None:
 
     held = contents_of(open_store(store, face.command))
     blocks = [
-        as_table(["dataset", "frames", "detections", "size", "candidates"], held.dataset_rows()),
         as_table(
-            ["solution", "dataset", "linker", "links", "tracks", "divisions", "cost", "proven"], held.solution_rows()
+            ["dataset", "frames", "detections", "size", "voxel um", "interval s", "pixels", "candidates"],
+            held.dataset_rows(),
         ),
     ]
-    blocks += [f"scores: {', '.join(held.scores)}"] if held.scores else []
+    if held.solutions:
+        columns = ["solution", "dataset", "linker", "links", "tracks", "divisions", "cost", "proven"]
+        blocks.append(as_table(columns, held.solution_rows()))
+    blocks += [f"scores: {', '.join(dict.fromkeys(held.scores))}"] if held.scores else []
     blocks += [f"unfinished: {text}" for text in held.unfinished]
     face.show(
         "\n\n".join(blocks),
@@ -44,10 +49,9 @@ def log(face: Face, store: Store) -> None:
 
     Example: trackdb log movie.trackdb
     """
-    import json
-
     runs = open_store(store, face.command).runs()
     columns = ["run", "kind", "name", "state", "started", "seconds", "params"]
+    chosen = [short(run.params) for run in runs]
     rows = [
         [
             run.id,
@@ -60,9 +64,20 @@ def log(face: Face, store: Store) -> None:
         ]
         for run in runs
     ]
-    text = as_table(columns, [[*row[:-1], json.dumps(row[-1], default=str)] for row in rows])
+    text = as_table([*columns[:-1], "what was chosen"], [[*row[:-1], s] for row, s in zip(rows, chosen, strict=True)])
     payload = {"runs": [dict(zip(columns, row, strict=True)) for row in rows]}
     face.show(text, f"{plural(len(runs), 'run')}", payload)
+
+
+def short(params: Mapping[str, Any]) -> str:
+    """Return the settings and estimates of a run in one line for people; --json has all of them."""
+    told = {**params, **params.get("estimates", {})}
+    hidden = {"files", "frames_done", "options", "require_optimal", "time_limit_s", "scale", "left_out"}
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in told.items()
+        if key not in hidden and not key.startswith("box_") and isinstance(value, str | int | float) and value != ""
+    )
 
 
 def check(face: Face, store: Store) -> None:

@@ -34,8 +34,8 @@ def open_set(
 
 
 def open_solution(
-    path: Path, dataset: str | None, solution: str | None, command: str
+    path: Path, dataset: str | None, solution: str | None, command: str, *, besides: str | None = None
 ) -> "tuple[DuckDBStore, DetectionSet, SolutionInfo]":
-    """Open a store and choose a solution with its detection set."""
+    """Open a store and choose a solution with its detection set; `besides` is chosen only by name."""
     store = open_store(path, command)
-    return store, *store.find_solution(dataset, solution)
+    return store, *store.find_solution(dataset, solution, besides=besides)

@@ -10,6 +10,9 @@ from ..errors import ConfigError
 from .options import Dataset, Solution, Store, open_solution, open_store
 from .view import Face, as_table, command, plural
 
+VIEWS = """select view_name as name, 'view' as kind from duckdb_views() where not internal union all
+select function_name || '(' || list_aggregate(parameters, 'string_agg', ', ') || ')', 'macro'
+from duckdb_functions() where not internal order by kind desc, name"""
 SHOWN_ROWS = 1000  # of a table for people; files and --json get more
 JSON_ROWS = 100_000
 
@@ -23,13 +26,23 @@ def add_commands(app: typer.Typer) -> None:
 def sql(
     face: Face,
     store: Store,
-    query: Annotated[str, typer.Argument(help="One SQL statement; - reads it from stdin.")] = "show tables",
+    query: Annotated[
+        str,
+        typer.Argument(
+            help="One SQL statement; - reads it from stdin; none lists views and macros.", show_default=False
+        ),
+    ] = VIEWS,
     csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write the rows to this Parquet file.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="Value of $NAME, as NAME=VALUE; repeatable.")] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that the query may run.")] = 60.0,
     memory: Annotated[int, typer.Option(min=16, help="Memory for the query in megabytes.")] = 2000,
-    limit: Annotated[int | None, typer.Option(min=0, help="Rows to return at the most.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Rows to return at the most; without it a table shows 1000, JSON 100000, CSV and Parquet all."
+        ),
+    ] = None,
 ) -> None:
     """Query lineages with SQL: read-only, no files, no network.
 

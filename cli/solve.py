@@ -42,8 +42,8 @@ def link(
     with face.progress() as progress:
         report = link_cells(opened, chosen, settings.link, progress)
     face.close(
-        f"{plural(report.edges, 'candidate')} ({report.new:,} new) within {report.max_distance:.4g} {report.unit}, "
-        f"{report.seconds:.1f} s",
+        f"{plural(report.edges, 'candidate')} within {report.max_distance:.4g} {report.unit}: {report.new:,} new, "
+        f"{report.total:,} in the graph, {report.seconds:.1f} s",
         {
             "edges": report.edges,
             "max_distance": report.max_distance,

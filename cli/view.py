@@ -133,9 +133,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
         def run(**options: Any) -> None:
             as_json, quiet = options.pop("json_"), options.pop("quiet")
             level = {0: logging.WARNING, 1: logging.INFO}.get(options.pop("verbose"), logging.DEBUG)
-            logging.basicConfig(
-                stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True
-            )
+            logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
+            logging.getLogger(__package__.partition(".")[0]).setLevel(level)  # not that of every library
             debug = options.pop("debug")
             try:
                 function(Face(title, as_json, quiet), **options)
@@ -218,7 +217,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.9g}"
     return " ".join(str(value).split())
 
 

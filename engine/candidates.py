@@ -59,7 +59,8 @@ class LinkRadius:
             return None
         return (
             f"from a frame to the next the nearest cell is {self.step / self.spacing:.0%} of a spacing away: many may "
-            "be other cells. Are most cells missing in most frames, or frames left out? Give a radius, or more frames"
+            "be other cells. Are most cells missing in most frames, or frames left out? "
+            "Give --max-distance at the first link, or more frames"
         )
 
 

@@ -52,7 +52,7 @@ class Contents:
 
     def dataset_rows(self) -> list[list[Any]]:
         """Return a row for people for each dataset."""
-        keys = ("dataset", "frames", "detections", "size", "candidates")
+        keys = ("dataset", "frames", "detections", "size", "voxel_um", "frame_interval_s", "pixels", "candidates")
         return [[d[key] for key in keys] for d in self.datasets]
 
     def solution_rows(self) -> list[list[Any]]:

@@ -38,6 +38,10 @@ class Evaluation:
         Divisions, by how many frames they may be off.
     reference_gaps : int
         Links of the reference that skip frames: a solution without gaps cannot have them.
+    uncounted : int
+        Links of the solution between two cells that the reference does not know.
+    reference_divisions : int
+        Divisions of the reference.
     """
 
     solution: str
@@ -45,6 +49,8 @@ class Evaluation:
     edges: Counts
     divisions: dict[int, Counts]
     reference_gaps: int
+    uncounted: int
+    reference_divisions: int
 
     def figures(self) -> dict[str, float]:
         """Return every figure by the name that ``--fail-under`` knows."""
@@ -61,6 +67,7 @@ class Evaluation:
             "divisions": _as_dict(self.divisions[0]),
             **{f"divisions_{frames}": _as_dict(counts) for frames, counts in self.divisions.items() if frames},
             "reference_gaps": self.reference_gaps,
+            "uncounted": self.uncounted,
             "ctc": None,
             "calibration": None,
         }
@@ -91,6 +98,8 @@ def evaluate(
     MissingRowsError
         If there is no such reference.
     """
+    if info.name == against:
+        raise ConfigError(f"{against} would be compared with itself", **{"try": "trackdb solve, or --solution NAME"})
     known = store.solutions(chosen)
     if against not in known:
         raise MissingRowsError(
@@ -103,14 +112,17 @@ def evaluate(
     reference = store.solution(known[against])
     annotated = np.zeros(len(detections), dtype=bool)
     annotated[detections.row_of(reference.node)] = True
+    edges = compare_links(*ends, annotated=annotated)
     return Evaluation(
         solution=info.name,
         against=against,
-        edges=compare_links(*ends, annotated=annotated),
+        edges=edges,
         divisions={
             frames: compare_divisions(*ends, tolerance_frames=frames, annotated=annotated)
             for frames in sorted({0, 1, tolerance})
         },
+        uncounted=len(ends[2]) - edges.tp - edges.fp,
+        reference_divisions=int(np.count_nonzero(reference.tracks.n_children > 1)),
         reference_gaps=int(np.count_nonzero(detections.frame[ends[1]] - detections.frame[ends[0]] > 1)),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import KDTree
 
-from ..errors import ConfigError
+from ..errors import FormatError
 from ..storage.arrays import read_frame
 from ..storage.formats.ctc_writer import relabel, require_sixteen_bits, split_at_gaps, write_ctc
 from ..storage.formats.paint import paint_points
@@ -74,12 +74,15 @@ def export_ctc(
     started = time.perf_counter()
     progress = progress or Silent()
     if folder.exists():
-        raise ConfigError(f"{folder} exists already", **{"try": "another place for -o"})
+        raise FormatError(f"{folder} exists already", **{"try": "another place for -o"})
     detections, table = store.detections(chosen), store.solution(info)
     rows = detections.row_of(table.node)
     parents = table.tracks.parent - 1  # numbers from 1 in the order of the walk, so a number less one is a row
     tracks, label = split_at_gaps(detections.frame[rows], table.pre, parents)
     require_sixteen_bits(len(tracks))
+    n_gaps = len(tracks) - len(table.tracks)
+    if n_gaps:
+        progress.note(f"{n_gaps} gaps each end a track and begin another, as the challenge has it")
     n_files = 0
     if not dry_run:
         masks = [ref for ref in store.arrays(chosen) if ref.kind == "masks"]

@@ -90,12 +90,25 @@ def family_of(
 def as_text(family: Family) -> str:
     """Draw the tracklets of a family as a tree, daughters under their mother."""
     lines = []
-    for number, depth, mine in zip(family.branch.tolist(), family.depth.tolist(), _spans(family), strict=True):
+    branches = zip(family.branch.tolist(), family.depth.tolist(), _spans(family), strict=True)
+    for row, (number, depth, mine) in enumerate(branches):
         frames, cells = family.frame[mine], family.id[mine]
-        mark = f"{'   ' * (depth - 1)}└─ " if depth else ""
+        span = f"t {frames[0]}-{frames[-1]}" if len(frames) > 1 else f"t {frames[0]}"
+        ends = f"{len(cells)} cells, {cells[0]} to {cells[-1]}" if len(cells) > 1 else f"cell {cells[0]}"
         here = f"  <- cell {family.cell}" if family.cell in cells else ""
-        lines.append(f"{mark}track {number}  t {frames[0]}-{frames[-1]}  cells {cells[0]}..{cells[-1]}{here}")
+        lines.append(f"{_stem(family.depth, row, depth)}track {number}  {span}  {ends}{here}")
     return "\n".join(lines)
+
+
+def _stem(depth: NDArray[np.int64], row: int, own: int) -> str:
+    """Return the lines to the left of a branch: a sister below it, or below one of its ancestors, keeps a line open."""
+    below = depth[row + 1 :]
+    stem = ""
+    for level in range(1, own + 1):
+        back = np.flatnonzero(below <= level)  # the next branch that is as high up as this level
+        goes_on = len(back) > 0 and below[back[0]] == level
+        stem += ("├─ " if goes_on else "└─ ") if level == own else ("│  " if goes_on else "   ")
+    return stem
 
 
 def as_newick(family: Family) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from .progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -146,9 +146,9 @@ def _as_json(options: SourceOptions) -> dict[str, Any]:
     """Return what the user said as JSON can hold it."""
     frames = options.frames
     return {
-        **{key: str(value) if value is not None else None for key, value in asdict(options).items()},
+        **{key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()},
+        "images": {channel: str(folder) for channel, folder in options.images.items()},
         "frames": [frames.start, frames.stop, frames.step],
-        "columns": dict(options.columns),
     }
 
 

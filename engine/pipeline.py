@@ -43,8 +43,8 @@ class LinkReport:
 
     Parameters
     ----------
-    edges, new : int
-        Candidates in the graph, and how many of them this run added.
+    edges, total, new : int
+        Candidates that these settings propose, all in the graph, and how many of those this run added.
     max_distance : float
         Radius in the unit of the dataset.
     unit : str
@@ -58,6 +58,7 @@ class LinkReport:
     """
 
     edges: int
+    total: int
     new: int
     max_distance: float
     unit: str
@@ -143,13 +144,28 @@ def link(
                 progress.note(read.doubt)
         edges = link_nearest(detections, max_distance=radius, neighbors=config.neighbors, max_gap=config.max_gap)
         found = {"max_distance": radius, "unit": chosen.movie.unit, "how": how, "edges": len(edges)}
-        new, total = store.add_candidates(run, chosen, detections, edges, found)
+        before = store.count_candidates(chosen)
+        store.add_candidates(run, chosen, detections, edges, found)
+        total = store.count_candidates(chosen)
     log.info("linked: %d candidates within %g %s", total, radius, chosen.movie.unit)
     progress.note(f"radius {radius:.4g} {chosen.movie.unit}: {how}")
+    if total > len(edges):
+        progress.note(
+            f"{total - len(edges):,} candidates of earlier links stay, the graph only grows; "
+            "for a smaller one ingest again under another --name"
+        )
     if chosen.movie.scale_um is None:
         progress.note("no voxel size is known, so distances are in pixels")
     return LinkReport(
-        total, new, radius, chosen.movie.unit, how, config.neighbors, config.max_gap, time.perf_counter() - started
+        edges=len(edges),
+        total=total,
+        new=total - before,
+        max_distance=radius,
+        unit=chosen.movie.unit,
+        how=how,
+        neighbors=config.neighbors,
+        max_gap=config.max_gap,
+        seconds=time.perf_counter() - started,
     )
 
 

@@ -130,10 +130,12 @@ class DuckDBStore:
             found = catalogue.solutions(connection, tables.solution.c.set_id == chosen.id)
         return {info.name: info for info in found}
 
-    def find_solution(self, dataset: str | None = None, name: str | None = None) -> tuple[DetectionSet, SolutionInfo]:
+    def find_solution(
+        self, dataset: str | None = None, name: str | None = None, *, besides: str | None = None
+    ) -> tuple[DetectionSet, SolutionInfo]:
         """Return a solution of a dataset with its detection set.
 
-        Without a name it is the newest one that was solved here, else the newest imported one.
+        Without a name it is the newest one that was solved here, else the newest imported one but `besides`.
 
         Raises
         ------
@@ -145,7 +147,8 @@ class DuckDBStore:
         with self.reading() as connection:
             known = {info.name: info for info in catalogue.solutions(connection, of_dataset(newest.id))}
         solved = [n for n, info in known.items() if info.objective is not None]
-        info = catalogue.the_one(known, name or next(reversed(solved or list(known)), None), "solution")
+        imported = [n for n in known if n != besides] or list(known)
+        info = catalogue.the_one(known, name or next(reversed(solved or imported), None), "solution")
         return sets[info.set_id], info
 
     def arrays(self, chosen: DetectionSet) -> list[ArrayRef]:
@@ -265,8 +268,8 @@ class DuckDBStore:
 
     def add_candidates(
         self, run: RunInfo, chosen: DetectionSet, detections: Detections, edges: CandidateEdges, found: dict[str, Any]
-    ) -> tuple[int, int]:
-        """Add the candidates that the graph lacks, finish the run, and return how many are new, and how many there are.
+    ) -> None:
+        """Add the candidates that the graph lacks, and finish the run.
 
         A link that until now only an imported tracking knew becomes a candidate and keeps its number.
         """
@@ -278,7 +281,6 @@ class DuckDBStore:
                 edges = edges.take(ids < 0)
             insert_edges(connection, chosen, detections, edges, candidate=True)
             catalogue.close_run(connection, run.id, "done", found)
-        return len(edges), self.count_candidates(chosen)
 
     def add_scores(
         self, run: RunInfo, edges: CandidateEdges, score: NDArray[np.float64], found: dict[str, Any]

@@ -11,7 +11,7 @@ from trackdb.engine.handoff import to_networkx
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded
-from trackdb.errors import ConfigError, FormatError
+from trackdb.errors import FormatError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats import ctc_writer
 
@@ -122,7 +122,7 @@ def test_more_tracks_than_the_masks_can_number_are_refused_before_anything_is_wr
 def test_an_existing_folder_is_left_as_it_is(solved, tmp_path):
     (tmp_path / "01_RES").mkdir()
     (tmp_path / "01_RES" / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="01_RES exists already"):
+    with pytest.raises(FormatError, match="01_RES exists already"):
         export_ctc(solved, *solved.find_solution(), tmp_path / "01_RES")
     assert [p.name for p in (tmp_path / "01_RES").iterdir()] == ["mine.txt"]
 

@@ -96,10 +96,10 @@ def test_tracks_have_their_mother_and_depth(family):
 def test_a_family_is_drawn_as_a_tree(family, cell):
     lines = as_text(family(4)).split("\n")
     assert lines == [
-        f"track 1  t 0-1  cells {cell[1]}..{cell[2]}",
-        f"└─ track 3  t 2-2  cells {cell[4]}..{cell[4]}  <- cell {cell[4]}",
-        f"   └─ track 4  t 3-3  cells {cell[6]}..{cell[6]}",
-        f"   └─ track 5  t 3-3  cells {cell[7]}..{cell[7]}",
+        f"track 1  t 0-1  2 cells, {cell[1]} to {cell[2]}",
+        f"└─ track 3  t 2  cell {cell[4]}  <- cell {cell[4]}",
+        f"   ├─ track 4  t 3  cell {cell[6]}",
+        f"   └─ track 5  t 3  cell {cell[7]}",
     ]
 
 

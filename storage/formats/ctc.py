@@ -119,6 +119,8 @@ def find_folders(path: Path, sequence: str | None = None) -> CtcFolders:
         result = path / f"{number}_RES"
         result, truth = (result if result.is_dir() else None), _truth_in(folder)
     match = SEQUENCE.match(folder.name)
+    if sequence is not None and match is not None and match[1] != sequence:
+        raise ConfigError(f"{folder} is sequence {match[1]}", expected=f"sequence {sequence}")
     name = folder.parent.name
     if match is None:
         return CtcFolders(name, result, truth, None)

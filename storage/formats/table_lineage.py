@@ -94,6 +94,8 @@ def lineage_of_track_column(
         source = np.concatenate([source, last[mother]])
         target = np.concatenate([target, first[daughter]])
         notes += said
+    else:
+        notes.append("tracks come without parents, so the truth has no divisions; --truth NN_GT tells them")
     return LabelLineage("truth", str(table.path), frame[rows], label[rows], source, target), notes
 
 
