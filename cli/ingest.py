@@ -46,7 +46,7 @@ def ingest(
 
     options = SourceOptions(
         sequence=sequence,
-        images=dict(parse_channel(text) for text in images or ()),
+        images=parse_channels(images or []),
         truth=truth,
         links=links,
         columns=parse_columns(columns),
@@ -77,6 +77,18 @@ def ingest(
             "seconds": report.seconds,
         },
     )
+
+
+def parse_channels(texts: list[str]) -> dict[str, Path]:
+    """Return ``[CHANNEL=]DIR`` texts as a mapping; channels have plain names, each once."""
+    channels: dict[str, Path] = {}
+    for channel, folder in map(parse_channel, texts):
+        if not re.fullmatch(r"[\w.-]{1,64}", channel) or channel in channels:
+            raise ConfigError(
+                f"--images: channel {channel!r} is named twice or badly", expected="letters, digits, dots and dashes"
+            )
+        channels[channel] = folder
+    return channels
 
 
 def parse_channel(text: str) -> tuple[str, Path]:

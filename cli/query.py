@@ -35,8 +35,8 @@ def sql(
     csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write the rows to this Parquet file.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="Value of $NAME, as NAME=VALUE; repeatable.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that the query may run.")] = 60.0,
-    memory: Annotated[int, typer.Option(min=16, help="Memory for the query in megabytes.")] = 2000,
+    timeout: Annotated[float, typer.Option(min=0.001, max=1e6, help="Seconds that the query may run.")] = 60.0,
+    memory: Annotated[int, typer.Option(min=16, max=10**9, help="Memory for the query in megabytes.")] = 2000,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -56,7 +56,7 @@ def sql(
     open_store(store, face.command)
     everything = csv or parquet is not None
     max_rows = limit if limit is not None or everything else JSON_ROWS if face.json else SHOWN_ROWS
-    text = sys.stdin.read() if query == "-" else query
+    text = read_stdin() if query == "-" else query
     answer = ask(store, text, parse_parameters(param or []), Limits(timeout, memory, max_rows))
     columns = answer.rows.column_names
     more = ", and more" if answer.truncated else ""
@@ -71,6 +71,16 @@ def sql(
     else:
         rows = answer.rows_by_position()
         face.show(as_table(columns, rows) if columns else "", line, {**payload, "rows": rows})
+
+
+def read_stdin() -> str:
+    """Return what stands on stdin, or raise ConfigError if it is closed or no text."""
+    if sys.stdin is None:
+        raise ConfigError("there is nothing on stdin", **{"try": "a query in place of -"})
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError("what stands on stdin is no text", reason=str(error)) from None
 
 
 def lineage(

@@ -104,7 +104,7 @@ def solve(
 
     if ilp and greedy:
         raise ConfigError("--ilp and --greedy exclude each other", **{"try": "one of them"})
-    if greedy and (backend or time_limit):
+    if greedy and (backend is not None or time_limit is not None):
         raise ConfigError("--backend and --time-limit are for the ILP", **{"try": "without --greedy"})
     given = {
         "linker": "greedy" if greedy else "ilp" if ilp else None,

@@ -5,7 +5,9 @@ import inspect
 import json
 import logging
 import math
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import TrackdbError
+from ..errors import ConfigError, TrackdbError
 
 JSON_SCHEMA_VERSION = 1
 
@@ -135,19 +137,23 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
             level = {0: logging.WARNING, 1: logging.INFO}.get(options.pop("verbose"), logging.DEBUG)
             logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
             logging.getLogger(__package__.partition(".")[0]).setLevel(level)  # not that of every library
+            logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # what it says when it is interrupted
             debug = options.pop("debug")
-            try:
-                function(Face(title, as_json, quiet), **options)
-            except TrackdbError as error:
-                if debug:
-                    raise
-                show_error(error)
-                raise typer.Exit(error.exit_code) from None
-            except OSError as error:
-                if debug or error.errno == errno.EPIPE:
-                    raise
-                show_error(TrackdbError(f"{error.filename or title}: {error.strerror or error}"))
-                raise typer.Exit(1) from None
+            with _heeding_interrupts() as interrupted:
+                try:
+                    require_text(options)
+                    function(Face(title, as_json, quiet), **options)
+                except Exception as error:
+                    if debug or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                        raise
+                    if interrupted:  # libraries turn an interrupt into errors of their own
+                        raise typer.Exit(130) from None
+                    if isinstance(error, OSError) and not isinstance(error, TrackdbError):
+                        error = TrackdbError(f"{error.filename or title}: {error.strerror or error}")
+                    if not isinstance(error, TrackdbError):
+                        raise
+                    show_error(error)
+                    raise typer.Exit(error.exit_code) from None
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         parameters = [*own, *_COMMON]
@@ -158,6 +164,35 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
         return function
 
     return register
+
+
+@contextmanager
+def _heeding_interrupts() -> Iterator[list[int]]:
+    """Yield a list that holds an entry once the user has pressed Ctrl-C, which also raises KeyboardInterrupt."""
+    seen: list[int] = []
+
+    def heed(number: int, _frame: object) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # where only the main thread hears signals
+        yield seen
+        return
+    before = signal.signal(signal.SIGINT, heed)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def require_text(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError if an option holds bytes that are no text in this locale."""
+    for name, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            try:
+                str(item).encode()
+            except UnicodeEncodeError:
+                raise ConfigError(f"{name.strip('_')} is no text that this locale can write", got=ascii(item)) from None
 
 
 def _flag(name: str, annotation: object, default: object) -> inspect.Parameter:

@@ -97,7 +97,7 @@ class _Source:
         """Tie each cell of a later frame, its rows from `first_row` on, to its k nearest within the radius."""
         # the bound is exclusive: a distance that equals the radius shall pass
         bound = np.nextafter(radius, np.inf)
-        answer = self.tree.query(position, k=np.arange(1, k + 1), distance_upper_bound=bound)
+        answer = self.tree.query(position, k=np.arange(1, min(k, self.tree.n) + 1), distance_upper_bound=bound)
         distance, parent = np.asarray(answer[0]), np.asarray(answer[1])
         near = np.isfinite(distance)
         self.found.append((parent[near], first_row + np.nonzero(near)[0], distance[near]))

@@ -11,6 +11,7 @@ a table for each stage::
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,9 @@ def load_config(
     ConfigError
         If a file cannot be read, or a key or a value in it is not known.
     """
-    files: list[Path] = [Path.home() / ".config" / "trackdb" / "config.toml"]
+    files: list[Path] = []
+    with suppress(RuntimeError):  # a user without a home, as in some containers
+        files.append(Path.home() / ".config" / "trackdb" / "config.toml")
     files += [store / "trackdb.toml"] if store else []
     config = Config()
     for file in files:
@@ -139,7 +142,10 @@ def merge(config: Config, given: Mapping[str, Any], origin: str) -> Config:
             if key not in known:
                 raise ConfigError(f"{origin}: unknown key {key} in [{stage}]", known=_listed(known))
             _require(_fits(value, known[key]), f"{stage}.{key}", value, f"a {type(known[key]).__name__}", origin)
-            typed[key] = type(known[key])(value)  # 12 becomes 12.0, or the next file's 12.5 would not fit
+            try:
+                typed[key] = type(known[key])(value)  # 12 becomes 12.0, or the next file's 12.5 would not fit
+            except OverflowError:
+                raise ConfigError(f"{origin}: {stage}.{key} is beyond any number") from None
         try:
             stages[stage] = replace(stages[stage], **typed)
         except ConfigError as error:
@@ -150,7 +156,7 @@ def merge(config: Config, given: Mapping[str, Any], origin: str) -> Config:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{file}: the settings cannot be read", reason=str(error)) from error
 
 

@@ -119,7 +119,7 @@ def evaluate(
         edges=edges,
         divisions={
             frames: compare_divisions(*ends, tolerance_frames=frames, annotated=annotated)
-            for frames in sorted({0, 1, tolerance})
+            for frames in sorted({0, 1, min(tolerance, max(1, chosen.movie.n_frames))})
         },
         uncounted=len(ends[2]) - edges.tp - edges.fp,
         reference_divisions=int(np.count_nonzero(reference.tracks.n_children > 1)),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..storage.schema import Detections
 
 MARKER_SHARE = 0.3  # radius of a painted point as a share of the distance to its nearest neighbour: they do not touch
+MOST_PIXELS = 4e9  # of one painted mask: 8 GB
 MARKER_PX = (1.0, 8.0)  # smallest and largest radius
 
 
@@ -122,12 +123,23 @@ def _painted(
     position = detections.position_px
     origin = np.minimum(np.floor(position.min(axis=0, initial=0)), 0)
     radius = marker_radius_px(detections)
-    shape = chosen.movie.shape_px or tuple(np.ceil(position.max(axis=0, initial=0) - origin + radius).astype(int) + 1)
+    shape = chosen.movie.shape_px or _canvas(position.max(axis=0, initial=0) - origin + radius)
     if origin.any():
         progress.note(f"the origin of the masks is at {tuple(origin.tolist())} pixels")
     for frame, members in _by_frame(detections.frame[rows], chosen.movie.n_frames):
         yield frame, paint_points(shape, position[rows[members]] - origin, label[members], radius)
         progress.advance()
+
+
+def _canvas(extent: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the shape of a mask that reaches to a corner, or raise FormatError if nobody could open it."""
+    if not np.prod(extent + 1) < MOST_PIXELS:
+        raise FormatError(
+            f"the points spread over {' x '.join(f'{side:.4g}' for side in extent)} pixels",
+            expected=f"fewer than {MOST_PIXELS:.0e} pixels in a mask",
+            **{"try": "positions in pixels, not in other units"},
+        )
+    return tuple(np.ceil(extent).astype(int) + 1)
 
 
 def marker_radius_px(detections: Detections) -> float:

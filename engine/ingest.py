@@ -172,16 +172,17 @@ def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress
     progress.start("frames", source.n_frames)
     progress.advance(first)
     pending: list[Measured] = []
+    rows = 0
     last_commit = time.monotonic()
     for batch in source.frames(first):
         _write_pixels(writers, batch)
         if batch.frame >= ingestion.frames_done:
             pending.append(_measured(batch))
+            rows += len(pending[-1].label)
         progress.advance()
-        rows = sum(len(m.label) for m in pending)
         if pending and (rows >= BATCH_ROWS or time.monotonic() - last_commit > BATCH_S):
             _commit(pending, writers, ingestion, source.scale_um)
-            last_commit = time.monotonic()
+            rows, last_commit = 0, time.monotonic()
     if pending:
         _commit(pending, writers, ingestion, source.scale_um)
     detections = store.detections(ingestion.chosen)

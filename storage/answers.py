@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def write_csv(answer: Answer, stream: IO[bytes]) -> None:
-    """Write an answer as CSV; lists and structs, which CSV does not know, are written as JSON."""
-    columns = [_as_text(column) if pa.types.is_nested(column.type) else column for column in answer.rows.columns]
+    """Write an answer as CSV; what CSV does not know is written as text: lists as JSON, bytes in hex."""
+    columns = [column if _is_plain(column.type) else _as_text(column) for column in answer.rows.columns]
     pyarrow.csv.write_csv(pa.table(columns, names=answer.rows.column_names), stream)
 
 
@@ -32,6 +32,8 @@ def write_parquet(answer: Answer, path: Path) -> None:
     ConfigError
         If the file cannot be written, or two columns have one name.
     """
+    if not path.name:
+        raise ConfigError(f"{path} is no name of a file", **{"try": "--parquet rows.parquet"})
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         pyarrow.parquet.write_table(answer.rows, partial)
@@ -42,5 +44,18 @@ def write_parquet(answer: Answer, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _is_plain(kind: pa.DataType) -> bool:
+    """Return whether CSV knows the type."""
+    t = pa.types
+    known = (t.is_integer, t.is_floating, t.is_boolean, t.is_string, t.is_large_string, t.is_date, t.is_timestamp)
+    return any(is_kind(kind) for is_kind in (*known, t.is_decimal, t.is_null))
+
+
 def _as_text(column: pa.ChunkedArray) -> pa.Array:
-    return pa.array([None if v is None else json.dumps(v, default=str) for v in column.to_pylist()], pa.string())
+    return pa.array([None if value is None else _text(value) for value in column.to_pylist()], pa.string())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return json.dumps(value, default=str) if isinstance(value, list | dict) else str(value)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from ..errors import FormatError, StoreDamagedError
+from ..errors import FormatError, StoreDamagedError, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +131,10 @@ class ArrayWriter:
                 got=str(pixels.dtype),
                 **{"try": "save all frames in the same type"},
             )
-        self._array[frame] = pixels.astype(self._dtype, copy=False)
+        try:
+            self._array[frame] = pixels.astype(self._dtype, copy=False)
+        except OSError as error:
+            raise StoreError(f"{self._store} could not be written", reason=error.strerror or str(error)) from error
         self._unsynced.append(frame)
 
     def read(self, frame: int) -> NDArray[Any]:

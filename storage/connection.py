@@ -46,7 +46,8 @@ def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Itera
     """
     if not write:
         require_store(file)
-    engine = sa.create_engine(f"duckdb:///{file}", poolclass=NullPool, connect_args={"read_only": not write})
+    place = sa.engine.URL.create("duckdb", database=str(file.absolute()))  # a path is no URL: it may hold % and ?
+    engine = sa.create_engine(place, poolclass=NullPool, connect_args={"read_only": not write})
     connection = _open_patiently(engine, file, patience_s)
     try:
         with connection.begin():

@@ -22,6 +22,7 @@ GRAPH = "graph.duckdb"
 _FILES = {GRAPH, f"{GRAPH}.wal"}
 _OURS = {*_FILES, ARRAYS, LOCKS, "annotations", "trackdb.toml"}
 _NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
+_FACTS = ("schema_version", "oldest_reader", "commits", *(f"next_{name}" for name in _NUMBERED))
 
 
 def found_store(path: Path, *, patience_s: float) -> bool:
@@ -34,6 +35,8 @@ def found_store(path: Path, *, patience_s: float) -> bool:
     StoreError
         If the folder cannot be made.
     """
+    if "?" in str(path.absolute()):
+        raise StoreError(f"{path}: the database cannot live at a place with ? in its name", **{"try": "another -o"})
     if path.exists() and (not path.is_dir() or any(file.name not in _OURS for file in path.iterdir())):
         raise StoreExistsError(f"{path} exists and is not a store", **{"try": "another place for -o"})
     try:
@@ -76,6 +79,9 @@ def require_readable(path: Path, *, patience_s: float) -> None:
     m = tables.meta
     with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
         facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
+    lacking = [key for key in _FACTS if not facts.get(key, "").isdigit()]
+    if lacking:
+        raise StoreDamagedError(f"{path} lacks facts about itself", missing=", ".join(lacking))
     if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
         raise VersionError(
             f"{path} has schema version {facts['schema_version']}, this trackdb reads up to {tables.SCHEMA_VERSION}",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from ..errors import QueryError, StoreLockedError
+from ..errors import QueryError, StoreDamagedError, StoreLockedError
 from .connection import PATIENCE_S, explained, require_store
 from .founding import GRAPH
 
@@ -61,12 +61,20 @@ class Answer:
 
     def rows_by_position(self) -> list[list[object]]:
         """Return the rows as lists in the order of the columns, several of which may have one name."""
-        columns = [column.to_pylist() for column in self.rows.columns]
+        columns = [_as_python(column) for column in self.rows.columns]
         return [list(row) for row in zip(*columns, strict=True)]
 
     def df(self) -> pandas.DataFrame:
         """Return the rows as a pandas data frame; pandas has to be installed."""
         return self.rows.to_pandas()
+
+
+def _as_python(column: pa.ChunkedArray) -> list[object]:
+    """Return the values of a column; as text where Python has no such date."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return list(column.cast(pa.string()).to_pylist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,8 @@ def ask(
             raise QueryError("give one SQL statement at a time")
         rows, truncated = _interruptible(connection, query, dict(parameters or {}), limits.max_rows)
     except (duckdb.Error, pa.ArrowException, OSError) as error:  # errors in later batches come through Arrow
-        raise _query_error(error, limits) from error
+        reason = explained(error, store / GRAPH)
+        raise reason if isinstance(reason, StoreDamagedError) else _query_error(error, limits) from error
     finally:
         connection.close()
     return Answer(rows, truncated, time.perf_counter() - started)

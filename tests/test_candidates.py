@@ -225,6 +225,17 @@ def test_the_radius_keeps_the_true_links_of_a_set_that_only_judges(data_dir):
     assert len(edges) <= 10 * len(movie)
 
 
+def test_more_neighbours_than_cells_are_all_cells():
+    cells = Detections(
+        id=np.arange(4),
+        frame=np.array([0, 0, 1, 1]),
+        position_px=np.array([[0.0, 0], [0, 9], [0, 1], [0, 8]]),
+        label=np.arange(4),
+        area=np.full(4, np.nan),
+    )
+    assert len(link_nearest(cells, max_distance=100, neighbors=10**9)) == 4
+
+
 def test_steps_as_long_as_the_spacing_are_doubted():
     assert LinkRadius(10.0, step=1.0, spacing=10.0, how="").doubt is None
     assert "44% of a spacing" in (LinkRadius(10.0, step=4.4, spacing=10.0, how="").doubt or "")

@@ -638,3 +638,16 @@ def test_ctrl_c_is_130_and_the_same_command_goes_on(tmp_path):
     assert "going on with an unfinished ingest at frame 1" in said.stderr
     assert "9 detections" in said.stdout
     assert check(store) == []
+
+
+def test_csv_tells_what_it_does_not_know_as_text(movie):
+    said = run("sql", movie.path, "select '\\xff'::blob as b, [1, 2] as l, 'x' as s", "--csv")
+    assert said.stdout == '"b","l","s"\n"ff","[1, 2]","x"\n'
+
+
+@pytest.mark.parametrize("images", [["a/b=x"], ["../x=y"], ["x=a", "x=b"]])
+def test_channels_have_plain_names_each_once(tmp_path, images):
+    options = [part for text in images for part in ("--images", text)]
+    said = run("ingest", write_ctc(tmp_path / "m"), "-o", tmp_path / "a.trackdb", *options, code=2)
+    assert "named twice or badly" in said.stderr
+    assert not (tmp_path / "a.trackdb").exists()

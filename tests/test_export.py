@@ -179,3 +179,13 @@ def test_detections_outside_the_solution_are_background(tmp_path):
         )
     export_ctc(store, chosen, info, tmp_path / "01_RES")
     assert len(require_valid(tmp_path / "01_RES", 3)) == 1
+
+
+def test_points_spread_too_wide_for_a_mask_are_refused(tmp_path):
+    store = DuckDBStore(tmp_path / "wide.trackdb")
+    (tmp_path / "wide.csv").write_text("t,y,x\n0,1e9,1e9\n1,0,0\n")
+    ingest(tmp_path / "wide.csv", store)
+    solve(store, store.detection_set())
+    with pytest.raises(FormatError, match="the points spread over"):
+        export_ctc(store, *store.find_solution(), tmp_path / "RES")
+    assert not (tmp_path / "RES").exists()

@@ -334,6 +334,7 @@ BAD_TABLES = {
     "t,y,x\n0,1,2\n0,one,3\n": "one",
     "t,y,x\n0,1,nan\n": "x",
     "t,y,x\n0,1,inf\n": "x",
+    "t,y,x\n0,1,1e300\n": "x",
     "t,y,x\n-1,1,2\n": "-1",
     "t,y,x\n0.5,1,2\n": "0.5",
     "t,y\n0,1\n": "x",

@@ -14,6 +14,7 @@ from trackdb.errors import (
     SchemaError,
     SolverError,
     StoreDamagedError,
+    StoreError,
     StoreExistsError,
     StoreLockedError,
     StoreMissingError,
@@ -215,3 +216,26 @@ def test_an_open_reader_does_not_block_another_reader(store):
             ).returncode
             == 0
         )
+
+
+@pytest.mark.parametrize("name", ["a b.trackdb", "a%20b.trackdb", "ü#&.trackdb", ":memory:"])
+def test_a_store_is_at_the_place_that_was_named(tmp_path, name):
+    made = DuckDBStore(tmp_path / name)
+    assert made.create()
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / GRAPH).exists()
+
+
+def test_a_place_that_the_database_would_misread_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="with \\? in its name"):
+        DuckDBStore(tmp_path / "q?x=1.trackdb").create()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spoil", ["delete from meta where key = 'oldest_reader'", "update meta set value = 'abc'"])
+def test_a_store_without_facts_about_itself_is_damaged(store, spoil):
+    with store.writing() as connection:
+        connection.exec_driver_sql(spoil)
+        connection.exec_driver_sql("insert into meta values ('commits', '1') on conflict do update set value = '1'")
+    with pytest.raises(StoreDamagedError, match="lacks facts"):
+        store.check_version()

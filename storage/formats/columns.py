@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MISSING = ("", "nan", "na", "n/a", "none", "null")
 TRACKMATE_HEADER_ROWS = 3  # TrackMate repeats the header in words, in short and in units
 
+LARGEST = 1e15  # squares of larger coordinates are lost in single precision, which the store keeps
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
@@ -70,10 +72,12 @@ class Table:
             At the first entry that is no number, infinite, or missing.
         """
         values: NDArray[np.float64] = pc.cast(self._as_numbers(column), pa.float64()).to_numpy(zero_copy_only=False)
-        bad = np.isinf(values) if may_miss else ~np.isfinite(values)
+        bad = ~(np.abs(values) < LARGEST)
+        if may_miss:
+            bad &= ~np.isnan(values)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            self._refuse(row, column, "a finite number")
+            self._refuse(row, column, f"a finite number below {LARGEST:.0e}")
         return values
 
     def integers(self, column: str, *, missing: int | None = None, lowest: int | None = 0) -> NDArray[np.int64]:

@@ -222,7 +222,7 @@ def checked_interval(interval_s: float | None) -> float | None:
 
 def checked_scale(scale_um: tuple[float, ...] | None, ndim: int) -> tuple[float, ...] | None:
     """Return the voxel size that the user gave, or raise ConfigError if it does not fit the movie."""
-    if scale_um is not None and (len(scale_um) != ndim or not all(0 < s < float("inf") for s in scale_um)):
+    if scale_um is not None and (len(scale_um) != ndim or not all(1e-9 < s < 1e9 for s in scale_um)):
         wanted = "z,y,x" if ndim == 3 else "y,x"
         raise ConfigError(
             f"the voxel size of a {ndim}D movie needs {ndim} positive numbers",
