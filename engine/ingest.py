@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ConfigError, FormatError, SchemaError
+from ..errors import ConfigError, FormatError, SchemaError, StoreError
 from ..storage.arrays import ArrayWriter
 from ..storage.formats import open_source
 from ..storage.formats.base import SourceOptions
@@ -134,7 +135,8 @@ def ingest(
             links = _bring_in(source, store, ingestion, progress)
         except (FormatError, SchemaError, ConfigError) as error:
             remove(store, ingestion, str(error))
-            store.discard_if_empty()
+            with suppress(StoreError):  # the first error is the one to tell
+                store.discard_if_empty()
             raise
     n_detections = store.count_detections(ingestion.chosen)
     if not n_detections:

@@ -130,6 +130,11 @@ def link(
         Radius, neighbours and gaps.
     progress : Progress
         Who is told what was chosen.
+
+    Raises
+    ------
+    StoreLockedError
+        If another process is linking the same detections.
     """
     started = time.perf_counter()
     config, progress = config or LinkConfig(), progress or Silent()
@@ -233,6 +238,10 @@ def solve(
         If an optimum was required and could not be proven; nothing is kept then.
     StoreExistsError
         If there is a solution of that name.
+    MissingRowsError
+        If there are no scores of the name asked for.
+    ConfigError
+        If there is no such linker or scorer.
     SolverError
         If the objective, computed again without the solver, is another one.
     """
