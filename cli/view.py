@@ -121,7 +121,7 @@ class BarReporter(Reporter):
             self._bar.advance(self._task, steps)
 
 
-def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function ``f(face, ...)`` as a command, with the options that every command has.
 
     Those are ``--json``, ``-q/--quiet``, ``-v/--verbose`` and ``--debug``. An error that trackdb raises on purpose
@@ -130,7 +130,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        title = name or function.__name__.replace("_", "-")
+        title = function.__name__.replace("_", "-")
 
         def run(**options: Any) -> None:
             as_json, quiet = options.pop("json_"), options.pop("quiet")
@@ -143,7 +143,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
                 try:
                     require_text(options)
                     function(Face(title, as_json, quiet), **options)
-                except Exception as error:
+                except Exception as error:  # ours end in words, an interrupt in 130, a bug is raised again
                     if debug or (isinstance(error, OSError) and error.errno == errno.EPIPE):
                         raise
                     if interrupted:  # libraries turn an interrupt into errors of their own
