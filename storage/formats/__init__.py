@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import ConfigError, FormatError
 from .base import FrameBatch, LabelLineage, Points, Source, SourceOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["FORMATS", "FrameBatch", "LabelLineage", "Points", "Source", "SourceOptions", "detect", "open_source"]
 
-FORMATS = ("ctc", "masks", "table")
+# Module of each format. It offers open_NAME(path, options) -> Source and is_NAME(path) -> bool; a source is read by the
+# first format that says it is its own, so those that look closest come first.
+MODULES = {
+    "ctc": "ctc",
+    "masks": "masks",
+    "table": "tabular",
+}
+FORMATS = tuple(MODULES)
 GROUP = "trackdb.formats"  # entry points: functions (path, options) -> Source
-TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 
 def open_source(path: Path, format: str = "auto", options: SourceOptions | None = None) -> Source:
@@ -39,21 +47,9 @@ def open_source(path: Path, format: str = "auto", options: SourceOptions | None 
     options = SourceOptions() if options is None else options
     if not path.exists():
         raise FormatError(f"there is nothing at {path}", expected="a file or a folder")
-    match detect(path) if format == "auto" else format:
-        case "ctc":
-            from .ctc import open_ctc
-
-            return open_ctc(path, options)
-        case "masks":
-            from .masks import open_masks
-
-            return open_masks(path, options)
-        case "table":
-            from .tabular import open_table
-
-            return open_table(path, options)
-        case other:
-            return _open_installed(other, path, options)
+    name = detect(path) if format == "auto" else format
+    opened = _of_format(name, "open") if name in MODULES else _installed(name)
+    return cast("Source", opened(path, options))
 
 
 def detect(path: Path) -> str:
@@ -64,15 +60,9 @@ def detect(path: Path) -> str:
     FormatError
         If it looks like none.
     """
-    from .ctc import is_ctc
-    from .numbering import is_tif
-
-    if path.is_dir() and is_ctc(path):
-        return "ctc"
-    if is_tif(path) or (path.is_dir() and any(is_tif(p) for p in path.iterdir())):
-        return "masks"
-    if path.is_file() and path.name.lower().removesuffix(".gz").endswith(TABLES):
-        return "table"
+    for name in FORMATS:
+        if _of_format(name, "is")(path):
+            return name
     raise FormatError(
         f"{path} looks like no format that trackdb reads",
         expected="a CTC folder, a folder or stack of tif masks, or a .csv, .tsv, .txt or .parquet table",
@@ -80,13 +70,18 @@ def detect(path: Path) -> str:
     )
 
 
-def _open_installed(name: str, path: Path, options: SourceOptions) -> Source:
-    """Open with a format that another package brings as an entry point."""
+def _of_format(name: str, verb: str) -> Callable[..., Any]:
+    """Return the function ``VERB_NAME`` of a format."""
+    module = import_module(f".{MODULES[name]}", __package__)
+    return cast("Callable[..., Any]", getattr(module, f"{verb}_{name}"))
+
+
+def _installed(name: str) -> Callable[..., Any]:
+    """Return a format that another package brings as an entry point."""
     from importlib.metadata import entry_points
 
     installed = entry_points(group=GROUP)
     if name not in installed.names:
         there = ", ".join(["auto", *FORMATS, *sorted(installed.names)])
         raise ConfigError(f"there is no format {name}", expected=there)
-    source: Source = installed[name].load()(path, options)
-    return source
+    return cast("Callable[..., Any]", installed[name].load())

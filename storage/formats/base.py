@@ -45,6 +45,8 @@ class SourceOptions:
         Voxel size ``([z,] y, x)`` in micrometres.
     interval_s : float or None
         Seconds from one frame of the source to the next, before any `step`.
+    keep : tuple of str
+        Further columns of the user's table to keep as properties of the cells; ``("all",)`` keeps every one.
     """
 
     sequence: str | None = None
@@ -55,6 +57,7 @@ class SourceOptions:
     frames: slice = field(default_factory=lambda: slice(None))
     scale_um: tuple[float, ...] | None = None
     interval_s: float | None = None
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,14 +72,28 @@ class Points:
         Centres in pixels as measured, axes ``([z,] y, x)``.
     area : (n,) float64
         Pixels of each, NaN where not known.
+    properties : dict of str to (n,) array
+        What else the source tells of each, by the source's own names: float64 with NaN, or strings with ``""``, where
+        it tells nothing.
     """
 
     label: NDArray[np.int64]
     position_px: NDArray[np.float64]
     area: NDArray[np.float64]
+    properties: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_equal_lengths(label=self.label, position_px=self.position_px, area=self.area)
+        require_equal_lengths(label=self.label, **self.properties)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Points:
+        """Return the cells at `rows`."""
+        return Points(
+            self.label[rows],
+            self.position_px[rows],
+            self.area[rows],
+            {name: values[rows] for name, values in self.properties.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +140,8 @@ class LabelLineage:
         True where the format promises that every detection is one of these cells.
     masks : tuple of Path
         Where the labels are not those of the detections: the label mask of each frame, to be matched by overlap.
+    merges : bool
+        True where the format can say that cells merge: a cell may have several mothers then.
     """
 
     name: str
@@ -133,6 +152,7 @@ class LabelLineage:
     target: NDArray[np.int64]
     complete: bool = False
     masks: tuple[Path, ...] = ()
+    merges: bool = False
 
     def __post_init__(self) -> None:
         require_equal_lengths(frame=self.frame, label=self.label)

@@ -87,6 +87,8 @@ def open_ctc(path: Path, options: SourceOptions) -> Source:
 
 def is_ctc(path: Path) -> bool:
     """Tell whether a folder is a data set, an ``NN_GT``, a ``TRA`` or an ``NN_RES``."""
+    if not path.is_dir():
+        return False
     return bool(find_track_file(path) or SEQUENCE.match(path.resolve().name) or find_sequences(path))
 
 

@@ -15,7 +15,7 @@ from ...errors import ConfigError, FormatError
 from .base import FrameBatch
 from .frames import open_frames
 from .lineage import keep_frames, note_crowded
-from .numbering import align_frames, renumbers, select_frames
+from .numbering import align_frames, is_tif, renumbers, select_frames
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
 
 if TYPE_CHECKING:
@@ -99,6 +99,11 @@ def open_masks(path: Path, options: SourceOptions) -> Source:
     truth, notes = ([], []) if options.truth is None else read_truth(options.truth, masks.numbers)
     name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
     return mask_source(name, masks, options, lineages=truth, notes=notes, restart=True)
+
+
+def is_masks(path: Path) -> bool:
+    """Tell whether a path is a tif file or a folder with some."""
+    return is_tif(path) or (path.is_dir() and any(is_tif(p) for p in path.iterdir()))
 
 
 def mask_source(

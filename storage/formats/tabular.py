@@ -2,65 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import ConfigError, FormatError
-from .base import FrameBatch, Points
+from .base import Points
 from .column_guess import KEYS, map_columns
 from .columns import Table, column_names, read_columns
-from .frames import Frames, open_frames
-from .lineage import keep_frames, note_crowded
-from .masks import Channel, checked_interval, checked_scale
-from .numbering import renumbers, select_frames
+from .lineage import note_crowded
+from .points import MAX_FRAMES, point_source
 from .table_lineage import lineage_of_links, lineage_of_parents, lineage_of_track_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from .base import LabelLineage, Source, SourceOptions
 
-MAX_FRAMES = 1_000_000  # more than that is a clock, not a frame number
-
-
-@dataclass(slots=True, eq=False)
-class PointSource:
-    """A movie of points; see `Source` for what is not told here.
-
-    Parameters
-    ----------
-    points : Points
-        All detections that are read, ordered by frame.
-    begin : (n_frames + 1,) int64
-        First row of each frame in `points`.
-    channels : dict of str to Channel
-        Images to read beside the points.
-    """
-
-    name: str
-    n_frames: int
-    ndim: int
-    shape_px: tuple[int, ...] | None
-    scale_um: tuple[float, ...] | None
-    interval_s: float | None
-    notes: tuple[str, ...]
-    lineages: tuple[LabelLineage, ...]
-    points: Points
-    begin: NDArray[np.int64]
-    channels: dict[str, Channel] = field(default_factory=dict)
-
-    def frames(self, first: int = 0) -> Iterator[FrameBatch]:
-        """Read the frames from number `first` on, in order."""
-        images = {name: channel.frames.read(channel.rows[first:]) for name, channel in self.channels.items()}
-        for frame in range(first, self.n_frames):
-            rows = slice(int(self.begin[frame]), int(self.begin[frame + 1]))
-            points = Points(self.points.label[rows], self.points.position_px[rows], self.points.area[rows])
-            yield FrameBatch(frame, points=points, images={name: next(pixels) for name, pixels in images.items()})
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 
 
 def open_table(path: Path, options: SourceOptions) -> Source:
@@ -90,7 +52,13 @@ def open_table(path: Path, options: SourceOptions) -> Source:
     for lineage, said in _lineages(table, names, options, frame, label):
         lineages.append(lineage)
         notes += said
-    return _point_source(path, options, frame, Points(label, position, area), lineages, notes)
+    name = path.name.split(".")[0]
+    return point_source(name, options, frame, Points(label, position, area), lineages=lineages, notes=notes)
+
+
+def is_table(path: Path) -> bool:
+    """Tell whether a path is a file that is named like a table."""
+    return path.is_file() and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
 def _choose_columns(path: Path, options: SourceOptions) -> tuple[dict[str, str], list[str]]:
@@ -159,76 +127,3 @@ def _lineages(
     elif "track" in names:
         lineage, notes = lineage_of_track_column(table, names["track"], frame, label, options.truth)
         yield lineage, [*notes, *note_crowded(lineage)]
-
-
-def _point_source(
-    path: Path,
-    options: SourceOptions,
-    frame: NDArray[np.int64],
-    points: Points,
-    lineages: Sequence[LabelLineage],
-    notes: list[str],
-) -> PointSource:
-    """Bring points, images and lineages to the frames that the user wants."""
-    ndim = points.position_px.shape[1]
-    opened = {channel: open_frames(where, is_label=False) for channel, where in options.images.items()}
-    n_all = int(frame.max()) + 1 if len(frame) else 0
-    n_all = max([n_all, *(len(f.numbers) for f in opened.values())])
-    kept = select_frames(range(n_all), options.frames)
-    renumber = renumbers(options.frames)
-    place = np.full(n_all, -1, dtype=np.int64)
-    place[kept] = np.arange(len(kept)) if renumber else kept
-    order = np.argsort(frame, kind="stable")
-    rows = order[place[frame[order]] >= 0]
-    begin = np.searchsorted(place[frame[rows]], np.arange(len(kept) + 1))
-    thinned = []
-    for lineage in lineages:
-        cut, lost = keep_frames(lineage, kept, renumber=renumber)
-        thinned.append(cut)
-        notes += lost
-    channels = {name: _channel(name, frames, kept, ndim) for name, frames in opened.items()}
-    headers = [channel.frames.header for channel in channels.values()]
-    shapes = {header.shape for header in headers}
-    if len(shapes) > 1:
-        raise FormatError("the channels differ in size", expected="one size", got=", ".join(map(str, sorted(shapes))))
-    interval = checked_interval(options.interval_s) or next((h.interval_s for h in headers if h.interval_s), None)
-    return PointSource(
-        name=path.name.split(".")[0],
-        n_frames=len(kept),
-        ndim=ndim,
-        shape_px=next(iter(shapes), None),
-        scale_um=checked_scale(options.scale_um, ndim) or next((h.scale_um for h in headers if h.scale_um), None),
-        interval_s=None if interval is None else interval * (options.frames.step or 1),
-        notes=(*notes, *_note_empty(np.diff(begin))),
-        lineages=tuple(thinned),
-        points=Points(points.label[rows], points.position_px[rows], points.area[rows]),
-        begin=begin,
-        channels=channels,
-    )
-
-
-def _channel(name: str, frames: Frames, kept: Sequence[int], ndim: int) -> Channel:
-    """Pair the images of a channel with the frames of the table; images are counted from 0."""
-    where = frames.paths[0] if frames.is_stack else frames.paths[0].parent
-    if len(frames.header.shape) != ndim:
-        raise FormatError(
-            f"the images of channel {name} in {where} do not fit the table",
-            expected=f"{ndim}D frames",
-            got=str(frames.header.shape),
-        )
-    if kept and kept[-1] >= len(frames.numbers):
-        raise FormatError(
-            f"channel {name} in {where} has no image for frame {kept[-1]} of the table",
-            got=f"{len(frames.numbers)} images",
-        )
-    return Channel(frames, tuple(kept))
-
-
-def _note_empty(counts: NDArray[np.int64]) -> list[str]:
-    if not counts.sum():
-        return ["no detections"]
-    empty = np.flatnonzero(counts == 0)
-    if not len(empty):
-        return []
-    few = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-    return [f"{len(empty)} frame{'s have' if len(empty) > 1 else ' has'} no cells: {few}"]
