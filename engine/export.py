@@ -11,8 +11,8 @@ from scipy.spatial import KDTree
 
 from ..errors import FormatError
 from ..storage.arrays import read_frame
-from ..storage.formats.ctc_writer import relabel, require_sixteen_bits, split_at_gaps, write_ctc
-from ..storage.formats.paint import paint_points
+from ..storage.writers.ctc import relabel, require_sixteen_bits, split_at_gaps, write_ctc
+from ..storage.writers.paint import paint_points
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:

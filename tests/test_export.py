@@ -13,7 +13,7 @@ from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded
 from trackdb.errors import FormatError
 from trackdb.storage.duckdb_store import DuckDBStore
-from trackdb.storage.formats import ctc_writer
+from trackdb.storage.writers import ctc as ctc_writer
 
 from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from trackdb.errors import FormatError, SchemaError
 from trackdb.storage.formats import open_source
-from trackdb.storage.formats.ctc_writer import CtcTracks, relabel, split_at_gaps, write_ctc
-from trackdb.storage.formats.paint import paint_points
 from trackdb.storage.formats.track_file import read_track_file
+from trackdb.storage.writers.ctc import CtcTracks, relabel, split_at_gaps, write_ctc
+from trackdb.storage.writers.paint import paint_points
 
 #  frame      0    1    2    3    4
 #  tracklet 0 a -- a -- a                 0 divides into 1 and 2

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import SourceOptions, open_source
-from trackdb.storage.formats.frames import frame_layout, read_mask
-from trackdb.storage.formats.numbering import number_files, select_frames
+from trackdb.storage.pixels.frames import frame_layout, read_mask
+from trackdb.storage.pixels.numbering import number_files, select_frames
 
 
 def frame(label, shape=(4, 5), dtype=np.uint16):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import SourceOptions, open_source
-from trackdb.storage.formats.column_guess import guess_column
+from trackdb.storage.formats.tabular.guess import guess_column
 
 #  frame   0     1     2     3
 #          10 -- 11 -- 12            12 divides into 13 and 14

@@ -19,7 +19,7 @@ __all__ = ["FORMATS", "FrameBatch", "LabelLineage", "Points", "Source", "SourceO
 MODULES = {
     "ctc": "ctc",
     "masks": "masks",
-    "table": "tabular",
+    "table": "tabular.reader",
 }
 FORMATS = tuple(MODULES)
 GROUP = "trackdb.formats"  # entry points: functions (path, options) -> Source

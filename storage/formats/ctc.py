@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigError, FormatError
-from .frames import open_frames
+from ..pixels.frames import open_frames
 from .masks import mask_source, read_truth
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..pixels.frames import Frames
     from .base import Source, SourceOptions
-    from .frames import Frames
 
 SEQUENCE = re.compile(r"(\d{2,})_(GT|RES)")
 TRUTH_FILE, RESULT_FILE = "man_track.txt", "res_track.txt"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ...errors import ConfigError, FormatError
+from ..pixels.frames import open_frames
+from ..pixels.numbering import align_frames, is_tif, renumbers, select_frames
 from .base import FrameBatch
-from .frames import open_frames
 from .lineage import keep_frames, note_crowded
-from .numbering import align_frames, is_tif, renumbers, select_frames
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..pixels.frames import Frames
     from .base import LabelLineage, Source, SourceOptions
-    from .frames import Frames
 
 
 @dataclass(frozen=True, slots=True, eq=False)

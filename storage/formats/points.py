@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import FormatError
+from ..pixels.frames import open_frames
+from ..pixels.numbering import renumbers, select_frames
 from .base import FrameBatch
-from .frames import open_frames
 from .lineage import keep_frames
 from .masks import Channel, checked_interval, checked_scale
-from .numbering import renumbers, select_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from ..pixels.frames import Frames
     from .base import LabelLineage, Points, SourceOptions
-    from .frames import Frames
 
 MAX_FRAMES = 1_000_000  # more than that is a clock, not a frame number
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import ConfigError, FormatError
-from .base import Points
-from .column_guess import KEYS, map_columns
+from ....errors import ConfigError, FormatError
+from ..base import Points
+from ..lineage import note_crowded
+from ..points import MAX_FRAMES, point_source
 from .columns import Table, column_names, read_columns
-from .lineage import note_crowded
-from .points import MAX_FRAMES, point_source
-from .table_lineage import lineage_of_links, lineage_of_parents, lineage_of_track_column
+from .guess import KEYS, map_columns
+from .lineage import lineage_of_links, lineage_of_parents, lineage_of_track_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .base import LabelLineage, Source, SourceOptions
+    from ..base import LabelLineage, Source, SourceOptions
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...errors import FormatError, TrackdbError
+from ....errors import FormatError, TrackdbError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import FormatError
-from .base import LabelLineage
-from .column_guess import map_columns
+from ....errors import FormatError
+from ..base import LabelLineage
+from ..track_file import find_track_file, read_track_file
 from .columns import Table, column_names, read_columns
-from .track_file import find_track_file, read_track_file
+from .guess import map_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import SchemaError
 from ..schema import require_equal_lengths
-from .ctc_writer import require_sixteen_bits
+from .ctc import require_sixteen_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ...errors import ConfigError, FormatError
+from ....errors import ConfigError, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,0 +1,1 @@
+"""Tables of points: which column is what, and the lineages that columns tell."""

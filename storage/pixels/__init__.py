@@ -1,0 +1,1 @@
+"""Pixels in the files of others: frames in order, read one at a time."""

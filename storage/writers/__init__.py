@@ -1,0 +1,1 @@
+"""What trackdb writes for other tools."""
