@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
 from .options import Dataset, Solution, Store, open_solution
 from .view import Face, command, plural
 
@@ -28,13 +27,11 @@ def export(
 
     Example: trackdb export ctc movie.trackdb -o 01_RES
     """
-    from ..engine.export import export_ctc
+    from ..engine import exports
 
-    if format_ != "ctc":
-        raise ConfigError(f"there is no export format {format_!r}", known="ctc")
     opened, chosen, info = open_solution(store, dataset, solution, face.command)
     with face.progress() as progress:
-        report = export_ctc(opened, chosen, info, out, dry_run=dry_run, progress=progress)
+        report = exports.export(format_, opened, chosen, info, out, dry_run=dry_run, progress=progress)
     done = "would write" if dry_run else f"{plural(report.files, 'file')} in"
     face.close(
         f"solution {info.name}: {done} {out}: {plural(report.tracks, 'track')}, {plural(report.links, 'link')}, "

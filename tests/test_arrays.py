@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trackdb.engine.check import check
-from trackdb.engine.export import export_ctc
+from trackdb.engine.exports.ctc import export_ctc
 from trackdb.errors import StoreDamagedError
 from trackdb.storage.arrays import ARRAYS, DATA, ArrayWriter, digest, read_frame, sweep
 

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from trackdb.engine.config import Config, LinkConfig
-from trackdb.engine.export import export_ctc, marker_radius_px
+from trackdb.engine.exports.ctc import export_ctc, marker_radius_px
 from trackdb.engine.handoff import to_networkx
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -140,7 +140,7 @@ def test_an_export_that_fails_leaves_nothing(solved, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise FormatError("stop")
 
-    monkeypatch.setattr("trackdb.engine.export.read_frame", broken)
+    monkeypatch.setattr("trackdb.engine.exports.ctc.read_frame", broken)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(FormatError, match="stop"):
         export_ctc(solved, *solved.find_solution(), tmp_path / "01_RES")

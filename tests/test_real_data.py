@@ -12,7 +12,7 @@ import pytest
 
 from trackdb.engine.check import check
 from trackdb.engine.evaluate import evaluate, require_at_least
-from trackdb.engine.export import export_ctc
+from trackdb.engine.exports.ctc import export_ctc
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.duckdb_store import DuckDBStore

@@ -1,19 +1,19 @@
-"""A solution as files that other tools read."""
+"""A solution as a result folder of the Cell Tracking Challenge."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from ..errors import FormatError
-from ..storage.arrays import read_frame
-from ..storage.writers.ctc import relabel, require_sixteen_bits, split_at_gaps, write_ctc
-from ..storage.writers.paint import paint_points
-from .progress import Progress, Silent
+from ...errors import FormatError
+from ...storage.arrays import read_frame
+from ...storage.writers.ctc import relabel, require_sixteen_bits, split_at_gaps, write_ctc
+from ...storage.writers.paint import paint_points
+from ..progress import Progress, Silent
+from .base import ExportReport, require_nothing_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,36 +21,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..storage.arrays import ArrayRef
-    from ..storage.catalogue import DetectionSet, SolutionInfo
-    from ..storage.duckdb_store import DuckDBStore
-    from ..storage.schema import Detections
+    from ...storage.arrays import ArrayRef
+    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.schema import Detections
 
 MARKER_SHARE = 0.3  # radius of a painted point as a share of the distance to its nearest neighbour: they do not touch
 MOST_PIXELS = 4e9  # of one painted mask: 8 GB
 MARKER_PX = (1.0, 8.0)  # smallest and largest radius
-
-
-@dataclass(frozen=True, slots=True)
-class ExportReport:
-    """What an export wrote.
-
-    Parameters
-    ----------
-    format, path : str
-        What, and where.
-    files, links, tracks : int
-        How many; 0 files for a dry run.
-    seconds : float
-        How long it took.
-    """
-
-    format: str
-    path: str
-    files: int
-    links: int
-    tracks: int
-    seconds: float
 
 
 def export_ctc(
@@ -74,8 +52,7 @@ def export_ctc(
     """
     started = time.perf_counter()
     progress = progress or Silent()
-    if folder.exists():
-        raise FormatError(f"{folder} exists already", **{"try": "another place for -o"})
+    require_nothing_at(folder)
     detections, table = store.detections(chosen), store.solution(info)
     rows = detections.row_of(table.node)
     parents = table.tracks.parent - 1  # numbers from 1 in the order of the walk, so a number less one is a row
