@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trackdb.engine.candidates import link_nearest
-from trackdb.engine.simulate_points import simulate_points
+from trackdb.engine.simulation import simulate_points
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.storage.schema import Detections
 
 if TYPE_CHECKING:
-    from trackdb.engine.simulate_points import SimulatedPoints
+    from trackdb.engine.simulation import SimulatedPoints
 
 SIZES = {
     "1k": (20, 50, 2.0),

@@ -113,7 +113,7 @@ def points(file: str, frames: str, cells: str, spacing: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from trackdb.engine.simulate_points import simulate_points
+    from trackdb.engine.simulation import simulate_points
 
     p = simulate_points(int(frames), int(cells), spacing=float(spacing))
     pq.write_table(pa.table({"t": p.frame, "y": p.position_px[:, 0], "x": p.position_px[:, 1]}), file)
@@ -143,7 +143,7 @@ def stages(frames: str, cells: str, spacing: str, neighbors: str, radius: str) -
     from trackdb.engine.costs import fit, problem_from
     from trackdb.engine.imported import solution_table
     from trackdb.engine.scorers import open_scorer
-    from trackdb.engine.simulate_points import simulate_points
+    from trackdb.engine.simulation import simulate_points
     from trackdb.solvers import open_solver
 
     open_solver("ilp").solve(instance(*SIZES["1k"]))  # loads the kernels

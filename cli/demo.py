@@ -30,7 +30,7 @@ def simulate(
 
     Example: trackdb simulate -o movie --frames 50 --cells 100 --missed 0.05 --seed 1
     """
-    from ..engine.simulate import Simulation, write_simulated
+    from ..engine.simulation import Simulation, write_simulated
 
     settings = Simulation(
         frames=frames, cells=cells, division_rate=division_rate, missed=missed, false=false, seed=seed

@@ -13,7 +13,7 @@ from .evaluate import evaluate
 from .ingest import ingest
 from .pipeline import solve
 from .progress import Progress, Silent
-from .simulate import Simulation, write_simulated
+from .simulation import Simulation, write_simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

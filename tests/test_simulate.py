@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from trackdb.engine.lineages import label_lineages
 from trackdb.engine.measure import measure
 from trackdb.engine.progress import Recorded
-from trackdb.engine.simulate import Simulation, simulate, write_simulated
-from trackdb.engine.simulate_points import simulate_points
+from trackdb.engine.simulation import Simulation, simulate, simulate_points, write_simulated
 from trackdb.errors import ConfigError, FormatError
 
 SMALL = Simulation(frames=8, cells=12, division_rate=0.1, missed=0.1, false=0.1, seed=3)

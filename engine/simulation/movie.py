@@ -12,9 +12,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from ..errors import ConfigError, FormatError
-from ..storage.folders import appearing
-from .progress import Progress, Silent
+from ...errors import ConfigError, FormatError
+from ...storage.folders import appearing
+from ..progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
