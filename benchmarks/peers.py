@@ -31,20 +31,25 @@ PINNED = (
     "pyscipopt==6.3.0",
     "tracksdata==0.1.0rc12",
     "laptrack==0.17.1",
+    "trackpy==0.7",
     "py-ctcmetrics==1.3.3",
 )
+# in an environment apart: it wants an older pydantic, and the library of 0.7.0 needs a newer libstdc++ than many have
+BTRACK = ("btrack==0.6.5", "numpy==2.2.6", "pandas==3.1.1", "pyarrow==26.0.1", "scipy==1.17.1")
 HOME = Path.home() / ".cache" / "trackdb-benchmarks"
 
 
-def environment(folder: Path | None = None) -> Path:
+def environment(folder: Path | None = None, *, pinned: tuple[str, ...] = PINNED) -> Path:
     """Return the Python of the peers' environment; the first time it is made, which takes a minute."""
     folder = folder or HOME / "env"
+    if pinned is BTRACK:
+        folder = folder.with_name(f"{folder.name}-btrack")
     python, ready = folder / "bin" / "python", folder / "ready.txt"
-    if not ready.is_file() or ready.read_text().split() != list(PINNED):
-        venv.create(folder, with_pip=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PINNED]
+    if not ready.is_file() or ready.read_text().split() != list(pinned):
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned]
         subprocess.run(pip, check=True, stdout=sys.stderr)
-        ready.write_text("\n".join(PINNED))
+        ready.write_text("\n".join(pinned))
     return python
 
 

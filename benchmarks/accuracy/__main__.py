@@ -1,0 +1,108 @@
+"""How well trackdb and others find links and divisions of real movies: one line for each tracker and case.
+
+Run: python benchmarks/accuracy [--only NAME ...] [--variants x1 P x2 x4] [--trackers NAME ...] [--csv FILE]
+
+Every tracker gets the same shuffled points and the same cutoff, in a process that does not know the truth; no setting
+is chosen by looking at it. P: 2 % missed, 2 % false, moved by 10 % of the spacing, seeded. x2: every second frame. The
+folder of the movies is named by TRACKDB_DATA, as in `truth`; the peers run in their own environment, as in `peers`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share stands one folder up
+
+import numpy as np
+import pandas as pd
+from cases import Case, cases
+from judging import COLUMNS, Verdict, judge
+from measure import BIN, Spent, head, row, run
+from peers import BTRACK, PINNED, environment
+
+TRACKERS = Path(__file__).with_name("trackers.py")
+OTHERS = (
+    "laptrack", "laptrack_nosplit", "tracksdata_nearest", "tracksdata_ilp", "motile", "btrack", "trackpy", "scipy_lap",
+)  # fmt: skip
+# how a user would call trackdb with the cutoff of the others, with gaps as they have them, and with no option at all
+OURS = {
+    "trackdb": lambda cutoff: ["--max-distance", cutoff],
+    "trackdb_gaps": lambda cutoff: ["--max-distance", cutoff, "--max-gap", 1],
+    "trackdb_defaults": lambda _: [],
+}
+LINKS = """
+    select a.label as source, b.label as target from links l
+    join cells a on a.cell = l.source join cells b on b.cell = l.target where l.solution = 'ilp-1'
+"""
+HEAD = ("case", "role", "tracker", *COLUMNS, "CPU s", "peak MB")
+STOP_AFTER_S = 900.0
+
+
+def by_trackdb(name: str, case: Case, points: Path, out: Path) -> list[Spent]:
+    """Track the points by the command line; stop at the first command that fails."""
+    store = out.with_suffix(".trackdb")
+    axes = "zyx"[-case.position.shape[1] :]
+    columns = ",".join(f"{axis}={axis}" for axis in ("id", "t", *axes))
+    commands = (
+        ["ingest", points, "-o", store, "--columns", columns],
+        ["link", store, *OURS[name](case.cutoff)],
+        ["solve", store, "--ilp"],
+        ["sql", store, LINKS, "--parquet", out],
+    )
+    spent: list[Spent] = []
+    for words in commands:
+        spent.append(run(BIN / "trackdb", *map(str, words), "-q", stop_after_s=STOP_AFTER_S))
+        if spent[-1].code:
+            break
+    return spent
+
+
+def by_another(name: str, case: Case, points: Path, out: Path, env: Path | None) -> list[Spent]:
+    """Track the points by another tracker."""
+    python = environment(env, pinned=BTRACK if name == "btrack" else PINNED)
+    words = [python, TRACKERS, name, points, str(case.cutoff), out]
+    return [run(*words, env={"OMP_NUM_THREADS": "1"}, stop_after_s=STOP_AFTER_S)]
+
+
+def figures(name: str, case: Case, folder: Path, env: Path | None) -> tuple[Verdict | None, list[str]]:
+    """Run a tracker on a case; return the verdict, None if it failed, and what it cost or why it failed."""
+    points, out = folder / "points.parquet", folder / f"{name}.parquet"
+    case.write(points)
+    spent = by_trackdb(name, case, points, out) if name in OURS else by_another(name, case, points, out, env)
+    if spent[-1].code:
+        last = (spent[-1].err.strip().splitlines() or ["killed"])[-1]
+        why = f"stopped after {STOP_AFTER_S:.0f} s" if spent[-1].code == -9 else last[:80]
+        return None, [why, "-"]
+    links = pd.read_parquet(out)[["source", "target"]].to_numpy(np.int64)
+    return judge(case, links), [f"{sum(s.cpu_s for s in spent):.1f}", f"{max(s.peak_mb for s in spent):.0f}"]
+
+
+def main(given: argparse.Namespace) -> None:
+    """Print the table, and write it as CSV if asked."""
+    lines: list[list[str]] = []
+    head(*HEAD)
+    for case in cases(given.only, given.variants, given.seed):
+        for name in given.trackers:
+            with tempfile.TemporaryDirectory() as folder:
+                verdict, cost = figures(name, case, Path(folder), given.env)
+            shown = ["failed"] * len(COLUMNS) if verdict is None else verdict.shown()
+            lines.append([case.name, case.role, name, *shown, *cost])
+            row(*lines[-1])
+            if given.csv:  # after every line: a long run that is stopped has its results
+                with given.csv.open("w", newline="") as file:
+                    csv.writer(file).writerows([HEAD, *lines])
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", nargs="*", default=[], help="parts of the names of movies")
+    options.add_argument("--variants", nargs="*", default=["x1", "P", "x2", "x4"])
+    options.add_argument("--trackers", nargs="*", default=[*OURS, *OTHERS], choices=[*OURS, *OTHERS])
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--csv", type=Path, help="file for the table")
+    options.add_argument("--env", type=Path, help="folder of the peers' environment")
+    main(options.parse_args())

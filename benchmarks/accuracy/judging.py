@@ -1,0 +1,83 @@
+"""What the links of a tracker are worth: links, divisions, association accuracy, target effectiveness, gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from trackdb.engine.metrics.edges import Counts, compare_divisions, compare_links
+
+if TYPE_CHECKING:
+    from cases import Case
+    from numpy.typing import NDArray
+
+COLUMNS = ("edge F1", "P", "AA", "TE", "division F1", "P", "R", "gaps closed", "links on false")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a tracker did.
+
+    Parameters
+    ----------
+    links, divisions, gaps : Counts
+        All links; divisions, in the same frame; links over missed cells alone.
+    effectiveness : float
+        Target effectiveness.
+    on_false : int
+        Links that begin or end at a point that is no cell.
+    """
+
+    links: Counts
+    divisions: Counts
+    gaps: Counts
+    effectiveness: float
+    on_false: int
+
+    def shown(self) -> list[str]:
+        """Return the cells of a table, in the order of `COLUMNS`."""
+        true_gaps = self.gaps.tp + self.gaps.fn
+        return [
+            f"{self.links.f1:.4f}",
+            f"{self.links.precision:.4f}",
+            f"{self.links.recall:.4f}",  # association accuracy: every true link counts, mother to daughter too
+            f"{self.effectiveness:.4f}",
+            f"{self.divisions.f1:.3f}",
+            f"{self.divisions.precision:.3f}",
+            f"{self.divisions.recall:.3f}",
+            f"{self.gaps.tp} of {true_gaps}",
+            str(self.on_false),
+        ]
+
+
+def judge(case: Case, links: NDArray[np.int64]) -> Verdict:
+    """Compare the links of a tracker, rows of the case, with the truth; points that are no cell count as errors."""
+    truth = case.link
+    ends = (truth[:, 0], truth[:, 1], links[:, 0], links[:, 1])
+    skips = case.frame[truth[:, 1]] - case.frame[truth[:, 0]] > 1
+    return Verdict(
+        links=compare_links(*ends),
+        divisions=compare_divisions(*ends),
+        gaps=compare_links(truth[skips, 0], truth[skips, 1], links[:, 0], links[:, 1]),
+        effectiveness=effectiveness(truth, links, ~case.false),
+        on_false=int(np.count_nonzero(case.false[links].any(axis=1))),
+    )
+
+
+def effectiveness(truth: NDArray[np.int64], links: NDArray[np.int64], real: NDArray[np.bool_]) -> float:
+    """Return the share of the observations of true tracks that lie in the found track with most of each."""
+    pairs = np.c_[_tracks(truth, len(real)), _tracks(links, len(real))][real]
+    shared, count = np.unique(pairs, axis=0, return_counts=True)
+    first = np.flatnonzero(np.r_[True, np.diff(shared[:, 0]) > 0])
+    return float(np.maximum.reduceat(count, first).sum() / len(pairs))
+
+
+def _tracks(links: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Return a number for the track of each of n points; a division ends a track and begins two."""
+    goes_on = np.bincount(links[:, 0], minlength=n)[links[:, 0]] == 1
+    ends = tuple(links[goes_on].T)
+    return connected_components(coo_array((np.ones(len(ends[0])), ends), shape=(n, n)), directed=False)[1]
