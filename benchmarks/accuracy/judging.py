@@ -10,6 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from trackdb.engine.metrics.edges import Counts, compare_divisions, compare_links
+from trackdb.engine.metrics.targets import target_effectiveness
 
 if TYPE_CHECKING:
     from cases import Case
@@ -58,22 +59,15 @@ def judge(case: Case, links: NDArray[np.int64]) -> Verdict:
     """Compare the links of a tracker, rows of the case, with the truth; points that are no cell count as errors."""
     truth = case.link
     ends = (truth[:, 0], truth[:, 1], links[:, 0], links[:, 1])
+    real = ~case.false
     skips = case.frame[truth[:, 1]] - case.frame[truth[:, 0]] > 1
     return Verdict(
         links=compare_links(*ends),
         divisions=compare_divisions(*ends),
         gaps=compare_links(truth[skips, 0], truth[skips, 1], links[:, 0], links[:, 1]),
-        effectiveness=effectiveness(truth, links, ~case.false),
+        effectiveness=target_effectiveness(*(_tracks(found, len(real))[real] for found in (truth, links))),
         on_false=int(np.count_nonzero(case.false[links].any(axis=1))),
     )
-
-
-def effectiveness(truth: NDArray[np.int64], links: NDArray[np.int64], real: NDArray[np.bool_]) -> float:
-    """Return the share of the observations of true tracks that lie in the found track with most of each."""
-    pairs = np.c_[_tracks(truth, len(real)), _tracks(links, len(real))][real]
-    shared, count = np.unique(pairs, axis=0, return_counts=True)
-    first = np.flatnonzero(np.r_[True, np.diff(shared[:, 0]) > 0])
-    return float(np.maximum.reduceat(count, first).sum() / len(pairs))
 
 
 def _tracks(links: NDArray[np.int64], n: int) -> NDArray[np.int64]:
