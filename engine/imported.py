@@ -31,8 +31,8 @@ def imported_solutions(
     mask_of: Callable[[int], NDArray[Any]] | None,
     ingestion: Ingestion,
     progress: Progress,
-) -> tuple[CandidateEdges, list[tuple[SolutionInfo, SolutionTable]]]:
-    """Return the links of all trackings as edges, and each tracking as a solution over rows of those edges.
+) -> tuple[CandidateEdges, list[tuple[SolutionInfo, SolutionTable]], dict[str, dict[str, int]]]:
+    """Return the links of all trackings as edges, each tracking as a solution over rows of those edges, and its counts.
 
     Parameters
     ----------
@@ -48,6 +48,9 @@ def imported_solutions(
         Who is told what could not be matched.
     """
     joined = [_joined(lineage, detections, mask_of, progress) for lineage in lineages]
+    counts = {lineage.name: counts_of(lineage, links) for lineage, links in zip(lineages, joined, strict=True)}
+    for name, told in counts.items():
+        note_counts(name, told, progress)
     nothing = np.empty(0, dtype=np.int64)
     edges = edges_between(
         detections,
@@ -59,8 +62,8 @@ def imported_solutions(
     for lineage, links in zip(lineages, joined, strict=True):
         rows = np.searchsorted(key, links.source * len(detections) + links.target)
         info = SolutionInfo(0, ingestion.chosen.id, ingestion.run.id, lineage.name, IMPORTED, None, None, None)
-        found.append((info, solution_table(detections, links.row, links.source, links.target, rows)))
-    return edges, found
+        found.append((info, solution_table(detections, links.row, links.source, links.target, rows, merge=links.merge)))
+    return edges, found, counts
 
 
 def _joined(
@@ -69,18 +72,34 @@ def _joined(
     mask_of: Callable[[int], NDArray[Any]] | None,
     progress: Progress,
 ) -> JoinedLinks:
-    """Find the detections that a lineage speaks of, and tell what could not be found."""
+    """Find the detections that a lineage speaks of."""
     if lineage.masks and mask_of is not None:
         lineage = _in_our_labels(lineage, mask_of, progress)
-    links = links_of(lineage, detections)
-    for count, what in (
-        (links.n_dropped, f"of {len(lineage.label)} cells have no detection"),
-        (links.n_bridged, "links lead over such cells"),
-        (links.n_cut, "links would have made a third daughter and are left out"),
+    return links_of(lineage, detections)
+
+
+def counts_of(lineage: LabelLineage, links: JoinedLinks) -> dict[str, int]:
+    """Return the cells and links that a tracking told, and how many of them are not here as they were told."""
+    return {
+        "cells": len(lineage.label),
+        "links": len(lineage.source),
+        "dropped": links.n_dropped,
+        "bridged": links.n_bridged,
+        "cut": links.n_cut,
+        "merges": links.n_merges,
+    }
+
+
+def note_counts(name: str, counts: dict[str, int], progress: Progress) -> None:
+    """Say what of a tracking is not here as it was told."""
+    for key, what in (
+        ("dropped", f"of {counts['cells']} cells have no detection"),
+        ("bridged", "links lead over such cells"),
+        ("cut", "links would have made a third daughter and are left out"),
+        ("merges", "merges: their links are of kind merge, and lineages begin anew after them"),
     ):
-        if count:
-            progress.note(f"{lineage.name}: {count} {what}")
-    return links
+        if counts[key]:
+            progress.note(f"{name}: {counts[key]} {what}")
 
 
 def _in_our_labels(lineage: LabelLineage, mask_of: Callable[[int], NDArray[Any]], progress: Progress) -> LabelLineage:

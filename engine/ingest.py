@@ -189,13 +189,13 @@ def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress
         _commit(pending, writers, ingestion, source.scale_um)
     detections = store.detections(ingestion.chosen)
     masks = writers.get(("masks", ""))
-    edges, lineages = imported_solutions(
+    edges, lineages, told = imported_solutions(
         source.lineages, detections, masks.read if masks else None, ingestion, progress
     )
     links = {info.name: len(table.edge) for info, table in lineages}
     progress.start("pixels", len(writers))
     refs = [writer.seal() for writer in writers.values()]
-    ingestion.finish(refs, detections, edges, lineages, {"links": links})
+    ingestion.finish(refs, detections, edges, lineages, {"links": links, "trackings": told})
     return links
 
 

@@ -60,8 +60,8 @@ def label_lineages(
     source, target : (m,) int64
         Rows of the cells that each link ties, the source in an earlier frame; gaps are allowed.
     merge : (m,) bool, optional
-        Links that enter a cell from a second mother. Intervals need a forest: they are of kind ``MERGE``, and
-        neither count as a link nor as a daughter for the labels.
+        Links into a cell of several mothers. Intervals need a forest: they are of kind ``MERGE``, and neither count as
+        a link nor as a daughter for the labels. Where all links into a cell are marked, it begins a tree of its own.
 
     Returns
     -------
@@ -107,6 +107,8 @@ def solution_table(
     target: NDArray[np.int64],
     edge: NDArray[np.int64],
     dual: NDArray[np.float64] | None = None,
+    *,
+    merge: NDArray[np.bool_] | None = None,
 ) -> SolutionTable:
     """Label the lineages of chosen cells and links.
 
@@ -122,13 +124,16 @@ def solution_table(
         Id of each link.
     dual : (k,) float64 or None
         Price of each cell's in-port.
+    merge : (m,) bool, optional
+        Links into a cell of several mothers, see `label_lineages`.
 
     Returns
     -------
     SolutionTable
         Ready for the store.
     """
-    labels = label_lineages(detections.frame[cells], np.searchsorted(cells, source), np.searchsorted(cells, target))
+    source, target = np.searchsorted(cells, source), np.searchsorted(cells, target)
+    labels = label_lineages(detections.frame[cells], source, target, merge=merge)
     return SolutionTable(
         node=detections.id[cells],
         track_id=labels.track_id,

@@ -14,8 +14,10 @@ from trackdb.errors import FormatError, StoreExistsError, StoreLockedError
 from trackdb.storage import tables
 from trackdb.storage.arrays import ARRAYS, read_frame
 from trackdb.storage.duckdb_store import DuckDBStore
-from trackdb.storage.formats.base import SourceOptions
+from trackdb.storage.formats.base import LabelLineage, Points, SourceOptions
+from trackdb.storage.formats.points import point_source
 from trackdb.storage.ingestion import Ingestion
+from trackdb.storage.sandbox import ask
 
 from .movies import CENTRES, SHAPE, TRACKS, square_mask, write_ctc, write_points
 
@@ -109,6 +111,9 @@ def test_truth_of_other_masks_is_matched_by_overlap(tmp_path, store):
     report = ingest(movie, store, progress=progress)
     assert report.links == {"01_RES": 6, "truth": 6}
     assert any("1 of 9 cells have no detection" in note for note in progress.notes)
+    [run] = store.runs(tables.run.c.kind == "ingest")
+    told = {"cells": 9, "links": 6, "dropped": 1, "bridged": 0, "cut": 0, "merges": 0}
+    assert run.params["trackings"]["truth"] == told
     chosen = store.detection_set()
     both = [store.link_ends(store.solutions(chosen)[name]) for name in ("01_RES", "truth")]
     assert sorted(zip(*both[0], strict=True)) == sorted(zip(*both[1], strict=True))
@@ -119,6 +124,42 @@ def test_a_mother_of_three_is_kept_as_the_truth_tells_it(tmp_path, store):
     write_ctc(tmp_path / "m", centres=centres, tracks=[(1, 0, 0, 0), (2, 1, 1, 1), (3, 1, 1, 1), (4, 1, 1, 1)])
     assert ingest(tmp_path / "m", store).links == {"truth": 3}
     assert check(store) == []
+
+
+def fused_source(*, merges):
+    """Two cells that become one, from a format that can say so or cannot::
+
+    frame  0    1    2    3
+           1 -- 3
+                  > 5 -- 6
+           2 -- 4
+    """
+    frame = np.array([0, 0, 1, 1, 2, 3])
+    position = np.array([(10, 0), (30, 0), (15, 5), (25, 5), (20, 10), (20, 15)], dtype=float)
+    source, target = np.array([(0, 2), (1, 3), (2, 4), (3, 4), (4, 5)]).T
+    lineage = LabelLineage("truth", "fused.xml", frame, np.arange(1, 7), source, target, merges=merges)
+    points = Points(np.arange(1, 7), position, np.full(6, np.nan))
+    return point_source("fused", SourceOptions(), frame, points, lineages=[lineage])
+
+
+def test_cells_that_merge_keep_all_their_mothers(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(engine_ingest, "open_source", lambda *_: fused_source(merges=True))
+    progress = Recorded()
+    assert ingest(tmp_path, store, progress=progress).links == {"truth": 5}
+    assert any("truth: 1 merges: their links" in note for note in progress.notes)
+    links = ask(store.path, "select source, target, kind from links order by source").rows.to_pylist()
+    assert [(r["source"], r["target"]) for r in links if r["kind"] == "merge"] == [(3, 5), (4, 5)]
+    assert [r["kind"] for r in links].count("continue") == 3
+    tracks = ask(store.path, "select parent, first_t, last_t from tracks order by track").rows.to_pylist()
+    assert [tuple(r.values()) for r in tracks] == [(None, 0, 1), (None, 0, 1), (None, 2, 3)]
+    assert check(store) == []
+
+
+def test_two_mothers_without_merges_are_refused(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(engine_ingest, "open_source", lambda *_: fused_source(merges=False))
+    with pytest.raises(FormatError, match=r"fused.xml: label 5 of frame 2 has 2 mothers"):
+        ingest(tmp_path, store)
+    assert not store.path.exists()
 
 
 def test_an_interrupted_ingest_goes_on_and_ends_as_an_undisturbed_one(drawn, tmp_path, store, monkeypatch):

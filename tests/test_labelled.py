@@ -1,5 +1,6 @@
 """Lineages told in labels: joined with drawn detections, bridged where one is missing, matched by overlap."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -22,11 +23,11 @@ def detections_of(cells):
     return Detections(np.arange(n) + 100, frame, np.zeros((n, 2)), label, np.full(n, np.nan))
 
 
-def lineage_of(cells, links, *, complete=False):
+def lineage_of(cells, links, **options):
     """Return a lineage over cells (frame, label) and links between their names."""
     frame, label = (np.array(c, dtype=np.int64) for c in zip(*cells, strict=True))
     ends = np.array([[cells.index(a), cells.index(b)] for a, b in links], dtype=np.int64).reshape(-1, 2)
-    return LabelLineage("truth", "man_track.txt", frame, label, ends[:, 0], ends[:, 1], complete)
+    return LabelLineage("truth", "man_track.txt", frame, label, ends[:, 0], ends[:, 1], **options)
 
 
 CELLS = [(0, 1), (1, 1), (2, 2), (2, 3), (3, 2), (3, 3)]
@@ -103,18 +104,77 @@ def test_what_does_not_fit_is_refused_by_name(cells, links, detected, message):
         joined(cells, links, detected, complete=True)
 
 
+FUSED = [((0, 1), (1, 1)), ((0, 2), (1, 2)), ((1, 1), (2, 5)), ((1, 2), (2, 5)), ((2, 5), (3, 5))]
+FUSED_CELLS = sorted({cell for link in FUSED for cell in link})
+r"""Two cells that become one::
+
+    frame  0    1    2    3
+           1 -- 1
+                   > 5 -- 5
+           2 -- 2
+"""
+
+
+def test_a_cell_of_several_mothers_is_a_merge():
+    links, result = joined(FUSED_CELLS, FUSED, FUSED_CELLS, merges=True)
+    assert links == set(FUSED)
+    assert result.merge.tolist() == [False, False, True, True, False]
+    assert result.n_merges == 1
+
+
+def test_a_merge_that_nobody_detected_moves_to_the_next_cell():
+    links, result = joined(FUSED_CELLS, FUSED, [c for c in FUSED_CELLS if c != (2, 5)], merges=True)
+    assert links == {*FUSED[:2], ((1, 1), (3, 5)), ((1, 2), (3, 5))}
+    assert result.merge.tolist() == [False, False, True, True]
+    assert (result.n_dropped, result.n_bridged, result.n_merges) == (1, 2, 1)
+
+
+def test_a_merge_of_which_one_mother_is_left_is_none():
+    detected = [(1, 2), (2, 5), (3, 5)]
+    links, result = joined(FUSED_CELLS, FUSED, detected, merges=True)
+    assert links == {((1, 2), (2, 5)), ((2, 5), (3, 5))}
+    assert not result.merge.any()
+
+
+def test_a_link_told_twice_is_no_merge():
+    links, result = joined(CELLS, [*LINKS, LINKS[0]], CELLS, merges=True)
+    assert (links, len(result.source), result.n_merges) == (set(LINKS), len(LINKS), 0)
+
+
 @st.composite
-def lineages(draw):
-    """Draw cells in random frames under random labels, a forest on them, and which are detected."""
+def lineages(draw, most_mothers=1):
+    """Draw cells in random frames under random labels, links between them, and which are detected."""
     cells = draw(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 9)), min_size=1, max_size=20, unique=True))
     daughters, links = dict.fromkeys(cells, 0), []
     for cell in cells:
         mothers = [c for c in cells if c[0] < cell[0] and daughters[c] < 2]
-        mother = draw(st.sampled_from([None, *mothers]))
-        if mother:
+        chosen = draw(st.lists(st.sampled_from(mothers), max_size=most_mothers, unique=True)) if mothers else []
+        for mother in chosen:
             links.append((mother, cell))
             daughters[mother] += 1
     return cells, links, sorted(c for c in cells if draw(st.booleans()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(lineages(most_mothers=3))
+def test_merges_lead_to_every_nearest_kept_ancestor(drawn):
+    cells, links, detected = drawn
+    found, result = joined(cells, links, detected, merges=True)
+    graph = nx.DiGraph(links)
+    graph.add_nodes_from(cells)
+    expected = set()
+    for cell in detected:
+        above = [(mother, cell) for mother in graph.predecessors(cell)]
+        while above:
+            mother, _ = above.pop()
+            if mother in detected:
+                expected.add((mother, cell))
+            else:
+                above += [(grandmother, cell) for grandmother in graph.predecessors(mother)]
+    assert found <= expected
+    assert len(expected - found) == result.n_cut
+    n_mothers = [[b for _, b in found].count(detected[row]) for row in result.target.tolist()]
+    assert result.merge.tolist() == [n > 1 for n in n_mothers]
 
 
 @settings(max_examples=200, deadline=None)
@@ -174,14 +234,12 @@ def test_masks_of_other_shape_are_refused():
 
 def test_a_lineage_with_masks_of_its_own_is_translated_and_joined():
     lineage = lineage_of(CELLS, LINKS, complete=True)
-    lineage = LabelLineage(
-        "truth", lineage.origin, lineage.frame, lineage.label, lineage.source, lineage.target, True, (Path("a.tif"),)
-    )
+    lineage = replace(lineage, masks=(Path("a.tif"),), by_tracklet=True)
     ids = {0: {1: 50}, 1: {1: 10, 8: 4}, 2: {2: 20}, 3: {3: 31, 2: 30}}  # label 3 of frame 2 has no match
     matches = [(t, *(np.array(list(x)) for x in (m.keys(), m.values()))) for t, m in ids.items()]
     translated = with_labels_of_detections(lineage, matches)
     assert translated.label.tolist() == [50, 10, 20, NO_LABEL, 30, 31]
-    assert (translated.complete, translated.masks) == (False, ())
+    assert (translated.complete, translated.by_tracklet, translated.masks) == (False, False, ())
     result = links_of(translated, detections_of([(0, 50), (1, 10), (2, 20), (3, 30), (3, 31)]))
     assert list(zip(result.source.tolist(), result.target.tolist(), strict=True)) == [(0, 1), (1, 2), (2, 3), (1, 4)]
 

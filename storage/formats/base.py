@@ -142,6 +142,8 @@ class LabelLineage:
         Where the labels are not those of the detections: the label mask of each frame, to be matched by overlap.
     merges : bool
         True where the format can say that cells merge: a cell may have several mothers then.
+    by_tracklet : bool
+        True where a label names a tracklet: a link from one label to another leads to a daughter, if to an only one.
     """
 
     name: str
@@ -153,6 +155,7 @@ class LabelLineage:
     complete: bool = False
     masks: tuple[Path, ...] = ()
     merges: bool = False
+    by_tracklet: bool = False
 
     def __post_init__(self) -> None:
         require_equal_lengths(frame=self.frame, label=self.label)

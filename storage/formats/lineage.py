@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from .base import LabelLineage
 
 MAX_DAUGHTERS = 2
-
-
-def lineage_parents(lineage: LabelLineage) -> NDArray[np.int64]:
-    """Return the row of each cell's parent, -1 where it has none."""
-    parent = np.full(len(lineage.frame), -1, dtype=np.int64)
-    parent[lineage.target] = lineage.source
-    return parent
 
 
 def note_crowded(lineage: LabelLineage) -> tuple[str, ...]:
@@ -43,7 +36,7 @@ def keep_frames(lineage: LabelLineage, kept: Sequence[int], *, renumber: bool) -
     Parameters
     ----------
     lineage : LabelLineage
-        Each cell has one parent at most.
+        Cells and links.
     kept : sequence of int
         Frames that are read, increasing.
     renumber : bool
@@ -60,19 +53,16 @@ def keep_frames(lineage: LabelLineage, kept: Sequence[int], *, renumber: bool) -
     place = np.searchsorted(frames, lineage.frame)
     place_inside = np.minimum(place, len(frames) - 1)
     here = (frames[place_inside] == lineage.frame) if len(frames) else np.zeros(len(lineage.frame), dtype=bool)
-    parent = lineage_parents(lineage)
-    ancestor = nearest_kept(parent, here)[parent]  # -1 reads the sentinel at the end, which is -1
-    child = np.flatnonzero(here & (ancestor >= 0))
-    source = ancestor[child]
-    crowded = _made_crowded(source, parent[child], len(parent))
-    link = ~crowded[source]
+    links = bridge(lineage.source, lineage.target, here)
+    crowded = _made_crowded(links, len(here))
+    link = ~crowded[links.source]
     row = np.cumsum(here) - 1
     thinned = replace(
         lineage,
         frame=(place if renumber else lineage.frame)[here],
         label=lineage.label[here],
-        source=row[source[link]],
-        target=row[child[link]],
+        source=row[links.source[link]],
+        target=row[links.target[link]],
     )
     n_lost = int(np.count_nonzero(crowded))
     if not n_lost:
@@ -84,21 +74,73 @@ def keep_frames(lineage: LabelLineage, kept: Sequence[int], *, renumber: bool) -
     )
 
 
-def nearest_kept(parent: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return for each cell itself if kept, else its nearest kept ancestor, -1 if none; one more -1 stands at the end.
+@dataclass(frozen=True, slots=True, eq=False)
+class BridgedLinks:
+    """Links between the cells that are kept, ordered by target, then source, each pair once.
 
-    Pointers are doubled until they rest: as many rounds as the logarithm of the longest chain that is skipped.
+    Parameters
+    ----------
+    source, target : (m,) int64
+        Rows of the cells that each link ties.
+    over : (m,) bool
+        Links that lead over cells that are not kept.
     """
-    n = len(parent)
-    up = np.append(np.where(kept, np.arange(n), np.where(parent < 0, n, parent)), n)
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    over: NDArray[np.bool_]
+
+
+def bridge(source: NDArray[np.int64], target: NDArray[np.int64], kept: NDArray[np.bool_]) -> BridgedLinks:
+    """Tie each kept cell to its nearest kept ancestors, over those that are not kept.
+
+    Parameters
+    ----------
+    source, target : (m,) int64
+        Rows of the cells that each link ties, without circles; a cell may have several mothers.
+    kept : (n,) bool
+        The cells that stay.
+    """
+    n = len(kept)
+    n_mothers = np.bincount(target, minlength=n)
+    above = np.arange(n)  # where a path up to a cell goes on for certain: over one that is left out with one mother
+    passed = ~kept[target] & (n_mothers[target] == 1)
+    above[target[passed]] = source[passed]
+    above = _rested(above)
+
+    asked = kept[target]
+    child, direct = target[asked], source[asked]
+    found = [(above[direct], child, above[direct] != direct)]
+    order = np.argsort(target, kind="stable")
+    begin = np.searchsorted(target[order], np.arange(n + 1))
+    while True:  # once for each cell left out, one above the other, in which several mothers merged
+        top, child, _ = found[-1]
+        merged = np.flatnonzero(~kept[top] & (n_mothers[top] > 1))
+        if not len(merged):
+            break
+        top, child = top[merged], child[merged]
+        place = np.repeat(begin[top] - np.cumsum(n_mothers[top]) + n_mothers[top], n_mothers[top])
+        mothers = above[source[order[place + np.arange(len(place))]]]
+        pairs = np.unique(np.column_stack([mothers, np.repeat(child, n_mothers[top])]), axis=0)
+        found.append((pairs[:, 0], pairs[:, 1], np.ones(len(pairs), dtype=bool)))
+    top, child, over = (np.concatenate(column) for column in zip(*found, strict=True))
+    stays = np.flatnonzero(kept[top])
+    stays = stays[np.lexsort((over[stays], top[stays], child[stays]))]
+    top, child, over = top[stays], child[stays], over[stays]
+    once = np.append(True, (top[1:] != top[:-1]) | (child[1:] != child[:-1]))[: len(top)]
+    return BridgedLinks(top[once], child[once], over[once])
+
+
+def _rested(above: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Follow pointers until they rest: as many rounds as the logarithm of the longest chain."""
     while True:
-        further = up[up]
-        if np.array_equal(further, up):
-            return np.where(up == n, -1, up)
-        up = further
+        further = above[above]
+        if np.array_equal(further, above):
+            return above
+        above = further
 
 
-def _made_crowded(source: NDArray[np.int64], parent: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
+def _made_crowded(links: BridgedLinks, n: int) -> NDArray[np.bool_]:
     """Return which cells have more than two daughters, at least one of them over a skipped cell."""
-    over_skipped = np.bincount(source[source != parent], minlength=n) > 0
-    return (np.bincount(source, minlength=n) > MAX_DAUGHTERS) & over_skipped
+    over_skipped = np.bincount(links.source[links.over], minlength=n) > 0
+    return (np.bincount(links.source, minlength=n) > MAX_DAUGHTERS) & over_skipped

@@ -188,4 +188,5 @@ def lineage_of_tracks(
         target=np.concatenate([along + 1, begin[child]]),
         complete=complete,
         masks=masks,
+        by_tracklet=True,
     )
