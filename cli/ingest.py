@@ -31,6 +31,9 @@ def ingest(
     columns: Annotated[
         str | None, typer.Option(help="Columns of a table: t=frame,y=..,x=..,z=..,id=..,parent=..,label=..,track=..")
     ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Column of a table to keep as a property of the cells, or all; repeatable.")
+    ] = None,
     links: Annotated[Path | None, typer.Option(help="Second table: source,target ids of linked points.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
 ) -> None:
@@ -53,6 +56,7 @@ def ingest(
         frames=parse_frames(frames),
         scale_um=parse_scale(pixel_size),
         interval_s=frame_interval,
+        keep=tuple(keep or ()),
     )
     with face.progress() as progress:
         report = bring_in(

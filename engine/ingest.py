@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from ..storage.arrays import ArrayWriter
 from ..storage.formats import open_source
 from ..storage.formats.base import SourceOptions
 from ..storage.ingestion import ingesting, remove
-from ..storage.schema import Detections, Movie
+from ..storage.schema import Detections, Features, Movie
 from .imported import imported_solutions
 from .measure import measure
 from .progress import Progress, Silent
@@ -62,13 +62,14 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Detections of one frame, not yet numbered; boxes are None for points."""
+    """Detections of one frame, not yet numbered; features are None for points."""
 
     frame: int
     label: NDArray[np.int64]
     position_px: NDArray[np.float64]
     area: NDArray[np.float64]
-    boxes: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    features: Features | None = None
+    properties: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
 
 def ingest(
@@ -241,12 +242,13 @@ def _measured(batch: FrameBatch) -> Measured:
     """Return the detections of a frame: measured in its mask, or as its table gives them."""
     points = batch.points
     if points is not None:
-        return Measured(batch.frame, points.label, points.position_px, points.area, None)
+        return Measured(batch.frame, points.label, points.position_px, points.area, properties=points.properties)
     if batch.mask is None:
         raise SchemaError(f"frame {batch.frame} has neither a mask nor points")
     regions = measure(batch.mask)
-    boxes = (regions.bbox_min, regions.bbox_max)
-    return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, boxes)
+    n, ndim = regions.centroid_px.shape
+    features = Features(regions.bbox_min, regions.bbox_max, np.full((n, ndim, ndim), np.nan), np.full(n, np.nan), {})
+    return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, features)
 
 
 def _commit(
@@ -259,7 +261,6 @@ def _commit(
     for writer in writers.values():
         writer.sync()
     n_rows = [len(m.label) for m in pending]
-    boxes = [m.boxes for m in pending if m.boxes is not None]
     batch = Detections(
         id=np.arange(sum(n_rows)),
         frame=np.repeat([m.frame for m in pending], n_rows),
@@ -268,7 +269,39 @@ def _commit(
         area=np.concatenate([m.area for m in pending]),
         scale_um=scale_um,
     )
-    corners = (np.concatenate([b[0] for b in boxes]), np.concatenate([b[1] for b in boxes])) if boxes else None
-    ingestion.append(batch, corners, pending[-1].frame + 1)
+    measured = [m.features for m in pending if m.features is not None]
+    ingestion.append(
+        batch,
+        Features.concatenate(measured) if measured else None,
+        _properties_of(pending),
+        pending[-1].frame + 1,
+    )
     log.info("frames up to %d: %d detections", pending[-1].frame, len(batch))
     pending.clear()
+
+
+def _properties_of(pending: list[Measured]) -> dict[str, NDArray[np.generic]]:
+    """Return what the source tells of the cells of some frames; a frame may be silent about a name.
+
+    Raises
+    ------
+    FormatError
+        If a property is a number in one frame and a text in another.
+    """
+    names = dict.fromkeys(name for m in pending for name in m.properties)
+    properties = {}
+    for name in names:
+        told = [m.properties.get(name) for m in pending]
+        is_text = {values.dtype.kind not in "biuf" for values in told if values is not None and len(values)}
+        if len(is_text) > 1:
+            raise FormatError(
+                f"property {name} is a number in one frame and a text in another, "
+                f"between frames {pending[0].frame} and {pending[-1].frame}",
+                expected="one of the two",
+            )
+        nothing: str | float = "" if is_text == {True} else np.nan
+        silent = [np.full(len(m.label), nothing) for m in pending]
+        properties[name] = np.concatenate(
+            [quiet if values is None or not len(values) else values for values, quiet in zip(told, silent, strict=True)]
+        )
+    return properties

@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from ..errors import SchemaError, StoreError, TrackdbError
-from . import catalogue, rows, tables
+from . import catalogue, features, rows, tables
 from .additions import edge_ids, insert_edges, insert_solution, of_dataset, promote
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
-    from .schema import CandidateEdges, Detections, SolutionTable
+    from .schema import CandidateEdges, Detections, Features, SolutionTable
 
 
 class DuckDBStore:
@@ -86,9 +86,7 @@ class DuckDBStore:
         """
         with connect(self.path / GRAPH, write=True, patience_s=patience_s) as connection:
             yield connection
-            connection.exec_driver_sql(
-                "update meta set value = cast(cast(value as bigint) + 1 as varchar) where key = 'commits'"
-            )
+            catalogue.count_commit(connection)
 
     def meta(self) -> dict[str, str]:
         """Return the facts about the store itself: schema version, commits, and so on."""
@@ -189,6 +187,19 @@ class DuckDBStore:
         query = sa.select(d.c.det_id, d.c.t, *axes, d.c.label, d.c.area).where(d.c.set_id == chosen.id)
         with self.reading() as connection:
             return rows.detections_from(fetch(connection, query.order_by(d.c.det_id)), chosen)
+
+    def features(self, chosen: DetectionSet, detections: Detections) -> Features:
+        """Return what the pixels tell of each detection, row by row; -1 and NaN where they tell nothing."""
+        with self.reading() as connection:
+            return features.read_features(connection, chosen, detections)
+
+    def properties(self, chosen: DetectionSet, detections: Detections) -> dict[str, NDArray[np.generic]]:
+        """Return what else the source told of each detection, row by row, by the names of the source.
+
+        Each is (n,) float64 with NaN, or text with ``""``, where the source told nothing.
+        """
+        with self.reading() as connection:
+            return features.read_properties(connection, chosen, detections)
 
     def candidate_edges(
         self, chosen: DetectionSet, detections: Detections, *, imported: bool = False

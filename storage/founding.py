@@ -14,6 +14,7 @@ from . import queries, tables
 from .arrays import ARRAYS
 from .connection import connect
 from .leases import LOCKS, lease
+from .migrations import upgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def is_founded(path: Path, *, patience_s: float) -> bool:
 
 
 def require_readable(path: Path, *, patience_s: float) -> None:
-    """Refuse a store that is missing, unfinished, or written by a newer trackdb."""
+    """Refuse a store that is missing, unfinished, or written by a newer trackdb; bring an older one up to date."""
     if not (path / GRAPH).exists():
         raise StoreMissingError(f"{path} is not a store", **{"try": f"trackdb ingest SRC -o {path}"})
     if not is_founded(path, patience_s=patience_s):
@@ -87,6 +88,8 @@ def require_readable(path: Path, *, patience_s: float) -> None:
             f"{path} has schema version {facts['schema_version']}, this trackdb reads up to {tables.SCHEMA_VERSION}",
             **{"try": "pip install --upgrade trackdb"},
         )
+    if int(facts["schema_version"]) < tables.SCHEMA_VERSION:
+        upgrade(path / GRAPH, patience_s=patience_s)
 
 
 def discard_if_empty(path: Path, *, patience_s: float) -> None:

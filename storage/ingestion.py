@@ -17,17 +17,18 @@ from ..errors import StoreExistsError
 from . import arrays, catalogue, rows, tables
 from .additions import insert_edges, insert_solution
 from .connection import append
+from .features import delete_features, insert_features, insert_properties
 from .leases import lease, lease_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
     from .duckdb_store import DuckDBStore
-    from .schema import CandidateEdges, Detections, Movie, SolutionTable
+    from .schema import CandidateEdges, Detections, Features, Movie, SolutionTable
 
 
 class Ingestion:
@@ -61,7 +62,8 @@ class Ingestion:
     def append(
         self,
         batch: Detections,
-        boxes: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+        features: Features | None,
+        properties: Mapping[str, NDArray[np.generic]],
         frames_done: int,
     ) -> None:
         """Commit the detections of the next frames; their ids are given here.
@@ -70,8 +72,10 @@ class Ingestion:
         ----------
         batch : Detections
             Detections of the frames from `self.frames_done` to before `frames_done`.
-        boxes : tuple of (n, ndim) int64, or None
-            Lower and upper (exclusive) corners of the bounding boxes in pixels.
+        features : Features or None
+            What their pixels tell; None for points.
+        properties : mapping of str to (n,) array
+            What else the source tells, as numbers with NaN or as text with ``""``.
         frames_done : int
             Frames that are complete with this batch.
         """
@@ -79,8 +83,9 @@ class Ingestion:
             first = catalogue.take_ids(connection, tables.detection, len(batch))
             numbered = replace(batch, id=np.arange(first, first + len(batch)))
             append(connection, tables.detection, rows.detection_rows(numbered, self.chosen.id))
-            if boxes is not None:
-                append(connection, tables.detection_feature, rows.box_rows(numbered.id, *boxes))
+            if features is not None:
+                insert_features(connection, numbered.id, features)
+            insert_properties(connection, numbered.id, properties)
             params = {**self.run.params, "frames_done": frames_done}
             r = tables.run
             connection.execute(sa.update(r).where(r.c.run_id == self.run.id).values(params=params))
@@ -181,9 +186,8 @@ def remove(store: DuckDBStore, ingestion: Ingestion, reason: str) -> None:
 def _delete(connection: sa.Connection, ingestion: Ingestion, reason: str) -> None:
     """Delete the rows of an unfinished dataset, and close its run."""
     set_id, dataset_id = ingestion.chosen.id, ingestion.chosen.dataset_id
-    d, f = tables.detection, tables.detection_feature
-    mine = sa.select(d.c.det_id).where(d.c.set_id == set_id)
-    connection.execute(sa.delete(f).where(f.c.det_id.in_(mine)))
+    d = tables.detection
+    delete_features(connection, sa.select(d.c.det_id).where(d.c.set_id == set_id))
     connection.execute(sa.delete(d).where(d.c.set_id == set_id))
     connection.execute(sa.delete(tables.detection_set).where(tables.detection_set.c.set_id == set_id))
     connection.execute(sa.delete(tables.dataset).where(tables.dataset.c.dataset_id == dataset_id))

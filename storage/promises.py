@@ -12,6 +12,25 @@ PROMISES: Final[dict[str, str]] = {
         select count(*) from detection where not isfinite(y) or not isfinite(x) or not isfinite(coalesce(z, 0))""",
     "a detection belongs to no set": """
         select count(*) from detection d anti join detection_set s using (set_id)""",
+    "the features of a detection stand twice": "select count(*) - count(distinct det_id) from detection_feature",
+    "features belong to no detection": """
+        select count(*) from detection_feature anti join detection using (det_id)""",
+    "a box holds no pixel": """
+        select count(*) from detection_feature
+        where bbox_y0 >= bbox_y1 or bbox_x0 >= bbox_x1 or coalesce(bbox_z0 >= bbox_z1, false)""",
+    "an intensity stands twice": """
+        select count(*) from (select 1 from detection_intensity group by det_id, channel having count(*) > 1)""",
+    "an intensity belongs to no detection": """
+        select count(*) from detection_intensity anti join detection using (det_id)""",
+    "an intensity lies outside of its bounds": """
+        select count(*) from detection_intensity
+        where min > max or mean < min - 1e-6 * abs(min) or mean > max + 1e-6 * abs(max)""",
+    "a property stands twice": """
+        select count(*) from (select 1 from detection_property group by det_id, name having count(*) > 1)""",
+    "a property belongs to no detection": """
+        select count(*) from detection_property anti join detection using (det_id)""",
+    "a property is neither a number nor a text": """
+        select count(*) from detection_property where (value is null) = (text is null)""",
     "a candidate stands twice": """
         select count(*) from (select 1 from edge group by source, target having count(*) > 1)""",
     "a candidate ties a detection that is not there": """

@@ -18,9 +18,24 @@ VIEWS: Final[dict[str, str]] = {
     "cells": """
         select d.name as dataset, s.name as detections, c.det_id as cell, c.t, c.t * d.frame_interval_s as time_s,
             c.z * coalesce(d.scale_z, 1) as z, c.y * coalesce(d.scale_y, 1) as y, c.x * coalesce(d.scale_x, 1) as x,
-            c.label, c.area, f.bbox_z0, f.bbox_y0, f.bbox_x0, f.bbox_z1, f.bbox_y1, f.bbox_x1
+            c.label, c.area,
+            case d.ndim when 2 then sqrt(4 * c.area / pi()) else cbrt(6 * c.area / pi()) end as equivalent_diameter,
+            f.border_px as border, f.intensity_mean,
+            f.bbox_z0, f.bbox_y0, f.bbox_x0, f.bbox_z1, f.bbox_y1, f.bbox_x1
         from detection c join detection_set s using (set_id) join dataset d using (dataset_id)
             join run r on r.run_id = s.run_id left join detection_feature f on f.det_id = c.det_id
+        where r.state = 'done'
+    """,
+    "intensities": """
+        select d.name as dataset, s.name as detections, i.det_id as cell, i.channel, i.mean, i.min, i.max
+        from detection_intensity i join detection c using (det_id) join detection_set s using (set_id)
+            join dataset d using (dataset_id) join run r on r.run_id = s.run_id
+        where r.state = 'done'
+    """,
+    "properties": """
+        select d.name as dataset, s.name as detections, p.det_id as cell, p.name, p.value, p.text
+        from detection_property p join detection c using (det_id) join detection_set s using (set_id)
+            join dataset d using (dataset_id) join run r on r.run_id = s.run_id
         where r.state = 'done'
     """,
     "candidates": """

@@ -27,7 +27,7 @@ def ints(table: pa.Table, column: str) -> NDArray[np.int64]:
     return values.astype(np.int64, copy=False)
 
 
-def _floats(table: pa.Table, column: str) -> NDArray[np.float64]:
+def floats(table: pa.Table, column: str) -> NDArray[np.float64]:
     """Return a column as float64, NaN where it is NULL."""
     values: NDArray[np.generic] = table[column].to_numpy()
     return values.astype(np.float64)
@@ -54,20 +54,11 @@ def detections_from(rows: pa.Table, chosen: DetectionSet) -> Detections:
     return Detections(
         id=ints(rows, "det_id"),
         frame=ints(rows, "t"),
-        position_px=np.stack([_floats(rows, axis) for axis in axes], axis=1),
+        position_px=np.stack([floats(rows, axis) for axis in axes], axis=1),
         label=ints(rows, "label"),
-        area=_floats(rows, "area"),
+        area=floats(rows, "area"),
         scale_um=chosen.movie.scale_um,
     )
-
-
-def box_rows(det_id: NDArray[np.int64], bbox_min: NDArray[np.int64], bbox_max: NDArray[np.int64]) -> pa.Table:
-    """Return rows of the table `detection_feature` that hold bounding boxes, half open, in pixels."""
-    columns = {"det_id": det_id}
-    for axis, name in enumerate(AXES[-bbox_min.shape[1] :]):
-        columns[f"bbox_{name}0"] = bbox_min[:, axis].astype(np.int32)
-        columns[f"bbox_{name}1"] = bbox_max[:, axis].astype(np.int32)
-    return pa.table(columns)
 
 
 def edge_rows(edges: CandidateEdges, detections: Detections, set_id: int, *, candidate: bool) -> pa.Table:
@@ -91,7 +82,7 @@ def edges_from(rows: pa.Table, detections: Detections) -> CandidateEdges:
     """Return rows of the table `edge`, in any order, as a table in memory."""
     source = detections.row_of(ints(rows, "source"))
     target = detections.row_of(ints(rows, "target"))
-    ids, frames, distance = ints(rows, "edge_id"), ints(rows, "dt"), _floats(rows, "distance")
+    ids, frames, distance = ints(rows, "edge_id"), ints(rows, "dt"), floats(rows, "distance")
     step = np.diff(source)
     if np.any(step < 0) or np.any(np.diff(target)[step == 0] <= 0):  # the graph grew: later links stand behind
         order = np.lexsort((target, source))
@@ -106,7 +97,7 @@ def score_rows(run_id: int, edges: CandidateEdges, score: NDArray[np.float64]) -
 
 def scores_from(rows: pa.Table, edges: CandidateEdges) -> NDArray[np.float64]:
     """Return the score of each edge, NaN where the rows hold none."""
-    known, value = ints(rows, "edge_id"), _floats(rows, "score")
+    known, value = ints(rows, "edge_id"), floats(rows, "score")
     if len(known) > 1 and np.any(np.diff(known) <= 0):
         order = np.argsort(known, kind="stable")
         known, value = known[order], value[order]

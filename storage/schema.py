@@ -16,6 +16,8 @@ import numpy as np
 from ..errors import SchemaError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -131,6 +133,13 @@ class Detections:
         return int(self.position_px.shape[1])
 
     @property
+    def equivalent_diameter_px(self) -> NDArray[np.float64]:
+        """(n,) Diameter in pixels of the disc (2D) or ball (3D) of the same area or volume; NaN for points."""
+        if self.ndim == 2:
+            return np.sqrt(4 * self.area / np.pi)
+        return np.cbrt(6 * self.area / np.pi)
+
+    @property
     def position_um(self) -> NDArray[np.float64]:
         """Centres in micrometres; in pixels where the voxel size is not known."""
         return self.position_px if self.scale_um is None else self.position_px * np.array(self.scale_um)
@@ -144,6 +153,79 @@ class Detections:
             If an id is not among the detections.
         """
         return rows_of(self.id, ids, "detection")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intensity:
+    """Brightness of each cell in one channel, over the pixels of its mask.
+
+    Parameters
+    ----------
+    mean, min, max : (n,) float64
+        In the units of the image; NaN where nobody measured, or where a pixel of the cell is no number.
+    """
+
+    mean: NDArray[np.float64]
+    min: NDArray[np.float64]
+    max: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        require_equal_lengths(mean=self.mean, min=self.min, max=self.max)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What the pixels tell of each cell, row by row as the `Detections` they belong to.
+
+    Parameters
+    ----------
+    bbox_min, bbox_max : (n, ndim) int64
+        Smallest box of pixels around each cell, axes ``([z,] y, x)``; `bbox_max` lies outside. -1 where not known.
+    inertia_px2 : (n, ndim, ndim) float64
+        Inertia tensor of each cell about its centre, a unit mass spread over its pixels: trace(S) I - S, where S is the
+        covariance of their indices. NaN where not known.
+    border_px : (n,) float64
+        Fewest pixels between a cell and the border of the image along the last two axes: 0 if it touches. NaN where
+        not known.
+    intensity : dict of str to Intensity
+        Brightness in each channel, in the order in which the channels were named.
+    """
+
+    bbox_min: NDArray[np.int64]
+    bbox_max: NDArray[np.int64]
+    inertia_px2: NDArray[np.float64]
+    border_px: NDArray[np.float64]
+    intensity: dict[str, Intensity]
+
+    def __post_init__(self) -> None:
+        require_equal_lengths(
+            bbox_min=self.bbox_min,
+            bbox_max=self.bbox_max,
+            inertia_px2=self.inertia_px2,
+            border_px=self.border_px,
+            **{channel: intensity.mean for channel, intensity in self.intensity.items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.border_px)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Features]) -> Features:
+        """Return the rows of one or more parts, which all have the channels of the first, as one table."""
+        return cls(
+            np.concatenate([part.bbox_min for part in parts]),
+            np.concatenate([part.bbox_max for part in parts]),
+            np.concatenate([part.inertia_px2 for part in parts]),
+            np.concatenate([part.border_px for part in parts]),
+            {
+                channel: Intensity(
+                    np.concatenate([part.intensity[channel].mean for part in parts]),
+                    np.concatenate([part.intensity[channel].min for part in parts]),
+                    np.concatenate([part.intensity[channel].max for part in parts]),
+                )
+                for channel in parts[0].intensity
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
-OLDEST_READER = 1  # the oldest schema version whose reader still understands what we write
+SCHEMA_VERSION = 2  # goes up with every change of tables, views or macros, and `migrations` gets a step
+OLDEST_READER = 2  # the oldest schema version whose reader still understands what we write
 
 metadata = sa.MetaData()
 
@@ -109,7 +109,7 @@ detection = sa.Table(  # ordered by (set_id, t); det_id increases in that order 
     _ref("feature_row", nullable=True),
 )
 
-detection_feature = sa.Table(  # scalar features; the bounding box is half open, in pixels
+detection_feature = sa.Table(  # what the pixels tell; the bounding box is half open, in pixels
     "detection_feature",
     metadata,
     _ref("det_id"),
@@ -119,6 +119,33 @@ detection_feature = sa.Table(  # scalar features; the bounding box is half open,
     sa.Column("bbox_z1", sa.Integer),
     sa.Column("bbox_y1", sa.Integer),
     sa.Column("bbox_x1", sa.Integer),
+    sa.Column("border_px", sa.REAL),  # to the borders of the last two axes; 0 touches
+    sa.Column("inertia_zz", sa.REAL),  # pixels squared, of a unit mass; the z ones are NULL in 2D
+    sa.Column("inertia_zy", sa.REAL),
+    sa.Column("inertia_zx", sa.REAL),
+    sa.Column("inertia_yy", sa.REAL),
+    sa.Column("inertia_yx", sa.REAL),
+    sa.Column("inertia_xx", sa.REAL),
+    sa.Column("intensity_mean", sa.REAL),  # of the first channel, once more: a join would cost `cells` twice its time
+)
+
+detection_intensity = sa.Table(  # over the pixels of a mask; NULL where one of them is no number
+    "detection_intensity",
+    metadata,
+    _ref("det_id"),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("mean", sa.Double),
+    sa.Column("min", sa.Double),
+    sa.Column("max", sa.Double),
+)
+
+detection_property = sa.Table(  # what else the source tells of a cell, in blocks of one name; a number or a text
+    "detection_property",
+    metadata,
+    _ref("det_id"),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("text", sa.String),
 )
 
 conflict = sa.Table("conflict", metadata, _ref("set_id"), _ref("det_a"), _ref("det_b"))

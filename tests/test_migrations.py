@@ -1,0 +1,202 @@
+"""Stores of older trackdbs: one of each version is kept, and has to open and answer as it did."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+import trackdb
+from trackdb.cli.main import app
+from trackdb.engine.check import check
+from trackdb.engine.ingest import ingest
+from trackdb.errors import StoreLockedError, VersionError
+from trackdb.storage import tables
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.founding import GRAPH
+from trackdb.storage.migrations import STEPS
+from trackdb.storage.sandbox import ask
+
+FIXTURES = Path(__file__).parent / "fixtures"
+ANSWERS = json.loads((FIXTURES / "store_v1.json").read_text())
+
+
+def unpacked(folder):
+    """A store that trackdb wrote while its schema version was 1: a movie of masks and one of points, both solved."""
+    with tarfile.open(FIXTURES / "store_v1.tar.xz") as packed:
+        packed.extractall(folder, filter="data")
+    return folder / "store_v1.trackdb"
+
+
+@pytest.fixture
+def old(tmp_path):
+    return unpacked(tmp_path)
+
+
+def schema_of(path):
+    """All columns of all tables, all views and all macros, as the database tells them."""
+    with duckdb.connect(path / GRAPH, read_only=True) as connection:
+        columns = connection.execute(
+            "select table_name, column_index, column_name, data_type, is_nullable from duckdb_columns() order by all"
+        ).fetchall()
+        views = connection.execute("select view_name, sql from duckdb_views() where not internal order by 1").fetchall()
+        macros = connection.execute(
+            "select function_name, macro_definition from duckdb_functions() where not internal order by all"
+        ).fetchall()
+    return columns, views, macros
+
+
+def facts_of(path):
+    """What a store tells of itself, read past trackdb."""
+    with duckdb.connect(path / GRAPH, read_only=True) as connection:
+        return dict(connection.execute("select key, value from meta").fetchall())
+
+
+def test_there_is_a_step_to_every_version():
+    assert set(STEPS) == set(range(2, tables.SCHEMA_VERSION + 1))
+
+
+@pytest.mark.parametrize("view", [name for name in ANSWERS if name != "descendants"])
+def test_an_old_store_answers_as_it_did(old, view):
+    DuckDBStore(old).check_version()
+    columns = ", ".join(f'"{column}"' for column in ANSWERS[view]["columns"])
+    answer = ask(old, f"select {columns} from {view} order by all")
+    assert json.loads(json.dumps(answer.rows_by_position(), default=str)) == ANSWERS[view]["rows"]
+
+
+def test_macros_of_an_old_store_answer_as_they_did(old):
+    DuckDBStore(old).check_version()
+    answer = ask(old, "from descendants('truth', 2) order by all")
+    assert [list(row) for row in answer.rows_by_position()] == ANSWERS["descendants"]["rows"]
+
+
+def test_an_upgraded_store_has_the_tables_views_and_macros_of_a_new_one(old, tmp_path):
+    DuckDBStore(old).check_version()
+    new = DuckDBStore(tmp_path / "new.trackdb")
+    new.create()
+    assert schema_of(old) == schema_of(new.path)
+
+
+def test_an_upgrade_is_one_commit_and_happens_once(old):
+    before = facts_of(old)
+    for _ in range(2):
+        DuckDBStore(old).check_version()
+    after = facts_of(old)
+    assert (before["schema_version"], after["schema_version"]) == ("1", str(tables.SCHEMA_VERSION))
+    assert after["oldest_reader"] == str(tables.OLDEST_READER)
+    assert int(after["commits"]) == int(before["commits"]) + 1
+    assert {key for key in before if before[key] != after[key]} == {"schema_version", "oldest_reader", "commits"}
+
+
+def test_an_old_store_takes_new_data_and_has_no_problem(old, drawn):
+    store = DuckDBStore(old)
+    ingest(drawn, store, name="new")
+    assert check(store) == []
+    bordered = ask(old, "select dataset, count(bbox_y0) as boxes from cells group by dataset order by dataset").rows
+    assert bordered.to_pylist() == [
+        {"dataset": "drawn", "boxes": 9},
+        {"dataset": "new", "boxes": 9},
+        {"dataset": "points", "boxes": 0},
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [["info"], ["sql", "from cells"], ["lineage", "1", "--dataset", "drawn"], ["check"], ["log"]]
+)
+def test_any_command_opens_an_old_store(old, words):
+    result = CliRunner().invoke(app, [words[0], str(old), *words[1:]])
+    assert result.exit_code == 0, result.output
+    assert facts_of(old)["schema_version"] == str(tables.SCHEMA_VERSION)
+
+
+def test_python_opens_an_old_store(old):
+    assert trackdb.open(old).sql("select count(intensity_mean) as n from cells").rows["n"].to_pylist() == [0]
+
+
+# Dies before the k-th statement of an upgrade, for every k; each life has a store of its own.
+LIVES = """
+import os, sys
+from pathlib import Path
+import sqlalchemy as sa
+from trackdb.storage.founding import GRAPH
+from trackdb.storage.migrations import upgrade
+run = sa.Connection.exec_driver_sql
+for k, folder in enumerate(sys.argv[1:]):
+    child = os.fork()
+    if child == 0:
+        left = [k]
+        def counted(self, *args, **options):
+            if not left[0]:
+                os._exit(9)
+            left[0] -= 1
+            return run(self, *args, **options)
+        sa.Connection.exec_driver_sql = counted
+        upgrade(Path(folder) / GRAPH, patience_s=1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")
+def test_an_upgrade_that_dies_half_way_changes_nothing(old, tmp_path):
+    folders = [shutil.copytree(old, tmp_path / str(k) / "store.trackdb") for k in range(50)]
+    done = subprocess.run([sys.executable, "-c", LIVES, *folders], capture_output=True, text=True, check=True)
+    codes = [int(code) for code in done.stdout.split()]
+    assert set(codes) == {0, 9}
+    assert codes.count(9) > len(STEPS[2])
+    for code, folder in zip(codes, folders, strict=True):
+        assert facts_of(folder)["schema_version"] == ("1" if code else str(tables.SCHEMA_VERSION))
+    last = folders[codes.count(9) - 1]
+    assert schema_of(last) == schema_of(old)
+    DuckDBStore(last).check_version()
+    assert check(DuckDBStore(last)) == []
+
+
+def test_an_old_store_that_cannot_be_written_says_what_to_do(tmp_path):
+    """As root no permission holds, so the opening is done as nobody, in a folder that everybody may enter."""
+    open_it = (
+        "import os, sys; from pathlib import Path\n"
+        "from trackdb.errors import VersionError; from trackdb.storage.duckdb_store import DuckDBStore\n"
+        "os.geteuid() or os.setuid(65534)\n"
+        "try: DuckDBStore(Path(sys.argv[1])).check_version()\n"
+        "except VersionError as error: print(error)\n"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        store = unpacked(Path(place))
+        os.chmod(store / GRAPH, 0o444)
+        os.chmod(store, 0o555)
+        os.chmod(place, 0o755)
+        done = subprocess.run([sys.executable, "-c", open_it, store], capture_output=True, text=True, check=True)
+        assert facts_of(store)["schema_version"] == "1"
+        os.chmod(store, 0o755)
+    assert "is of an older trackdb and has to be upgraded, but cannot be written" in done.stdout
+    assert "try: give it write permission" in done.stdout
+
+
+def test_an_old_store_that_another_process_reads_is_locked(old):
+    hold = f"import duckdb, sys; c = duckdb.connect({str(old / GRAPH)!r}, read_only=True); print('held', flush=True); "
+    child = subprocess.Popen(
+        [sys.executable, "-c", hold + "sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(StoreLockedError, match=f"pid {child.pid}"):
+            DuckDBStore(old, patience_s=0.2).check_version()
+        child.stdin.close()
+    DuckDBStore(old).check_version()
+
+
+def test_a_store_of_a_later_version_is_no_old_one(old):
+    with duckdb.connect(old / GRAPH) as connection:
+        connection.execute("update meta set value = '99' where key in ('schema_version', 'oldest_reader')")
+    with pytest.raises(VersionError, match="version 99"):
+        DuckDBStore(old).check_version()
+    assert facts_of(old)["schema_version"] == "99"
