@@ -237,7 +237,7 @@ BAD = {
     "ids": ("id,t,y,x\n4,0,1,2\n5,0,1,2\n4,1,1,2\n", r"line 4: id 4 is there already; .*got: the same in line 2; try"),
     "labels": ("label,t,y,x\n4,0,1,2\n4,1,1,2\n4,0,1,2\n", r"line 4: label 4 is in frame 0 already; .*same in line 2"),
     "header": ("a,b,c\n0,1,2\n", r"no column that is clearly t or y or x; got: columns a, b, c; try: --columns t"),
-    "short row": ("t,y,x\n0,1,2\n0,1\n", r"cannot be read as a table; got: .*Expected 3 columns, got 2"),
+    "short row": ("t,y,x\n0,1,2\n\n0,1\n", r"a.csv line 4: the row has 2 entries; expected: 3, one for each column"),
     "nothing": ("", r"a.csv is empty; expected: a table with a line of column names"),
     "twice": ("t,y,x,y\n0,1,2,3\n", r"has 2 columns y; expected: one; got: columns t, y, x, y"),
     "parent": ("id,t,y,x,parent_id\n1,0,0,0,\n2,1,0,0,9\n", r"line 3: column parent_id names id 9, which no row"),
@@ -257,7 +257,7 @@ LINKS_BAD = {
     "unknown": ("source,target\n10,11\n10,99\n", r"links.csv line 3: the link names id 99, which no row"),
     "backward": ("source,target\n11,10\n", r"links.csv line 2: the link 11 -> 10 runs from frame 1 to frame 0"),
     "two parents": ("source,target\n10,12\n20,12\n", r"links.csv line 3: cell 12 has two parents; .*got: ids 10, 20"),
-    "again": ("source,target\n10,12\n10,12\n", r"links.csv line 3: cell 12 has two parents"),
+    "again": ("source,target\n10,12\n10,12\n", r"links.csv line 3: the link 10 -> 12 is there already"),
     "columns": ("a,b\n10,11\n", r"links.csv has no column that is clearly source or target; got: columns a, b; try"),
     "words": ("source,target\n10,x\n", r"links.csv line 2: column target needs a number; got: 'x'"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Columns of numbers from a table of text or Parquet, with the place of each number that is none.
+"""Columns of a table of text or Parquet: numbers, whole numbers and text, with the place of each entry that is none.
 
 Text is read as text and turned into numbers here, so that an error names line and column of the user's file.
 """
@@ -9,7 +9,7 @@ import csv
 import gzip
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ....errors import FormatError, TrackdbError
+from .text import MODERN, OLD, TextForm, row_line, single_spaces, text_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MISSING = ("", "nan", "na", "n/a", "none", "null")
-TRACKMATE_HEADER_ROWS = 3  # TrackMate repeats the header in words, in short and in units
-
 LARGEST = 1e15  # squares of larger coordinates are lost in single precision, which the store keeps
+LONGEST_TEXT = 256  # letters of one entry that is kept: a table of a million names stays below a gigabyte
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,28 +40,103 @@ class Table:
         Where it was read.
     columns : dict of str to pa.Array
         Each column that was asked for, all equally long.
-    first_line : int or None
-        Line of row 0 in a text file; None for Parquet.
+    form : TextForm or None
+        How the text was read; None for Parquet.
+    rows : (n,) int64 or None
+        Number of each row in the file, from 0; None where it is the whole file.
     """
 
     path: Path
     columns: dict[str, Any]
-    first_line: int | None
+    form: TextForm | None
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """Return the table of some rows, which keep their place in the file."""
+        index = pa.array(rows)
+        columns = {name: array.take(index) for name, array in self.columns.items()}
+        return replace(self, columns=columns, rows=rows if self.rows is None else self.rows[rows])
+
+    def unit(self, column: str) -> str:
+        """Return the unit that the header gives for a column, ``""`` where it gives none."""
+        return "" if self.form is None else self.form.units.get(column, "")
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about the way the file was read."""
+        if self.form is None:
+            return []
+        notes = [f"{self.path.name} is not UTF-8 and is read as Latin-1"] if self.form.encoding == OLD else []
+        notes += [f"{self.path.name}: numbers may have a decimal comma"] if self.form.decimal_comma else []
+        return notes
 
     def where(self, row: int) -> str:
         """Return file and line of a row, as error messages name it."""
         return f"{self.path} {self.line(row)}"
 
     def line(self, row: int) -> str:
-        """Return the line of a row; lines that are blank count too, so the text is read again."""
-        if self.first_line is None:
-            return f"row {row}"
-        with _open_text(self.path) as lines:
-            full = (number for number, line in enumerate(lines, start=1) if number >= self.first_line and line.strip())
-            return f"line {next((n for i, n in enumerate(full) if i == row), row + self.first_line)}"
+        """Return the line of a row."""
+        row = row if self.rows is None else int(self.rows[row])
+        return f"row {row}" if self.form is None else f"line {row_line(self.path, self.form, row)}"
+
+    def is_text(self, column: str) -> bool:
+        """Tell whether a column holds words: entries of which most are no number."""
+        array = self._plain(column)
+        if not _is_text(array.type):
+            return False
+        try:
+            self._numeric(array)
+        except pa.ArrowInvalid:
+            text = self._present(array)
+            numeric = pc.match_substring_regex(text, r"^[+-]?[0-9.,]+([eE][+-]?[0-9]+)?$")
+            return bool(2 * (pc.sum(numeric).as_py() or 0) < len(text) - text.null_count)
+        return False
+
+    def texts(self, column: str) -> Any:
+        """Return a column as arrow strings without the spaces around them, null where one is missing.
+
+        Raises
+        ------
+        FormatError
+            If the column holds neither text nor numbers.
+        """
+        array = self._plain(column)
+        if _is_number(array.type):
+            return pc.cast(array, pa.string())
+        if not _is_text(array.type):
+            raise FormatError(f"{self.path}: column {column} holds {array.type}", expected="text or numbers")
+        return self._present(array)
+
+    def kept(self, column: str) -> NDArray[np.generic]:
+        """Return a column as numbers with NaN if all its entries are numbers, else as text with ``""``.
+
+        Raises
+        ------
+        FormatError
+            If it holds neither, or text of more than `LONGEST_TEXT` letters.
+        """
+        array = self._plain(column)
+        if pa.types.is_boolean(array.type):
+            array = pc.cast(array, pa.int8())
+        if _is_number(array.type):
+            return _float64(array)
+        text = self.texts(column)
+        try:
+            return _float64(self._numeric(text))
+        except pa.ArrowInvalid:
+            pass
+        words = pc.fill_null(text, "").dictionary_encode()
+        longest = pc.max(pc.utf8_length(words.dictionary)).as_py() or 0
+        if longest > LONGEST_TEXT:
+            raise FormatError(
+                f"{self.path}: column {column} holds text of {longest:,} letters", expected=f"at most {LONGEST_TEXT}"
+            )
+        letters: NDArray[np.generic] = np.array(words.dictionary.to_pylist(), dtype=np.str_)
+        rows: NDArray[np.int32] = words.indices.to_numpy(zero_copy_only=False)
+        return letters[rows]
 
     def numbers(self, column: str, *, may_miss: bool = False) -> NDArray[np.float64]:
         """Return a column of finite numbers, NaN where one is missing and may be.
@@ -113,26 +188,52 @@ class Table:
         return np.where(absent, -1 if missing is None else missing, whole)
 
     def _as_numbers(self, column: str) -> Any:
-        array = self.columns[column]
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
+        array = self._plain(column)
         if pa.types.is_boolean(array.type) or not (_is_number(array.type) or _is_text(array.type)):
             raise FormatError(f"{self.path}: column {column} holds {array.type}", expected="numbers")
         if _is_number(array.type):
             return array
-        text = pc.utf8_trim_whitespace(array)
-        text = pc.if_else(pc.is_in(pc.utf8_lower(text), pa.array(MISSING, text.type)), pa.scalar(None, text.type), text)
-        for kind in (pa.int64(), pa.float64()):
-            try:
-                return pc.cast(text, kind)
-            except pa.ArrowInvalid:
-                continue
+        try:
+            return self._numeric(array)
+        except pa.ArrowInvalid:
+            text = self._present(array)
         # some entry is no number for arrow: either for Python too, or written as +1
-        values = [None if v is None else _float(v) for v in text.to_pylist()]
+        values = [None if v is None else _float(self._with_point(v)) for v in text.to_pylist()]
         wrong = next((row for row, v in enumerate(values) if v is not None and v != v), None)
         if wrong is not None:
             self._refuse(wrong, column, "a number")
         return pa.array(values, pa.float64())
+
+    def _plain(self, column: str) -> Any:
+        array = self.columns[column]
+        return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+    def _present(self, array: Any) -> Any:
+        """Return text without spaces around it, null where it says that there is nothing."""
+        text = pc.utf8_trim_whitespace(array)
+        # a word is looked up only where it is short enough: most tables hold long numbers
+        short = pc.less_equal(pc.binary_length(text), max(map(len, MISSING)))
+        nothing = pc.and_(short, pc.is_in(pc.utf8_lower(text), pa.array(MISSING, text.type)))
+        return pc.if_else(nothing, pa.scalar(None, text.type), text)
+
+    def _numeric(self, array: Any) -> Any:
+        """Return text as numbers, null where it says that there is nothing; arrow raises where some entry is none."""
+        try:
+            return self._parsed(array)  # most columns are plain numbers, and this is all it takes
+        except pa.ArrowInvalid:
+            return self._parsed(self._present(array))
+
+    def _parsed(self, text: Any) -> Any:
+        """Return text as whole numbers, else as numbers; arrow raises where some entry is none."""
+        try:
+            return pc.cast(text, pa.int64())
+        except pa.ArrowInvalid:
+            if self.form is not None and self.form.decimal_comma:
+                text = pc.replace_substring(text, ",", ".")
+            return pc.cast(text, pa.float64())
+
+    def _with_point(self, text: str) -> str:
+        return text.replace(",", ".") if self.form is not None and self.form.decimal_comma else text
 
     def _refuse(self, row: int, column: str, expected: str) -> None:
         got = self.columns[column][row].as_py()
@@ -153,7 +254,7 @@ def column_names(path: Path) -> tuple[str, ...]:
             import pyarrow.parquet as pq
 
             return tuple(pq.read_schema(_buffer(path)).names)
-        return _text_header(path)[0]
+        return text_form(path).names
 
 
 def read_columns(path: Path, names: Iterable[str]) -> Table:
@@ -171,56 +272,66 @@ def read_columns(path: Path, names: Iterable[str]) -> Table:
             what = "no column" if name not in there else f"{there.count(name)} columns"
             raise FormatError(f"{path} has {what} {name}", expected="one", got=f"columns {', '.join(there)}")
     with _reading(path):
-        return _read_parquet(path, wanted) if _is_parquet(path) else _read_text(path, wanted)
+        if _is_parquet(path):
+            return _read_parquet(path, wanted)
+        form = text_form(path)
+        try:
+            return _read_text(path, form, wanted)
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            if form.encoding != MODERN or ("UTF8" not in str(error) and "utf-8" not in str(error)):
+                raise
+        return _read_text(path, text_form(path, OLD), wanted)
 
 
 def _read_parquet(path: Path, names: list[str]) -> Table:
     import pyarrow.parquet as pq
 
     table = pq.read_table(_buffer(path), columns=names, use_threads=False)
-    return Table(path, {name: table.column(name).combine_chunks() for name in names}, first_line=None)
+    return Table(path, {name: table.column(name).combine_chunks() for name in names}, form=None)
 
 
-def _read_text(path: Path, names: list[str]) -> Table:
+def _read_text(path: Path, form: TextForm, names: list[str]) -> Table:
     import pyarrow.csv as pa_csv
 
-    header, delimiter, header_line = _text_header(path)
-    with pa.input_stream(str(path)) as stream:
-        table = pa_csv.read_csv(
-            stream,
-            read_options=pa_csv.ReadOptions(use_threads=False, column_names=header, skip_rows=header_line),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=names, column_types=dict.fromkeys(names, pa.string()), check_utf8=False
-            ),
-        )
-    first_line = header_line + 1
-    if "POSITION_X" in header and len(table) >= TRACKMATE_HEADER_ROWS and _is_trackmate_header(table):
-        table, first_line = table.slice(TRACKMATE_HEADER_ROWS), first_line + TRACKMATE_HEADER_ROWS
-    return Table(path, {name: table.column(name).combine_chunks() for name in names}, first_line)
+    aligned = single_spaces(path, form) if form.delimiter == " " else None
+    wrong: list[Any] = []
+
+    def refuse(row: Any) -> str:
+        wrong.append(row)
+        return "error"
+
+    try:
+        with pa.input_stream(str(path)) if aligned is None else pa.PythonFile(aligned, mode="r") as stream:
+            table = pa_csv.read_csv(
+                stream,
+                read_options=pa_csv.ReadOptions(
+                    use_threads=False,
+                    column_names=form.names,
+                    skip_rows=form.header_lines,
+                    encoding="utf8" if aligned else form.encoding,
+                ),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=refuse
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    include_columns=names, column_types=dict.fromkeys(names, pa.string())
+                ),
+            )
+    except pa.ArrowInvalid:
+        if wrong:
+            raise _ragged(path, form, wrong[0]) from None
+        raise
+    return Table(path, {name: table.column(name).combine_chunks() for name in names}, form)
 
 
-def _is_trackmate_header(table: Any) -> bool:
-    words = [column[0].as_py() for column in table.columns]
-    return all(word != "" and np.isnan(_float(word)) for word in words)
-
-
-def _text_header(path: Path) -> tuple[tuple[str, ...], str, int]:
-    """Return the columns of a text table, what parts them, and the line of the header."""
-    with _open_text(path) as lines:
-        header, number = next(((line, n) for n, line in enumerate(lines, start=1) if line.strip()), ("", 0))
-    if not number:
-        raise FormatError(f"{path} is empty", expected="a table with a line of column names")
-    delimiter = max(",\t; ", key=header.count)
-    if "\t" in header and path.name.lower().removesuffix(".gz").endswith(".tsv"):
-        delimiter = "\t"
-    names = next(csv.reader([header.rstrip("\r\n")], delimiter=delimiter))
-    return tuple(name.strip() for name in names), delimiter, number
-
-
-def _open_text(path: Path) -> Any:
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    return opener(path, "rt", encoding="utf-8-sig", errors="replace", newline=None)
+def _ragged(path: Path, form: TextForm, row: Any) -> FormatError:
+    """Return the error about a row that has more or fewer entries than there are columns."""
+    line = row_line(path, form, row.number - form.header_lines - 1)
+    return FormatError(
+        f"{path} line {line}: the row has {row.actual_columns} entries",
+        expected=f"{row.expected_columns}, one for each column",
+        got=row.text[:80],
+    )
 
 
 def _buffer(path: Path) -> Any:
@@ -239,10 +350,16 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _float64(array: Any) -> NDArray[np.float64]:
+    """Return numbers with NaN where there is none."""
+    values: NDArray[np.float64] = pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return values
+
+
 def _float(text: str) -> float:
-    """Return a number, NaN for text that is none."""
+    """Return a number, NaN for text that is none; Python's own 1_000 is none."""
     try:
-        return float(text)
+        return float("nan" if "_" in text else text)
     except ValueError:
         return float("nan")
 
@@ -254,5 +371,5 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except TrackdbError:
         raise
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error, UnicodeError) as error:
         raise FormatError(f"{path} cannot be read as a table", got=str(error)) from error

@@ -1,7 +1,4 @@
-"""Which column of a user's table is what: as the user says, else by well known names.
-
-Names are compared in lower case, with everything but letters and digits as one underscore.
-"""
+"""Which column of a user's table is what: as the user says, else by well known names."""
 
 from __future__ import annotations
 
@@ -14,22 +11,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-KEYS = ("t", "y", "x", "z", "id", "parent", "label", "track", "area", "source", "target")
+KEYS = ("t", "y", "x", "z", "id", "parent", "label", "track", "area", "source", "target", "parent_track",
+        "parent_frame", "sequence", "position")  # fmt: skip
 
 KNOWN = {
     "t": ("t", "frame", "frames", "frame_id", "time_point", "timepoint", "time_frame", "time_index", "cmso_frame_id",
-          "time"),
-    "z": ("z", "position_z", "pos_z", "centroid_z", "z_px", "cmso_z_coord"),
-    "y": ("y", "position_y", "pos_y", "centroid_y", "y_px", "cmso_y_coord"),
-    "x": ("x", "position_x", "pos_x", "centroid_x", "x_px", "cmso_x_coord"),
+          "spot_frame", "time"),
+    "z": ("z", "position_z", "pos_z", "centroid_z", "z_px", "cmso_z_coord", "spot_position_z"),
+    "y": ("y", "position_y", "pos_y", "centroid_y", "y_px", "cmso_y_coord", "spot_position_y"),
+    "x": ("x", "position_x", "pos_x", "centroid_x", "x_px", "cmso_x_coord", "spot_position_x"),
+    "position": ("pos", "position", "positions", "coordinates", "centroid"),
     "id": ("id", "spot_id", "node_id", "detection_id", "object_id", "cmso_object_id"),
     "parent": ("parent_id", "parent"),
     "label": ("label", "seg_id", "segmentation_id"),
-    "track": ("track", "track_id", "trackid", "tracklet_id"),
+    "track": ("track", "track_id", "trackid", "tracklet_id", "particle", "spot_track_id"),
+    "parent_track": ("parent_track", "parent_track_id", "parenttrackid"),
+    "parent_frame": (),
+    "sequence": ("sequence",),
     "area": ("area",),
-    "source": ("source", "source_id", "source_idx", "spot_source_id", "id_previous"),
-    "target": ("target", "target_id", "target_idx", "spot_target_id", "id_current"),
+    "source": ("source", "source_id", "source_idx", "spot_source_id", "id_previous", "link_target_ids_source_spot_id"),
+    "target": ("target", "target_id", "target_idx", "spot_target_id", "id_current", "link_target_ids_target_spot_id"),
 }  # fmt: skip
+MERGING = ("spot_source_id", "link_target_ids_source_spot_id")  # TrackMate and Mastodon let cells merge
 SKIMAGE = ("centroid_0", "centroid_1", "centroid_2")  # regionprops_table: two of them are (y, x), three (z, y, x)
 
 
@@ -56,8 +59,7 @@ def map_columns(
     FormatError
         If a column that the user names, or that is needed, is not there.
     """
-    if unknown := [key for key in asked if key not in KEYS]:
-        raise ConfigError(f"{unknown[0]} is no name of a column here", expected=f"some of {', '.join(KEYS)}")
+    require_keys(asked)
     mapped = {key: column for key, column in asked.items() if key in (*needed, *welcome)}
     for key, column in mapped.items():
         if column not in there:
@@ -77,7 +79,7 @@ def map_columns(
 
 def guess_column(key: str, there: Sequence[str]) -> str | None:
     """Return the first column of a well known name for `key`, None if there is none."""
-    by_name = {_plain(name): name for name in reversed(there)}
+    by_name = {plain_name(name): name for name in reversed(there)}
     known = list(KNOWN[key])
     if key in "zyx":
         axes = [name for name in SKIMAGE if name in by_name]
@@ -85,5 +87,33 @@ def guess_column(key: str, there: Sequence[str]) -> str | None:
     return next((by_name[name] for name in known if name in by_name), None)
 
 
-def _plain(name: str) -> str:
+def require_keys(asked: Mapping[str, str]) -> None:
+    """Raise ConfigError if the user maps a name that we do not have."""
+    if unknown := [key for key in asked if key not in KEYS]:
+        raise ConfigError(f"{unknown[0]} is no name of a column here", expected=f"some of {', '.join(KEYS)}")
+
+
+def dialect_columns(there: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return the program whose table this is and what its columns are, where their names alone would mislead.
+
+    CellProfiler numbers objects within an image and names a parent by image and object; btrack's ``ID`` is a track.
+    """
+    plain = {plain_name(name): name for name in reversed(there)}
+    if {"imagenumber", "objectnumber", "location_center_x", "location_center_y"} <= set(plain):
+        known = {"t": "imagenumber", "label": "objectnumber", "x": "location_center_x", "y": "location_center_y",
+                 "z": "location_center_z", "area": "areashape_area"}  # fmt: skip
+        known |= {key: name for name in plain for key, begin in CELLPROFILER.items() if name.startswith(begin)}
+        return "CellProfiler", {key: plain[name] for key, name in known.items() if name in plain}
+    points = {"ID", "t", "x", "y"}
+    if points <= set(there) and ("root" in there or set(there) <= {*points, "z"}):
+        track = {"track": "ID"}
+        return "btrack", track | {"parent_track": "parent"} if "parent" in there else track
+    return "", {}
+
+
+CELLPROFILER = {"parent": "trackobjects_parentobjectnumber", "parent_frame": "trackobjects_parentimagenumber"}
+
+
+def plain_name(name: str) -> str:
+    """Return a name in lower case, with everything but letters and digits as one underscore."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

@@ -1,7 +1,8 @@
-"""Ground truth of a table of points: from a table of links, a column of parents, or a column of tracks."""
+"""Lineages that a table of points tells: by a table of links, a column of parents, or a column of tracks."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from ....errors import FormatError
 from ..base import LabelLineage
 from ..track_file import find_track_file, read_track_file
 from .columns import Table, column_names, read_columns
-from .guess import map_columns
+from .guess import MERGING, map_columns, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,46 +19,119 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .ids import Ids
+
     Integers = NDArray[np.int64]
 
 
-def lineage_of_links(
-    path: Path, asked: Mapping[str, str], ids: Integers, frame: Integers, label: Integers
-) -> tuple[LabelLineage, str]:
-    """Return the lineage that a second table of source and target ids tells, and a note on its columns.
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracklets:
+    """Rows of a table sorted into the tracks that a column names.
+
+    Parameters
+    ----------
+    rows : (n,) int64
+        Rows that have a track, by track and frame.
+    along : (n - k,) int64
+        Places in `rows` that are tied to the next one.
+    name : (k,) int64
+        What each track is called, increasing.
+    first, last : (k,) int64
+        Places in `rows` of the first and last cell of each.
+    """
+
+    rows: Integers
+    along: Integers
+    name: Integers
+    first: Integers
+    last: Integers
+
+    def place_of(self, names: Integers) -> Integers:
+        """Return the place of each track of that name, -1 where there is none."""
+        if not len(self.name):
+            return np.full(len(names), -1)
+        place = np.minimum(np.searchsorted(self.name, names), len(self.name) - 1)
+        return np.where(self.name[place] == names, place, -1)
+
+
+def tracklets_of(table: Table, column: str, frame: Integers) -> Tracklets:
+    """Sort rows into tracks; an empty or negative track means that a row has none.
 
     Raises
     ------
     FormatError
-        If an id is unknown, a link runs backward, or a cell has two parents.
+        If a track has two rows in a frame.
     """
-    names, note = map_columns(path, column_names(path), asked, needed=("source", "target"))
-    table = read_columns(path, names.values())
-    source, target = (
-        _rows_of(ids, table.integers(names[key]), lambda row: f"{table.where(row)}: the link")
-        for key in ("source", "target")
-    )
-    return _linked(source, target, ids, frame, label, str(path), table.where), note
+    track = table.integers(column, missing=-1, lowest=-1)
+    rows = np.flatnonzero(track >= 0)
+    rows = rows[np.lexsort((frame[rows], track[rows]))]
+    same = track[rows[1:]] == track[rows[:-1]]
+    twice = np.flatnonzero(same & (frame[rows[1:]] == frame[rows[:-1]]))
+    if len(twice):
+        a, b = np.sort(rows[twice[0] : twice[0] + 2])
+        raise FormatError(
+            f"{table.where(b)}: track {track[b]} is in frame {frame[b]} already",
+            expected="one row of a track per frame",
+            got=f"the same in {table.line(a)}",
+        )
+    first = np.flatnonzero(np.append(True, ~same)) if len(rows) else np.empty(0, dtype=np.int64)
+    last = np.append(first[1:], len(rows)) - 1 if len(rows) else first
+    return Tracklets(rows, np.flatnonzero(same), track[rows[first]], first, last)
 
 
-def lineage_of_parents(table: Table, column: str, ids: Integers, frame: Integers, label: Integers) -> LabelLineage:
-    """Return the lineage that a column of parent ids tells; empty or -1 means none.
+def lineage_of_tracklets(
+    tracks: Tracklets,
+    frame: Integers,
+    label: Integers,
+    name: str,
+    origin: str,
+    mother: Integers,
+    daughter: Integers,
+    where: Callable[[int], str],
+    *,
+    merges: bool = False,
+) -> LabelLineage:
+    """Return the lineage of tracks whose ends are tied to the beginnings of others.
+
+    Parameters
+    ----------
+    tracks : Tracklets
+        Rows by track and frame.
+    frame, label : (n,) int64
+        Of the rows of the table.
+    name, origin : str
+        Of the lineage.
+    mother, daughter : (p,) int64
+        Tracks, as places in `tracks.name`.
+    where : callable
+        Begin of the message about such a pair.
+    merges : bool
+        True where a daughter may have several mothers.
 
     Raises
     ------
     FormatError
-        If a parent is unknown or not earlier.
+        If a mother does not end before her daughter begins.
     """
-    parent = table.integers(column, missing=-1, lowest=-1)
-    child = np.flatnonzero(parent >= 0)
-    source = _rows_of(ids, parent[child], lambda row: f"{table.where(child[row])}: column {column}")
-    return _linked(source, child, ids, frame, label, str(table.path), lambda link: table.where(child[link]))
+    rows = tracks.rows
+    ends, begins = frame[rows[tracks.last[mother]]], frame[rows[tracks.first[daughter]]]
+    late = np.flatnonzero(ends >= begins)
+    if len(late):
+        at = int(late[0])
+        raise FormatError(
+            f"{where(at)}: the table has parent {tracks.name[mother[at]]} until frame {ends[at]}, "
+            f"child {tracks.name[daughter[at]]} from frame {begins[at]}",
+            expected="a child that begins after its parent ends",
+        )
+    source = np.concatenate([tracks.along, tracks.last[mother]])
+    target = np.concatenate([tracks.along + 1, tracks.first[daughter]])
+    return LabelLineage(name, origin, frame[rows], label[rows], source, target, merges=merges)
 
 
 def lineage_of_track_column(
-    table: Table, column: str, frame: Integers, label: Integers, truth: Path | None
+    table: Table, columns: Mapping[str, str], frame: Integers, label: Integers, truth: Path | None
 ) -> tuple[LabelLineage, list[str]]:
-    """Return the lineage that a column of tracks tells, with the parents of tracks from a track file.
+    """Return the lineage that a column of tracks tells, with their parents from a track file or another column.
 
     Rows of one track are tied in the order of their frames, over gaps too; rows without a track are not annotated.
 
@@ -73,96 +147,193 @@ def lineage_of_track_column(
     FormatError
         If a track has two rows in a frame, or a parent does not end before its child begins.
     """
-    track = table.integers(column, missing=-1, lowest=-1)
-    rows = np.flatnonzero(track >= 0)
-    rows = rows[np.lexsort((frame[rows], track[rows]))]
-    same = track[rows[1:]] == track[rows[:-1]]
-    twice = np.flatnonzero(same & (frame[rows[1:]] == frame[rows[:-1]]))
-    if len(twice):
-        a, b = np.sort(rows[twice[0] : twice[0] + 2])
-        raise FormatError(
-            f"{table.where(b)}: track {track[b]} is in frame {frame[b]} already",
-            expected="one row of a track per frame",
-            got=f"the same in {table.line(a)}",
-        )
-    notes = [f"{len(rows):,} of {len(track):,} detections have a track"] if len(rows) < len(track) else []
-    first = np.flatnonzero(np.append(True, ~same)) if len(rows) else np.empty(0, dtype=np.int64)
-    last = np.append(first[1:], len(rows)) - 1 if len(rows) else first
-    source, target = np.flatnonzero(same), np.flatnonzero(same) + 1
+    tracks = tracklets_of(table, columns["track"], frame)
+    n, n_all = len(tracks.rows), len(frame)
+    notes = [f"{n:,} of {n_all:,} detections have a track"] if n < n_all else []
+    nobody = np.empty(0, dtype=np.int64)
+    where: Callable[[int], str] = table.where
+    mother, daughter = nobody, nobody
     if truth is not None:
-        mother, daughter, said = _ends_of_parents(truth, track[rows[first]], frame[rows[first]], frame[rows[last]])
-        source = np.concatenate([source, last[mother]])
-        target = np.concatenate([target, first[daughter]])
+        mother, daughter, where, said = _parents_of_track_file(truth, tracks)
         notes += said
+    elif "parent_track" in columns:
+        mother, daughter, where = _parents_of_column(table, columns["parent_track"], tracks)
     else:
         notes.append("tracks come without parents, so the truth has no divisions; --truth NN_GT tells them")
-    return LabelLineage("truth", str(table.path), frame[rows], label[rows], source, target), notes
+    return lineage_of_tracklets(tracks, frame, label, "truth", str(table.path), mother, daughter, where), notes
 
 
-def _ends_of_parents(
-    truth: Path, track: Integers, first_frame: Integers, last_frame: Integers
-) -> tuple[Integers, Integers, list[str]]:
-    """Return mother and daughter of each division that a track file tells, as places in `track`, which is sorted."""
+def _parents_of_track_file(
+    truth: Path, tracks: Tracklets
+) -> tuple[Integers, Integers, Callable[[int], str], list[str]]:
+    """Return mother and daughter of each division that a track file tells, where it does, and what to note."""
     path = find_track_file(truth)
     if path is None:
         raise FormatError(f"{truth} holds no track file", expected="man_track.txt, or a folder with one")
-    tracks = read_track_file(path, label_zero=True)
-    place = np.searchsorted(track, tracks.label)
-    inside = np.minimum(place, max(len(track) - 1, 0))
-    there = track[inside] == tracks.label if len(track) else np.zeros(len(tracks), dtype=bool)
-    parent = tracks.parent_row
-    pair = np.flatnonzero((parent >= 0) & there & there[parent])
-    mother, daughter = place[parent[pair]], place[pair]
-    late = np.flatnonzero(last_frame[mother] >= first_frame[daughter])
-    if len(late):
-        m, d = mother[late[0]], daughter[late[0]]
-        raise FormatError(
-            f"{path} line {tracks.line[pair[late[0]]]}: the table has parent {track[m]} until frame {last_frame[m]}, "
-            f"child {track[d]} from frame {first_frame[d]}",
-            expected="a child that begins after its parent ends",
-        )
-    n_lost, n_new = int(np.count_nonzero(~there)), int(np.count_nonzero(~np.isin(track, tracks.label)))
+    told = read_track_file(path, label_zero=True)
+    place, parent = tracks.place_of(told.label), told.parent_row
+    pair = np.flatnonzero((parent >= 0) & (place >= 0) & (place[parent] >= 0))
+    n_lost, n_new = int(np.count_nonzero(place < 0)), int(np.count_nonzero(~np.isin(tracks.name, told.label)))
     notes = [f"parents of tracks come from {path}"]
     notes += [f"tracks of {path.name} without a row in the table: {n_lost}"] if n_lost else []
     notes += [f"tracks of the table without a line in {path.name}: {n_new}"] if n_new else []
-    return mother, daughter, notes
+    return place[parent[pair]], place[pair], lambda at: f"{path} line {told.line[pair[at]]}", notes
 
 
-def _linked(
+def _parents_of_column(table: Table, column: str, tracks: Tracklets) -> tuple[Integers, Integers, Callable[[int], str]]:
+    """Return mother and daughter of each division that a column tells; empty, -1 and a track's own name mean none."""
+    parent = table.integers(column, missing=-1, lowest=-1)[tracks.rows]
+    owner = np.repeat(np.arange(len(tracks.name)), np.diff(np.append(tracks.first, len(tracks.rows))))
+    differs = np.flatnonzero(parent != parent[tracks.first][owner])
+    if len(differs):
+        at = differs[0]
+        raise FormatError(
+            f"{table.where(tracks.rows[at])}: track {tracks.name[owner[at]]} has parent {parent[at]}",
+            expected=f"the one of its first row, {parent[tracks.first[owner[at]]]}",
+        )
+    parent = parent[tracks.first]
+    none = (parent == -1) | (parent == tracks.name) | ((parent == 0) & (tracks.place_of(np.array([0])) < 0))
+    daughter = np.flatnonzero(~none)
+    mother = tracks.place_of(parent[daughter])
+
+    def where(at: int) -> str:
+        return table.where(tracks.rows[tracks.first[daughter[at]]])
+
+    lost = np.flatnonzero(mother < 0)
+    if len(lost):
+        wanted = parent[daughter[lost[0]]]
+        raise FormatError(f"{where(int(lost[0]))} names track {wanted}, which no row of the table has")
+    return mother, daughter, where
+
+
+def lineage_of_links(path: Path, asked: Mapping[str, str], ids: Ids, frame: Integers) -> tuple[LabelLineage, list[str]]:
+    """Return the lineage that a second table of source and target ids tells, and what to note about it.
+
+    Raises
+    ------
+    FormatError
+        If an id is unknown, a link runs backward or is there twice, or a cell has two parents in a table of a program
+        whose cells do not merge.
+    """
+    names, note = map_columns(path, column_names(path), asked, needed=("source", "target"))
+    table = read_columns(path, names.values())
+    source, target = (
+        ids.rows_of(table, names[key], lambda row: f"{table.where(row)}: the link") for key in ("source", "target")
+    )
+    merges = plain_name(names["source"]) in MERGING
+    lineage = linked(source, target, ids, frame, str(path), table.where, merges=merges)
+    return lineage, [*([note] if note else []), *table.notes, *note_merges(lineage, ids)]
+
+
+def lineage_of_parents(table: Table, column: str, ids: Ids, frame: Integers) -> LabelLineage:
+    """Return the lineage that a column of parent ids tells; empty or -1 means none.
+
+    Raises
+    ------
+    FormatError
+        If a parent is unknown or not earlier.
+    """
+    parent = ids.rows_of(table, column, lambda row: f"{table.where(row)}: column {column}", may_miss=True)
+    child = np.flatnonzero(parent >= 0)
+    return linked(parent[child], child, ids, frame, str(table.path), lambda link: table.where(child[link]))
+
+
+def lineage_of_parent_labels(table: Table, columns: Mapping[str, str], ids: Ids, frame: Integers) -> LabelLineage:
+    """Return the lineage of a table that names a parent by its frame and its label there; 0 and empty mean none.
+
+    Raises
+    ------
+    FormatError
+        If there is no such cell, or it is not earlier.
+    """
+    parent = table.integers(columns["parent"], missing=0)
+    parent_frame = table.integers(columns["parent_frame"], missing=0)
+    child = np.flatnonzero(parent > 0)
+    labels = np.unique(np.concatenate([ids.label, parent[child]]))  # labels may be huge, ranks are not
+    key = frame * len(labels) + np.searchsorted(labels, ids.label)
+    wanted = parent_frame[child] * len(labels) + np.searchsorted(labels, parent[child])
+    order = np.argsort(key)
+    source = order[np.minimum(np.searchsorted(key, wanted, sorter=order), max(len(key) - 1, 0))]
+    unknown = np.flatnonzero(key[source] != wanted)
+    if len(unknown):
+        row = child[unknown[0]]
+        raise FormatError(
+            f"{table.where(row)}: the parent is {parent[row]} of frame {parent_frame[row]}",
+            expected="a row of the table",
+        )
+    return linked(source, child, ids, frame, str(table.path), lambda link: table.where(child[link]))
+
+
+def linked(
     source: Integers,
     target: Integers,
-    ids: Integers,
+    ids: Ids,
     frame: Integers,
-    label: Integers,
     origin: str,
     where: Callable[[int], str],
+    *,
+    name: str = "truth",
+    merges: bool = False,
 ) -> LabelLineage:
-    """Return the lineage of links between rows of the table, each link checked."""
+    """Return the lineage of links between rows, each link checked.
+
+    Parameters
+    ----------
+    source, target : (m,) int64
+        Rows that each link ties.
+    ids : Ids
+        Of the n rows.
+    frame : (n,) int64
+        Frame of each row.
+    origin : str
+        File that told it.
+    where : callable
+        Begin of the message about a link.
+    name : str
+        Name of the lineage.
+    merges : bool
+        True where a cell may have several parents.
+
+    Raises
+    ------
+    FormatError
+        If a link runs backward or is there twice, or a cell has two parents and must not.
+    """
     backward = np.flatnonzero(frame[target] <= frame[source])
     if len(backward):
         link = int(backward[0])
         a, b = source[link], target[link]
         raise FormatError(
-            f"{where(link)}: the link {ids[a]} -> {ids[b]} runs from frame {frame[a]} to frame {frame[b]}",
+            f"{where(link)}: the link {ids.shown(a)} -> {ids.shown(b)} runs from frame {frame[a]} to frame {frame[b]}",
             expected="a later frame",
         )
-    again = np.ones(len(target), dtype=bool)
-    again[np.unique(target, return_index=True)[1]] = False
-    if again.any():
-        link = int(np.flatnonzero(again)[0])
+    if len(again := _repeated(source * len(frame) + target)):
+        link = int(again[0])
+        raise FormatError(
+            f"{where(link)}: the link {ids.shown(source[link])} -> {ids.shown(target[link])} is there already",
+            expected="each link once",
+        )
+    if not merges and len(again := _repeated(target)):
+        link = int(again[0])
         cell = target[link]
-        parents = ", ".join(str(ids[p]) for p in source[target == cell][:3])
-        raise FormatError(f"{where(link)}: cell {ids[cell]} has two parents", expected="one", got=f"ids {parents}")
-    return LabelLineage("truth", origin, frame, label, source, target)
+        parents = ", ".join(ids.shown(p) for p in source[target == cell][:3])
+        raise FormatError(
+            f"{where(link)}: cell {ids.shown(cell)} has two parents", expected="one", got=f"ids {parents}"
+        )
+    return LabelLineage(name, origin, frame, ids.label, source, target, merges=merges)
 
 
-def _rows_of(ids: Integers, wanted: Integers, where: Callable[[int], str]) -> Integers:
-    """Return the row of each id wanted, or raise FormatError at the first one that no row has."""
-    order = np.argsort(ids, kind="stable")
-    place = np.minimum(np.searchsorted(ids, wanted, sorter=order), max(len(ids) - 1, 0))
-    rows = order[place] if len(ids) else np.full(len(wanted), -1)
-    unknown = np.flatnonzero(ids[rows] != wanted) if len(ids) else np.arange(len(wanted))
-    if len(unknown):
-        row = int(unknown[0])
-        raise FormatError(f"{where(row)} names id {wanted[row]}, which no row of the table has", expected="a known id")
-    return rows
+def note_merges(lineage: LabelLineage, ids: Ids) -> list[str]:
+    """Return a note about cells of several mothers."""
+    merged = np.flatnonzero(np.bincount(lineage.target, minlength=len(lineage.frame)) > 1)
+    if not len(merged):
+        return []
+    few = ", ".join(ids.shown(cell) for cell in merged[:3]) + (", ..." if len(merged) > 3 else "")
+    return [f"{lineage.name}: cells of more than one mother, kept as merges: {len(merged)} (ids {few})"]
+
+
+def _repeated(values: Integers) -> Integers:
+    """Return the places of values that stand further forward too."""
+    again = np.ones(len(values), dtype=bool)
+    again[np.unique(values, return_index=True)[1]] = False
+    return np.flatnonzero(again)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ....errors import ConfigError, FormatError
 from ..base import Points
 from ..lineage import note_crowded
 from ..points import MAX_FRAMES, point_source
-from .columns import Table, column_names, read_columns
-from .guess import KEYS, map_columns
-from .lineage import lineage_of_links, lineage_of_parents, lineage_of_track_column
+from .choice import ALL, Choice, choose
+from .columns import Table, read_columns
+from .ids import Ids, ids_of, require_unique
+from .lineage import lineage_of_links, lineage_of_parent_labels, lineage_of_parents, lineage_of_track_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,22 +40,27 @@ def open_table(path: Path, options: SourceOptions) -> Source:
     """
     if not path.is_file():
         raise FormatError(f"{path} is no table", expected="a .csv, .tsv, .txt or .parquet file")
-    names, notes = _choose_columns(path, options)
-    table = read_columns(path, names.values())
-    axes = [axis for axis in "zyx" if axis in names]
-    frame = _frames_of(table, names["t"])
-    position = np.column_stack([table.numbers(names[axis]) for axis in axes])
+    choice = choose(path, options)
+    names, notes = choice.names, list(choice.notes)
+    table = read_columns(path, [*names.values(), *choice.kept])
+    notes += table.notes
+    table = _one_sequence(table, names.get("sequence"), options.sequence)
+    frame = frames_of(table, names["t"])
+    position, said = positions_of(table, names, flat="z" not in options.columns)
+    ids, said_of_ids = _ids(table, names, frame)
     area = table.numbers(names["area"], may_miss=True) if "area" in names else np.full(len(table), np.nan)
-    if len(axes) == 3 and "z" not in options.columns and len(table) and np.all(position[:, 0] == position[0, 0]):
-        position = position[:, 1:]
-        notes.append(f"column {names['z']} is the same everywhere, so the movie is 2D")
-    label = _labels_of(table, names, frame)
-    lineages = []
-    for lineage, said in _lineages(table, names, options, frame, label):
-        lineages.append(lineage)
-        notes += said
+    properties, left_out = kept_columns(table, choice.kept, strict=tuple(options.keep) != (ALL,))
+    if ids.words is not None:
+        properties[names["id"]] = table.kept(names["id"])
+    points = Points(ids.label, position, area, properties)
+    notes += [*said, *said_of_ids, *left_out]
+    lineage = None
+    if (told := _lineage(table, choice, options, frame, ids)) is not None:
+        lineage, said = told
+        notes += [*said, *note_crowded(lineage)]
     name = path.name.split(".")[0]
-    return point_source(name, options, frame, Points(label, position, area), lineages=lineages, notes=notes)
+    lineages = [lineage] if lineage is not None else []
+    return point_source(name, options, frame, points, lineages=lineages, notes=notes)
 
 
 def is_table(path: Path) -> bool:
@@ -61,28 +68,14 @@ def is_table(path: Path) -> bool:
     return path.is_file() and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
-def _choose_columns(path: Path, options: SourceOptions) -> tuple[dict[str, str], list[str]]:
-    """Return the columns to read, and notes on what was guessed and what is left out."""
-    asked, there = options.columns, column_names(path)
-    in_points = [key for key in KEYS if key not in ("source", "target")]
-    needs_id = options.links is not None or "parent" in asked
-    # a label that the user names is the label, even if the table has ids too
-    welcome = [key for key in in_points[3:] if key != "id" or needs_id or "label" not in asked]
-    needed = [*in_points[:3], *(["id"] if needs_id else []), *(["track"] if options.truth is not None else [])]
-    names, note = map_columns(path, there, asked, needed=needed, welcome=[key for key in welcome if key not in needed])
-    notes = [note] if note else []
-    if "parent" in names and "parent" not in asked and ("id" not in names or ("track" in names and "track" in asked)):
-        del names["parent"]
-    told = ["links"] if options.links is not None else []
-    told += [key for key in ("parent", "track") if key in names]
-    if options.truth is not None and told[0] != "track":
-        raise ConfigError("--truth of a table tells the parents of its tracks", got=f"a lineage by {told[0]} as well")
-    for key in told[1:]:
-        notes.append(f"column {names.pop(key)} is not read: the lineage comes from {told[0]}")
-    return names, notes
+def frames_of(table: Table, column: str) -> NDArray[np.int64]:
+    """Return the frame of each row.
 
-
-def _frames_of(table: Table, column: str) -> NDArray[np.int64]:
+    Raises
+    ------
+    FormatError
+        If an entry is no frame number, or one so high that it must be a time.
+    """
     frame = table.integers(column)
     if len(frame) and frame.max() >= MAX_FRAMES:
         row = int(np.argmax(frame))
@@ -92,38 +85,147 @@ def _frames_of(table: Table, column: str) -> NDArray[np.int64]:
     return frame
 
 
-def _labels_of(table: Table, names: dict[str, str], frame: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the id of each row, else its label, else its number in the file."""
-    key = next((key for key in ("id", "label") if key in names), None)
-    if key is None:
-        return np.arange(len(frame))
-    label = table.integers(names[key])
-    order = np.argsort(label, kind="stable") if key == "id" else np.lexsort((label, frame))
-    same = label[order[1:]] == label[order[:-1]]
-    if key == "label":
-        same &= frame[order[1:]] == frame[order[:-1]]
-    if same.any():
-        at = int(np.flatnonzero(same)[0])
-        a, b = sorted(order[at : at + 2].tolist())
-        again = f"id {label[b]} is there already" if key == "id" else f"label {label[b]} is in frame {frame[b]} already"
+def positions_of(table: Table, names: dict[str, str], *, flat: bool = True) -> tuple[NDArray[np.float64], list[str]]:
+    """Return the position of each row, axes ``([z,] y, x)``; z is left out, with a note, where it never changes.
+
+    Parameters
+    ----------
+    table : Table
+        With the columns of `names`.
+    names : dict of str to str
+        Column of ``y``, ``x`` and maybe ``z``, or of ``position``.
+    flat : bool
+        False keeps z in any case.
+
+    Raises
+    ------
+    FormatError
+        If an entry is no finite number.
+    """
+    if "position" in names:
+        position = _listed(table, names["position"])
+        column = names["position"]
+    else:
+        axes = [axis for axis in "zyx" if axis in names]
+        position = np.column_stack([table.numbers(names[axis]) for axis in axes])
+        column = names.get("z", "")
+    if flat and position.shape[1] == 3 and len(position) and np.all(position[:, 0] == position[0, 0]):
+        return position[:, 1:], [f"column {column} is the same everywhere, so the movie is 2D"]
+    return position, []
+
+
+def kept_columns(
+    table: Table, columns: tuple[str, ...], *, strict: bool
+) -> tuple[dict[str, NDArray[np.generic]], list[str]]:
+    """Return columns to keep as properties, with notes on those that cannot be, unless `strict` refuses them.
+
+    Raises
+    ------
+    FormatError
+        If `strict`, and a column holds neither numbers nor short text.
+    """
+    kept: dict[str, NDArray[np.generic]] = {}
+    notes = []
+    for column in columns:
+        try:
+            kept[column] = table.kept(column)
+        except FormatError as error:
+            if strict:
+                raise
+            notes.append(f"not kept: {error}")
+    return kept, notes
+
+
+def _listed(table: Table, column: str) -> NDArray[np.float64]:
+    """Return positions that are written in one column, as ``[y, x]`` or ``(z, y, x)``."""
+    words = pc.fill_null(table.texts(column), "")
+    parts = pc.split_pattern_regex(pc.utf8_trim(words, characters="[]() "), pattern=r"\s*[,;]\s*|\s+")
+    counts = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
+    ndim = int(counts[0]) if len(counts) else 2
+    wrong = np.flatnonzero((counts != ndim) | (ndim not in (2, 3)))
+    try:
+        numbers = pc.cast(pc.list_flatten(parts), pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        numeric = [all(_is_number(word) for word in row) for row in parts.to_pylist()]
+        wrong = np.flatnonzero(~np.array(numeric))
+    if len(wrong):
+        row = int(wrong[0])
         raise FormatError(
-            f"{table.where(b)}: {again}",
-            expected="an id of its own for each row" if key == "id" else "a label of its own for each cell of a frame",
-            got=f"the same in {table.line(a)}",
-            **{"try": f"--columns track={names[key]}, if column {names[key]} numbers tracks"},
+            f"{table.where(row)}: column {column} is no position",
+            expected="[y, x] or [z, y, x]",
+            got=words[row].as_py(),
         )
-    return label
+    position: NDArray[np.float64] = numbers.reshape(-1, ndim)
+    if not np.isfinite(position).all():
+        row = int(np.flatnonzero(~np.isfinite(position).all(axis=1))[0])
+        raise FormatError(f"{table.where(row)}: column {column} needs finite numbers", got=words[row].as_py())
+    return position
 
 
-def _lineages(
-    table: Table, names: dict[str, str], options: SourceOptions, frame: NDArray[np.int64], label: NDArray[np.int64]
-) -> Iterator[tuple[LabelLineage, list[str]]]:
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_sequence(table: Table, column: str | None, wanted: str | None) -> Table:
+    """Return the rows of the sequence that the user wants.
+
+    Raises
+    ------
+    ConfigError
+        If there are several and none was chosen, or not the one that was.
+    """
+    if column is None:
+        if wanted is not None:
+            raise ConfigError(f"{table.path} has no column of sequences to choose {wanted} from")
+        return table
+    words = table.texts(column)
+    there = sorted(word or "" for word in pc.unique(words).to_pylist())
+    if (wanted is None and len(there) > 1) or (wanted is not None and wanted not in there):
+        raise ConfigError(
+            f"{table.path} holds {'several sequences' if wanted is None else f'no sequence {wanted}'}",
+            got=", ".join(there[:20]),
+            **({"try": f"--sequence {there[0]}"} if there else {}),
+        )
+    if wanted is None:
+        return table
+    return table.take(np.flatnonzero(pc.fill_null(pc.equal(words, wanted), False).to_numpy(zero_copy_only=False)))
+
+
+def _ids(table: Table, names: dict[str, str], frame: NDArray[np.int64]) -> tuple[Ids, list[str]]:
+    """Return the id of each row, else its label, else its number in the file."""
+    if "id" in names and "parent_frame" not in names:
+        return ids_of(table, names["id"])
+    if "label" not in names:
+        return Ids(np.arange(len(frame))), []
+    label = table.integers(names["label"])
+    order = np.lexsort((label, frame))
+    same = (label[order[1:]] == label[order[:-1]]) & (frame[order[1:]] == frame[order[:-1]])
+    require_unique(
+        table,
+        order,
+        same,
+        lambda row: f"label {label[row]} is in frame {frame[row]} already",
+        names["label"],
+        kind="a label of its own for each cell of a frame",
+    )
+    return Ids(label), []
+
+
+def _lineage(
+    table: Table, choice: Choice, options: SourceOptions, frame: NDArray[np.int64], ids: Ids
+) -> tuple[LabelLineage, list[str]] | None:
     """Return the lineage that links, parents or tracks tell, with what to note about it."""
-    if options.links is not None:
-        lineage, note = lineage_of_links(options.links, options.columns, label, frame, label)
-        yield lineage, [note] if note else []
-    elif "parent" in names:
-        yield lineage_of_parents(table, names["parent"], label, frame, label), []
-    elif "track" in names:
-        lineage, notes = lineage_of_track_column(table, names["track"], frame, label, options.truth)
-        yield lineage, [*notes, *note_crowded(lineage)]
+    names = choice.names
+    if choice.links is not None:
+        return lineage_of_links(choice.links, options.columns, ids, frame)
+    if "parent_frame" in names:
+        return lineage_of_parent_labels(table, names, ids, frame), []
+    if "parent" in names:
+        return lineage_of_parents(table, names["parent"], ids, frame), []
+    if "track" in names:
+        return lineage_of_track_column(table, names, frame, ids.label, options.truth)
+    return None
