@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..storage.catalogue import SolutionInfo
-from ..storage.pixels.frames import read_mask
+from ..storage.pixels.files import read_mask
 from ..storage.schema import CandidateEdges
 from .labelled import JoinedLinks, links_of, match_by_overlap, with_labels_of_detections
 from .lineages import solution_table

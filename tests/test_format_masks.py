@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import SourceOptions, open_source
-from trackdb.storage.pixels.frames import frame_layout, read_mask
+from trackdb.storage.pixels.files import read_mask
 from trackdb.storage.pixels.numbering import number_files, select_frames
+from trackdb.storage.pixels.tif import stack_axes
 
 
 def frame(label, shape=(4, 5), dtype=np.uint16):
@@ -109,11 +110,11 @@ def test_two_naming_patterns_are_refused(tmp_path):
 
 
 def test_files_of_another_kind_are_refused_by_name(tmp_path):
-    (tmp_path / "a1.png").write_bytes(b"")
-    with pytest.raises(FormatError, match=r"holds no tif images; .*got: 1 .png"):
+    (tmp_path / "a1.gif").write_bytes(b"")
+    with pytest.raises(FormatError, match=r"holds no images; .*got: 1 .gif"):
         open_source(tmp_path, "masks")
-    with pytest.raises(FormatError, match=r"a1.png is not a tif file"):
-        open_source(tmp_path / "a1.png", "masks")
+    with pytest.raises(FormatError, match=r"a1.gif is no image; expected: a name that ends in .tif"):
+        open_source(tmp_path / "a1.gif", "masks")
     with pytest.raises(FormatError, match="looks like no format"):
         open_source(tmp_path)
 
@@ -245,16 +246,37 @@ def test_files_of_volumes_are_3d(tmp_path):
     ],
 )
 def test_axes_of_length_one_are_dropped(tmp_path, shape, axes, is_stack, expected):
-    assert frame_layout(shape, axes, tmp_path, is_stack=is_stack)[:2] == expected
+    found, _ = stack_axes(shape, axes, tmp_path, is_stack=is_stack, is_label=True)
+    assert (found.n_frames, found.frame_shape) == expected
 
 
 @pytest.mark.parametrize(
     ("shape", "axes", "is_stack"),
-    [((3, 2, 4, 5), "TCYX", True), ((2, 3, 4, 5), "ZTYX", True), ((2, 3, 4, 5), "QQYX", False), ((4, 5), "YZ", True)],
+    [
+        ((3, 2, 4, 5), "TCYX", True),
+        ((2, 3, 4, 5), "QQYX", False),
+        ((4, 5), "YZ", True),
+        ((2, 3, 4, 5, 6), "QTZYX", True),
+    ],
 )
-def test_axes_that_are_no_movie_are_refused(tmp_path, shape, axes, is_stack):
-    with pytest.raises(FormatError, match=f"(got: |axes ){'axes ' if 'C' in axes else ''}{axes}"):
-        frame_layout(shape, axes, tmp_path, is_stack=is_stack)
+def test_axes_that_are_no_movie_of_masks_are_refused(tmp_path, shape, axes, is_stack):
+    with pytest.raises(FormatError, match=f"(got: |axes ){'axes t' if 'C' in axes else axes}"):
+        stack_axes(shape, axes, tmp_path, is_stack=is_stack, is_label=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "is_stack", "frames", "channels", "frame"),
+    [
+        ((3, 2, 4, 5), "TCYX", True, 3, 2, (4, 5)),
+        ((3, 6, 2, 4, 5), "TZCYX", True, 3, 2, (6, 4, 5)),
+        ((2, 6, 3, 4, 5), "CZTYX", True, 3, 2, (6, 4, 5)),
+        ((2, 6, 4, 5), "CQYX", True, 6, 2, (4, 5)),
+        ((2, 6, 4, 5), "CZYX", False, 1, 2, (6, 4, 5)),
+    ],
+)
+def test_images_may_have_channels_and_axes_in_any_order(tmp_path, shape, axes, is_stack, frames, channels, frame):
+    found, _ = stack_axes(shape, axes, tmp_path, is_stack=is_stack, is_label=False)
+    assert (found.n_frames, found.n_channels, found.frame_shape) == (frames, channels, frame)
 
 
 @pytest.mark.parametrize(

@@ -115,5 +115,5 @@ def test_thinning_keeps_the_track_of_each_cell(data_dir):
 
 
 def test_truth_without_masks_is_no_movie(data_dir):
-    with pytest.raises(FormatError, match=r"holds no tif images; .*got: 1 .txt"):
+    with pytest.raises(FormatError, match=r"holds no images; .*got: 1 .txt"):
         open_source(data_dir / "c2c12_ker2018_ccby" / "BMP2" / "02_GT")

@@ -65,7 +65,7 @@ def detect(path: Path) -> str:
             return name
     raise FormatError(
         f"{path} looks like no format that trackdb reads",
-        expected="a CTC folder, a folder or stack of tif masks, or a .csv, .tsv, .txt or .parquet table",
+        expected="a CTC folder, a folder or stack of label masks, or a .csv, .tsv, .txt or .parquet table",
         **{"try": "--format, where you know better"},
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigError, FormatError
-from ..pixels.frames import open_frames
+from ..pixels.files import open_numbered
 from .masks import mask_source, read_truth
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
 
@@ -63,7 +63,7 @@ def open_ctc(path: Path, options: SourceOptions) -> Source:
     if folder is None:
         raise FormatError(f"{path} is no Cell Tracking Challenge data set", expected="folders like 01_GT or 01_RES")
     is_truth = folders.result is None
-    masks = open_frames(folder, is_label=True, prefix=TRUTH_MASK if is_truth else RESULT_MASK)
+    masks = open_numbered(folder, TRUTH_MASK if is_truth else RESULT_MASK, is_label=True)
     notes = [f"detections come from {folder}"]
     lineages = []
     track_file = folder / (TRUTH_FILE if is_truth else RESULT_FILE)
@@ -156,4 +156,4 @@ def _truth_in(folder: Path) -> Path | None:
 
 
 def _images(folder: Path) -> Frames:
-    return open_frames(folder, is_label=False, prefix=IMAGE)
+    return open_numbered(folder, IMAGE, is_label=False)

@@ -1,4 +1,4 @@
-"""Label masks without a track file: a folder of numbered tif files, or one stack.
+"""Label masks without a track file: a folder of numbered files, or one stack.
 
 `MaskSource` is also what the Cell Tracking Challenge format opens: the two differ in where frames and lineages come
 from, not in how they are read.
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ...errors import ConfigError, FormatError
-from ..pixels.frames import open_frames
-from ..pixels.numbering import align_frames, is_tif, renumbers, select_frames
+from ..pixels.files import open_numbered
+from ..pixels.numbering import align_frames, is_image, renumbers, select_frames
+from ..pixels.opening import open_channels, open_label_frames
 from .base import FrameBatch
 from .lineage import keep_frames, note_crowded
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
@@ -35,7 +36,7 @@ class Channel:
     Parameters
     ----------
     frames : Frames
-        Its files.
+        Its frames.
     rows : tuple of int
         Which of them belongs to each frame that is read.
     """
@@ -51,7 +52,7 @@ class MaskSource:
     Parameters
     ----------
     masks : Frames
-        Files of the masks.
+        The masks.
     rows : tuple of int
         Which of them are read, in order.
     first : int
@@ -95,15 +96,15 @@ def open_masks(path: Path, options: SourceOptions) -> Source:
     FormatError
         If frames are missing, or files are not label masks of one shape.
     """
-    masks = open_frames(path, is_label=True)
+    masks = open_label_frames(path)
     truth, notes = ([], []) if options.truth is None else read_truth(options.truth, masks.numbers)
     name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
     return mask_source(name, masks, options, lineages=truth, notes=notes, restart=True)
 
 
 def is_masks(path: Path) -> bool:
-    """Tell whether a path is a tif file or a folder with some."""
-    return is_tif(path) or (path.is_dir() and any(is_tif(p) for p in path.iterdir()))
+    """Tell whether a path is an image file or a folder with some."""
+    return is_image(path) or (path.is_dir() and any(is_image(p) for p in path.iterdir()))
 
 
 def mask_source(
@@ -131,17 +132,16 @@ def mask_source(
     rows = tuple(n - masks.numbers[0] for n in kept)
     renumber = restart or renumbers(options.frames)
     first = 0 if renumber else kept[0]
-    said = [*notes, *([masks.header.note] if masks.header.note else [])]
+    said = [*notes, *masks.header.notes]
     if renumber and kept[0] != 0:
         said.append(f"frame {kept[0]} of the files is frame 0 here")
     elif first:
         said.append(f"frames 0 to {first - 1} have no file and are empty")
 
-    opened = {channel: open_frames(where, is_label=False) for channel, where in options.images.items()}
     channels = {}
-    for channel, frames in (opened or dict(images or {})).items():
+    for channel, frames in (open_channels(options.images) or dict(images or {})).items():
         channels[channel], note = _channel(channel, frames, masks, rows)
-        said += [note] if note else []
+        said += [*frames.header.notes, *([note] if note else [])]
 
     thinned = []
     for lineage in lineages:
@@ -162,7 +162,7 @@ def mask_source(
         shape_px=shape,
         scale_um=checked_scale(options.scale_um, len(shape)) or next((h.scale_um for h in headers if h.scale_um), None),
         interval_s=None if interval is None else interval * (options.frames.step or 1),
-        notes=tuple(said),
+        notes=tuple(dict.fromkeys(said)),
         lineages=tuple(thinned),
         masks=masks,
         rows=rows,
@@ -173,14 +173,13 @@ def mask_source(
 
 def _channel(name: str, frames: Frames, masks: Frames, rows: Sequence[int]) -> tuple[Channel, str]:
     """Pair the images of a channel with the masks that are read."""
-    where = frames.paths[0] if frames.is_stack else frames.paths[0].parent
     if frames.header.shape != masks.header.shape:
         raise FormatError(
-            f"the images of channel {name} in {where} have another size than the masks",
+            f"the images of channel {name} in {frames.where} have another size than the masks",
             expected=str(masks.header.shape),
             got=str(frames.header.shape),
         )
-    places, note = align_frames(masks.numbers, frames.numbers, f"channel {name} in {where}")
+    places, note = align_frames(masks.numbers, frames.numbers, f"channel {name} in {frames.where}")
     return Channel(frames, tuple(places[row] for row in rows)), note
 
 
@@ -209,7 +208,7 @@ def read_truth(path: Path, numbers: Sequence[int]) -> tuple[list[LabelLineage], 
         raise FormatError(f"{path} holds no ground truth", expected="man_track.txt, or a folder with one")
     tracks = read_track_file(track_file)
     prefix = "mask" if track_file.name.startswith("res") else "man_track"
-    masks = open_frames(track_file.parent, is_label=True, prefix=prefix)
+    masks = open_numbered(track_file.parent, prefix, is_label=True)
     rows, note = align_frames(numbers, masks.numbers, f"the ground truth in {track_file.parent}")
     require_frames(tracks, masks.numbers[0], masks.numbers[-1])
     lineage = lineage_of_tracks(tracks, "truth", masks=tuple(masks.paths[row] for row in rows))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import FormatError
-from ..pixels.frames import open_frames
 from ..pixels.numbering import renumbers, select_frames
+from ..pixels.opening import open_channels
 from .base import FrameBatch
 from .lineage import keep_frames
 from .masks import Channel, checked_interval, checked_scale
@@ -100,7 +100,7 @@ def point_source(
     """
     said = list(notes)
     ndim = points.position_px.shape[1]
-    opened = {channel: open_frames(where, is_label=False) for channel, where in options.images.items()}
+    opened = open_channels(options.images)
     n_all = int(frame.max()) + 1 if len(frame) else 0
     n_all = max([n_all, *(len(f.numbers) for f in opened.values())])
     kept = select_frames(range(n_all), options.frames)
@@ -131,7 +131,7 @@ def point_source(
             checked_scale(options.scale_um, ndim) or scale_um or next((h.scale_um for h in headers if h.scale_um), None)
         ),
         interval_s=None if interval is None else interval * (options.frames.step or 1),
-        notes=(*said, *_note_empty(np.diff(begin))),
+        notes=(*said, *dict.fromkeys(note for h in headers for note in h.notes), *_note_empty(np.diff(begin))),
         lineages=tuple(thinned),
         points=points.take(rows),
         begin=begin,
@@ -141,16 +141,15 @@ def point_source(
 
 def _channel(name: str, frames: Frames, kept: Sequence[int], ndim: int) -> Channel:
     """Pair the images of a channel with the frames of the table; images are counted from 0."""
-    where = frames.paths[0] if frames.is_stack else frames.paths[0].parent
     if len(frames.header.shape) != ndim:
         raise FormatError(
-            f"the images of channel {name} in {where} do not fit the table",
+            f"the images of channel {name} in {frames.where} do not fit the table",
             expected=f"{ndim}D frames",
             got=str(frames.header.shape),
         )
     if kept and kept[-1] >= len(frames.numbers):
         raise FormatError(
-            f"channel {name} in {where} has no image for frame {kept[-1]} of the table",
+            f"channel {name} in {frames.where} has no image for frame {kept[-1]} of the table",
             got=f"{len(frames.numbers)} images",
         )
     return Channel(frames, tuple(kept))

@@ -1,8 +1,9 @@
-"""Voxel size and frame interval as tif files tell them: OME, ImageJ, or the plain resolution tags."""
+"""Voxel size, frame interval and channels as tif files tell them: OME, ImageJ, or the plain resolution tags."""
 
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +53,27 @@ def frame_interval(tif: TiffFile) -> float | None:
     return seconds if SANE_S[0] <= seconds <= SANE_S[1] else None
 
 
+def channel_labels(tif: TiffFile, n_channels: int) -> list[str]:
+    """Return the names of the channels, empty where the file does not tell them."""
+    if tif.ome_metadata:
+        image = tif.ome_metadata.partition("</Pixels>")[0]
+        elements = re.findall(r"<(?:\w+:)?Channel\b([^>]*)>", image)
+        return [unescape(dict(_attributes(element)).get("Name", "")) for element in elements]
+    labels = (tif.imagej_metadata or {}).get("Labels")
+    return _slice_channels(labels, n_channels) if isinstance(labels, list) and n_channels > 1 else []
+
+
+def _slice_channels(labels: list[str], n_channels: int) -> list[str]:
+    """Return the labels of ImageJ's slices where they name channels: the same few over and over.
+
+    ImageJ runs through channels first. Labels such as ``c:1/2 t:3/9`` number slices, and name nothing.
+    """
+    names = labels[:n_channels]
+    repeated = (names * (len(labels) // n_channels))[: len(labels)]
+    is_numbered = any(re.match(r"[ctz]:\d", name) for name in names)
+    return names if repeated == labels and not is_numbered and len(set(names)) == n_channels else []
+
+
 def _resolution(tif: TiffFile, um: float | None) -> dict[str, float]:
     """Return pixel sizes from the resolution tags, which count pixels per unit of `um` micrometres."""
     sizes: dict[str, float] = {"um": um} if um else {}
@@ -74,7 +96,11 @@ def _ome_voxel_size(xml: str) -> dict[str, float]:
 def _ome_pixels(xml: str) -> dict[str, str]:
     """Return the attributes of the first Pixels element; that much needs no XML parser, hence no trust in the file."""
     element = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", xml)
-    return dict(re.findall(r'([\w:]+)\s*=\s*"([^"]*)"', element[1])) if element else {}
+    return dict(_attributes(element[1])) if element else {}
+
+
+def _attributes(element: str) -> list[tuple[str, str]]:
+    return re.findall(r'([\w:]+)\s*=\s*"([^"]*)"', element)
 
 
 def _number(value: object) -> float:

@@ -13,16 +13,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-TIF_SUFFIXES = (".tif", ".tiff")
+SUFFIXES = {".tif": "tif", ".tiff": "tif", ".png": "png", ".npy": "npy"}
+KINDS = ("tif", "png", "npy")  # where a folder holds several kinds, the first of these is read
+CELLPOSE_MASKS = "_cp_masks"
+CELLPOSE_RESULT = re.compile(r"_(cp_masks|cp_output|outlines\w*|flows|seg)$")
 
 
-def is_tif(path: Path) -> bool:
-    """Tell whether the name of a file ends like that of a tif."""
-    return path.suffix.lower() in TIF_SUFFIXES
+def is_image(path: Path) -> bool:
+    """Tell whether the name of a file ends like that of an image."""
+    return path.suffix.lower() in SUFFIXES
 
 
-def tif_files(folder: Path) -> list[Path]:
-    """Return the tif files of a folder, hidden ones left out.
+def kind_of(path: Path) -> str:
+    """Return the kind of an image by the end of its name: ``tif``, ``png`` or ``npy``."""
+    return SUFFIXES[path.suffix.lower()]
+
+
+def image_files(folder: Path, *, is_label: bool) -> tuple[list[Path], str]:
+    """Return the images of a folder, all of one kind; hidden files are left out.
+
+    Beside an image ``a.tif`` Cellpose writes ``a_cp_masks.png`` (or ``.tif``), ``a_seg.npy`` and more: its masks are
+    the label masks of such a folder, and none of what it writes is an image.
+
+    Returns
+    -------
+    files : list of Path
+        The images.
+    note : str
+        What was left out.
 
     Raises
     ------
@@ -30,12 +48,21 @@ def tif_files(folder: Path) -> list[Path]:
         If there is none; the message names what is there instead.
     """
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    tifs = [p for p in files if is_tif(p)]
-    if not tifs:
-        others = Counter(p.suffix.lower() or p.name for p in files)
-        got = ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(4)) or "no file"
-        raise FormatError(f"{folder} holds no tif images", expected="one .tif file per frame, or one stack", got=got)
-    return tifs
+    images = [p for p in files if is_image(p)]
+    masks = [p for p in images if p.stem.endswith(CELLPOSE_MASKS)]
+    if masks:
+        images = masks if is_label else [p for p in images if not CELLPOSE_RESULT.search(p.stem)]
+    kind = next((kind for kind in KINDS if any(kind_of(p) == kind for p in images)), None)
+    if kind is None:
+        got = _counted(files) or "no file"
+        raise FormatError(f"{folder} holds no images", expected="one tif, png or npy file per frame", got=got)
+    chosen = [p for p in images if kind_of(p) == kind]
+    left_out = _counted([p for p in files if is_image(p) and p not in set(chosen)])
+    return chosen, f"{folder}: {len(chosen)} {kind} files are read, {left_out} left out" if left_out else ""
+
+
+def _counted(files: Sequence[Path]) -> str:
+    return ", ".join(f"{n} {suffix}" for suffix, n in Counter(p.suffix.lower() or p.name for p in files).most_common(4))
 
 
 def number_files(paths: Sequence[Path], *, prefix: str | None = None) -> tuple[tuple[Path, ...], tuple[int, ...]]:
@@ -97,7 +124,7 @@ def _varying_numbers(paths: Sequence[Path]) -> list[int]:
         raise FormatError(
             f"{paths[0].parent} holds files of {len(patterns)} naming patterns",
             expected="one numbered file per frame, as in t000.tif, t001.tif",
-            got=", ".join(f"{pattern}.tif ({n})" for pattern, n in patterns.most_common(3)),
+            got=", ".join(f"{pattern}{paths[0].suffix} ({n})" for pattern, n in patterns.most_common(3)),
         )
     runs = [re.findall(r"\d+", p.stem) for p in paths]
     if not runs[0]:
