@@ -130,7 +130,7 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        title = function.__name__.replace("_", "-")
+        title = function.__name__.strip("_").replace("_", "-")
 
         def run(**options: Any) -> None:
             as_json, quiet = options.pop("json_"), options.pop("quiet")

@@ -6,9 +6,8 @@ import hashlib
 import logging
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from .progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -126,7 +126,7 @@ def ingest(
     params = {
         "source": movie.source,
         "format": file_format,
-        "options": _as_json(options),
+        "options": options.as_json(),
         "frames": movie.n_frames,
         "files": _fingerprint([path, options.truth, options.links, *options.images.values()]),
     }
@@ -143,16 +143,6 @@ def ingest(
     if not n_detections:
         progress.note("there are no detections")
     return IngestReport(movie.name, movie.n_frames, n_detections, links, time.perf_counter() - started)
-
-
-def _as_json(options: SourceOptions) -> dict[str, Any]:
-    """Return what the user said as JSON can hold it."""
-    frames = options.frames
-    return {
-        **{key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()},
-        "images": {channel: str(folder) for channel, folder in options.images.items()},
-        "frames": [frames.start, frames.stop, frames.step],
-    }
 
 
 def _fingerprint(paths: Sequence[Path | None]) -> str:

@@ -7,6 +7,7 @@ writing call is one transaction.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -313,6 +314,46 @@ class DuckDBStore:
         """
         with self.writing() as connection:
             insert_solution(connection, info, table)
+            catalogue.close_run(connection, run.id, "done", found)
+
+    def add_tracking(
+        self,
+        run: RunInfo,
+        chosen: DetectionSet,
+        detections: Detections,
+        edges: CandidateEdges,
+        tracking: tuple[SolutionInfo, SolutionTable],
+        found: dict[str, Any],
+    ) -> None:
+        """Add a tracking that was made elsewhere, with the links that the graph lacks, and finish the run.
+
+        Such links are no candidates; those that are candidates already keep their numbers.
+
+        Parameters
+        ----------
+        run : RunInfo
+            The run that brings it in.
+        chosen, detections
+            The detection set and all its detections.
+        edges : CandidateEdges
+            Its links; they get their numbers here.
+        tracking : tuple of SolutionInfo and SolutionTable
+            `SolutionTable.edge` holds rows of `edges`.
+        found : dict
+            What the run has to say.
+
+        Raises
+        ------
+        StoreExistsError
+            If its dataset has a solution of that name.
+        """
+        info, table = tracking
+        with self.writing() as connection:
+            known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
+            ids = edge_ids(known, edges, len(detections)) if len(known) else np.full(len(edges), -1)
+            new = ids < 0
+            ids[new] = insert_edges(connection, chosen, detections, edges.take(new), candidate=False)
+            insert_solution(connection, info, replace(table, edge=ids[table.edge]))
             catalogue.close_run(connection, run.id, "done", found)
 
 

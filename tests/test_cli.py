@@ -244,6 +244,23 @@ def test_images_and_truth_are_named_on_the_command_line(tmp_path):
     assert {(ref.kind, ref.channel) for ref in refs} == {("masks", ""), ("images", "nuclei")}
 
 
+IMPORT_KEYS = {"store", "dataset", "frames", "detections", "truth_edges", "solution", "seconds"}
+
+
+def test_a_tracking_of_others_becomes_a_solution(tmp_path):
+    points = write_points(tmp_path / "points.csv")
+    place = tmp_path / "a.trackdb"
+    run("ingest", points, "-o", place)
+    found = answer("import", place, points, "--name", "theirs")
+    assert set(found) >= IMPORT_KEYS
+    assert (found["solution"], found["truth_edges"], found["detections"]) == ("theirs", 45, 54)
+    said = refusal("import", place, points, "--name", "theirs", code=3)
+    assert "already a solution named theirs" in said
+    done = run("import", place, points, "--columns", "t=t,y=y,x=x,track=track", "--frames", "0:3")
+    assert done.stdout.startswith("solution points: 18 links of 27 cells over 54 detections of points")
+    assert "there is nothing at" in refusal("import", place, tmp_path / "none.csv", code=1)
+
+
 def test_several_datasets_are_chosen_by_name(tmp_path):
     store = tmp_path / "a.trackdb"
     for name in ("left", "right"):
@@ -411,6 +428,9 @@ def test_wrong_usage_is_2(words):
         (["ingest", "CSV", "-o", "new.trackdb", "--columns", "t"], "--columns"),
         (["ingest", "CSV", "-o", "new.trackdb", "--pixel-size", "tiny"], "--pixel-size"),
         (["ingest", "CSV", "-o", "new.trackdb", "--format", "poem"], "poem"),
+        (["import", "STORE", "CSV", "--format", "poem"], "poem"),
+        (["import", "STORE", "CSV", "--match-distance", "-1"], "--match-distance"),
+        (["import", "STORE", "CSV", "--columns", "t"], "--columns"),
         (["simulate", "-o", "out", "--missed", "2"], "missed"),
     ],
 )
@@ -422,6 +442,7 @@ def test_a_wrong_value_is_2_and_says_which(movie, tmp_path, monkeypatch, words, 
 
 
 NEEDS_A_STORE = {
+    "import": ["tracks.csv"],
     "link": [],
     "score": [],
     "solve": [],

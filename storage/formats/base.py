@@ -7,8 +7,9 @@ as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from ..schema import require_equal_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -47,6 +47,8 @@ class SourceOptions:
         Seconds from one frame of the source to the next, before any `step`.
     keep : tuple of str
         Further columns of the user's table to keep as properties of the cells; ``("all",)`` keeps every one.
+    alone : bool
+        Leave out what lies beside the path: images, and the truth of a result.
     """
 
     sequence: str | None = None
@@ -58,6 +60,16 @@ class SourceOptions:
     scale_um: tuple[float, ...] | None = None
     interval_s: float | None = None
     keep: tuple[str, ...] = ()
+    alone: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the user said as JSON can hold it."""
+        frames = self.frames
+        return {
+            **{key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()},
+            "images": {channel: str(folder) for channel, folder in self.images.items()},
+            "frames": [frames.start, frames.stop, frames.step],
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -64,7 +64,7 @@ def open_ctc(path: Path, options: SourceOptions) -> Source:
         raise FormatError(f"{path} is no Cell Tracking Challenge data set", expected="folders like 01_GT or 01_RES")
     is_truth = folders.result is None
     masks = open_numbered(folder, TRUTH_MASK if is_truth else RESULT_MASK, is_label=True)
-    notes = [f"detections come from {folder}"]
+    notes = [f"{'cells' if options.alone else 'detections'} come from {folder}"]
     lineages = []
     track_file = folder / (TRUTH_FILE if is_truth else RESULT_FILE)
     if track_file.is_file():
@@ -76,12 +76,13 @@ def open_ctc(path: Path, options: SourceOptions) -> Source:
         raise FormatError(f"{folder} holds no {TRUTH_FILE}", expected="the track file beside the masks")
     else:
         notes.append(f"{folder} holds no {RESULT_FILE}, so no tracking is read")
-    truth = options.truth or (None if is_truth else folders.truth)
+    truth = options.truth or (None if is_truth or options.alone else folders.truth)
     if truth is not None:
         found, said = read_truth(truth, masks.numbers)
         lineages += found
         notes += said
-    images = {} if options.images or not folders.images else {"image": _images(folders.images)}
+    beside = None if options.images or options.alone else folders.images
+    images = {"image": _images(beside)} if beside else {}
     return mask_source(folders.name, masks, options, lineages=lineages, notes=notes, images=images)
 
 
