@@ -142,6 +142,11 @@ def ingest(
     n_detections = store.count_detections(ingestion.chosen)
     if not n_detections:
         progress.note("there are no detections")
+    if options.images:
+        for channel, count in store.count_unknown_intensities(ingestion.chosen).items():
+            progress.note(
+                f"channel {channel}: {count} cells cover pixels that are no number; their intensity is unknown"
+            )
     return IngestReport(movie.name, movie.n_frames, n_detections, links, time.perf_counter() - started)
 
 
@@ -235,10 +240,11 @@ def _measured(batch: FrameBatch) -> Measured:
         return Measured(batch.frame, points.label, points.position_px, points.area, properties=points.properties)
     if batch.mask is None:
         raise SchemaError(f"frame {batch.frame} has neither a mask nor points")
-    regions = measure(batch.mask)
-    n, ndim = regions.centroid_px.shape
-    features = Features(regions.bbox_min, regions.bbox_max, np.full((n, ndim, ndim), np.nan), np.full(n, np.nan), {})
-    return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, features)
+    try:
+        regions = measure(batch.mask, batch.images)
+    except FormatError as error:
+        raise FormatError(f"frame {batch.frame}: {error.message}", **error.details) from None
+    return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, regions.features)
 
 
 def _commit(

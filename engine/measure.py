@@ -1,8 +1,8 @@
-"""Label masks to regions: where each label lies, how large it is, and the box around it.
+"""Label masks to regions: where each label lies, how large and how bright it is, and what shape it has.
 
 A mask is read as runs, stretches of one label along x: they are found in one pass over the pixels, and there are some
 hundred times fewer of them. Everything after that is arithmetic on the runs, so that the largest label costs nothing
-and an integer of any width is read as it is.
+and an integer of any width is read as it is. An image is read once, where cells are.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import FormatError
+from ..storage.schema import Features, Intensity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
@@ -30,62 +33,109 @@ class Regions:
         Mean of the pixel indices of each label, axes ``([z,] y, x)``.
     area : (k,) float64
         Pixels or voxels of each label.
-    bbox_min, bbox_max : (k, 2) or (k, 3) int64
-        Smallest box of pixels around each label; `bbox_max` lies outside.
+    features : Features
+        Box, shape, distance from the border and brightness of each.
     """
 
     label: NDArray[np.int64]
     centroid_px: NDArray[np.float64]
     area: NDArray[np.float64]
-    bbox_min: NDArray[np.int64]
-    bbox_max: NDArray[np.int64]
+    features: Features
 
     def __len__(self) -> int:
         return len(self.label)
 
 
-def measure(mask: NDArray[np.integer]) -> Regions:
-    """Find the regions of a label mask.
+def measure(mask: NDArray[np.integer], images: Mapping[str, NDArray[np.generic]] | None = None) -> Regions:
+    """Find the regions of a label mask, and how bright they are.
 
     Parameters
     ----------
     mask : (y, x) or (z, y, x) integer array
         Label of each pixel, 0 for background. Labels need not be consecutive, a label need not be connected.
+    images : mapping of str to array of the mask's shape
+        Intensities of each channel: integers, floats or booleans. A cell that covers a NaN has NaN for mean, min and
+        max of that channel, as in scikit-image.
 
     Returns
     -------
     Regions
-        One row for each label; sums are of integers, so that no order of the pixels changes a digit.
+        One row for each label. Boxes, areas and sums over places are of integers, and so are those of intensities of
+        up to 32 bits: no order of the pixels changes a digit. Floats are added in double precision, row by row.
 
     Raises
     ------
     FormatError
-        If the mask does not hold integers in 2 or 3 axes, or a label is negative or beyond int64.
+        If the mask does not hold integers in 2 or 3 axes, a label is negative or beyond int64, or an image has another
+        shape or holds no numbers.
     """
+    from .run_sums import number_labels, sum_places  # what links alone needs no compiler
+
     starts, lengths = runs(mask)
     label = labels_at(mask, starts)
-    kept = label > 0
-    starts, lengths, label = starts[kept], lengths[kept], label[kept]
-    if not len(label):
-        none = np.empty((0, mask.ndim), dtype=np.int64)
-        return Regions(label, none.astype(np.float64), np.empty(0), none, none)
+    inside = label > 0
+    starts, lengths = starts[inside], lengths[inside]
+    found, slot = number_labels(label[inside])
+    order = np.argsort(found)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    slot = place[slot]
 
-    order = np.argsort(label, kind="stable")
-    label, lengths = label[order], lengths[order]
-    first = np.stack(np.unravel_index(starts[order], mask.shape), axis=1)  # (r, ndim) first pixel of each run
-    last = first.copy()
-    last[:, -1] += lengths - 1
-
-    group = np.flatnonzero(np.r_[True, label[1:] != label[:-1]])  # where the runs of each label begin
-    area = np.add.reduceat(lengths, group)
-    twice = np.add.reduceat((first + last) * lengths[:, None], group, axis=0)  # a run's mean is half of its two ends
+    axes = slice(3 - mask.ndim, None)
+    sums = sum_places(starts, lengths, slot, len(found), *mask.shape[-2:])
+    area, origin, first, second, low, high, border = (column[:, axes] if column.ndim > 1 else column for column in sums)
+    second = second[..., axes]
+    mean = first / area[:, None]
+    covariance = second / area[:, None, None] - mean[:, :, None] * mean[:, None, :]
+    trace = np.trace(covariance, axis1=1, axis2=2)
     return Regions(
-        label=label[group],
-        centroid_px=twice / (2.0 * area[:, None]),
+        label=found[order],
+        centroid_px=origin + mean,
         area=area.astype(np.float64),
-        bbox_min=np.minimum.reduceat(first, group, axis=0),
-        bbox_max=np.maximum.reduceat(last, group, axis=0) + 1,
+        features=Features(
+            bbox_min=low,
+            bbox_max=high,
+            inertia_px2=trace[:, None, None] * np.eye(mask.ndim) - covariance,
+            border_px=border.astype(np.float64),
+            intensity={
+                channel: _intensity(channel, image, mask.shape, starts, lengths, slot, area)
+                for channel, image in (images or {}).items()
+            },
+        ),
     )
+
+
+def _intensity(
+    channel: str,
+    image: NDArray[np.generic],
+    shape: tuple[int, ...],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    slot: NDArray[np.int64],
+    area: NDArray[np.int64],
+) -> Intensity:
+    """Return how bright each cell is in one image."""
+    from .run_sums import sum_intensity
+
+    if image.shape != shape:
+        raise FormatError(
+            f"the image of channel {channel} has another shape than the mask", expected=str(shape), got=str(image.shape)
+        )
+    pixels = _plain(channel, image)
+    exact = pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 4
+    total: NDArray[np.int64] | NDArray[np.float64]
+    total = np.zeros(len(area), np.int64) if exact else np.zeros(len(area))
+    low, high = sum_intensity(pixels, starts, lengths, slot, total)
+    return Intensity((total / area).astype(np.float64), low, high)
+
+
+def _plain(channel: str, image: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the intensities in one row, as numbers that can be compiled for."""
+    kind = image.dtype
+    if kind.kind not in "biuf":
+        raise FormatError(f"the image of channel {channel} holds {kind}", expected="whole numbers or floats")
+    plain = {"b": np.dtype(np.uint8), "f": np.dtype(np.float32 if kind.itemsize <= 4 else np.float64)}
+    return np.ascontiguousarray(image, dtype=plain.get(kind.kind, kind.newbyteorder("="))).reshape(-1)
 
 
 def runs(*masks: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

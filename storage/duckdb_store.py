@@ -194,6 +194,11 @@ class DuckDBStore:
         with self.reading() as connection:
             return features.read_features(connection, chosen, detections)
 
+    def count_unknown_intensities(self, chosen: DetectionSet) -> dict[str, int]:
+        """Return for each channel how many cells cover a pixel that is no number; channels without are left out."""
+        with self.reading() as connection:
+            return features.count_unknown_intensities(connection, chosen)
+
     def properties(self, chosen: DetectionSet, detections: Detections) -> dict[str, NDArray[np.generic]]:
         """Return what else the source told of each detection, row by row, by the names of the source.
 

@@ -75,6 +75,14 @@ def read_features(connection: sa.Connection, chosen: DetectionSet, detections: D
     return Features(low, high, inertia, column["border_px"], _read_intensity(connection, chosen, detections))
 
 
+def count_unknown_intensities(connection: sa.Connection, chosen: DetectionSet) -> dict[str, int]:
+    """Return for each channel how many cells cover a pixel that is no number; channels without are left out."""
+    d, i = tables.detection, tables.detection_intensity
+    ours = i.c.det_id.in_(sa.select(d.c.det_id).where(d.c.set_id == chosen.id))
+    query = sa.select(i.c.channel, sa.func.count()).where(ours, i.c.mean.is_(None)).group_by(i.c.channel)
+    return {channel: int(count) for channel, count in connection.execute(query.order_by(i.c.channel))}
+
+
 def read_properties(
     connection: sa.Connection, chosen: DetectionSet, detections: Detections
 ) -> dict[str, NDArray[np.generic]]:
