@@ -19,7 +19,9 @@ def ingest(
     face: Face,
     src: Annotated[Path, typer.Argument(help="Folder or stack of label masks, CTC data set, or table of points.")],
     store: Annotated[Path, typer.Option("-o", "--store", help="Store to make or to add to: NAME.trackdb.")],
-    format_: Annotated[str, typer.Option("--format", help="auto, ctc, masks, table.")] = "auto",
+    format_: Annotated[
+        str, typer.Option("--format", help="auto, ctc, trackmate, track_xml, geff, masks, table.")
+    ] = "auto",
     sequence: Annotated[str | None, typer.Option(help="Sequence of a CTC data set that holds several.")] = None,
     images: Annotated[list[str] | None, typer.Option(help="Intensity images, as [CHANNEL=]DIR; repeatable.")] = None,
     truth: Annotated[

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackdb.errors import ConfigError, FormatError
-from trackdb.storage.formats import SourceOptions, open_source
+from trackdb.storage.formats import FORMATS, SourceOptions, open_source
 from trackdb.storage.pixels.files import read_mask
 from trackdb.storage.pixels.numbering import number_files, select_frames
 from trackdb.storage.pixels.tif import stack_axes
@@ -122,7 +122,7 @@ def test_files_of_another_kind_are_refused_by_name(tmp_path):
 def test_nothing_there_and_unknown_formats_are_told(tmp_path):
     with pytest.raises(FormatError, match=r"there is nothing at .*nowhere"):
         open_source(tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match="there is no format lif; expected: auto, ctc, masks, table"):
+    with pytest.raises(ConfigError, match=f"there is no format lif; expected: auto, {', '.join(FORMATS)}"):
         open_source(tmp_path, "lif")
 
 
@@ -202,7 +202,7 @@ def test_formats_of_other_packages_are_found_by_name(tmp_path, monkeypatch):
     lif = metadata.EntryPoint("lif", "builtins:max", "trackdb.formats")
     monkeypatch.setattr(metadata, "entry_points", lambda *, group: metadata.EntryPoints([lif]).select(group=group))
     assert open_source(tmp_path, "lif", tmp_path / "options") == tmp_path / "options"
-    with pytest.raises(ConfigError, match="there is no format nd2; expected: auto, ctc, masks, table, lif"):
+    with pytest.raises(ConfigError, match=f"there is no format nd2; expected: auto, {', '.join(FORMATS)}, lif"):
         open_source(tmp_path, "nd2")
 
 

@@ -18,6 +18,9 @@ __all__ = ["FORMATS", "FrameBatch", "LabelLineage", "Points", "Source", "SourceO
 # first format that says it is its own, so those that look closest come first.
 MODULES = {
     "ctc": "ctc",
+    "trackmate": "xml.trackmate",
+    "track_xml": "xml.track_xml",
+    "geff": "geff.reader",
     "masks": "masks",
     "table": "tabular.reader",
 }
@@ -65,7 +68,8 @@ def detect(path: Path) -> str:
             return name
     raise FormatError(
         f"{path} looks like no format that trackdb reads",
-        expected="a CTC folder, a folder or stack of label masks, or a .csv, .tsv, .txt or .parquet table",
+        expected="a CTC folder, a folder or stack of label masks, a .csv, .tsv, .txt or .parquet table, "
+        "a TrackMate .xml, or a GEFF",
         **{"try": "--format, where you know better"},
     )
 

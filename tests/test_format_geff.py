@@ -1,0 +1,502 @@
+"""Reading GEFF: axes, labels, properties and edges, of either Zarr format and of old versions; and what is refused."""
+
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from trackdb.errors import ConfigError, FormatError
+from trackdb.storage.formats import SourceOptions, detect, open_source
+
+from .graph_files import LINKS, SPOTS, ids_by_place, links_by_place, write_geff
+
+pytest.importorskip("geff", reason="the extra geff is not installed")
+
+N = len(SPOTS)
+
+
+def refused(path, message, **options):
+    with pytest.raises(FormatError, match=message):
+        open_source(path, options=SourceOptions(**options))
+
+
+def properties_of(source):
+    batches = [b.points for b in source.frames() if len(b.points.label)]
+    return {name: np.concatenate([p.properties[name] for p in batches]) for name in batches[0].properties}
+
+
+def metadata(path, change):
+    """Change the GEFF's metadata in place."""
+    file = path / ".zattrs"
+    told = json.loads(file.read_text())
+    change(told["geff"])
+    file.write_text(json.dumps(told))
+    return path
+
+
+def replaced(path, name, values, **options):
+    """Write another array over one of a GEFF."""
+    import zarr
+
+    zarr.create_array(path / name, data=np.asarray(values), zarr_format=2, overwrite=True, **options)
+    return path
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_nodes_come_in_pixels_with_their_ids_and_edges_as_a_tracking(tmp_path, zarr_format):
+    path = write_geff(tmp_path / "drawn.zarr", zarr_format=zarr_format)
+    assert detect(path) == "geff"
+    source = open_source(path)
+    assert (source.name, source.n_frames, source.ndim) == ("drawn", 5, 2)
+    assert (source.scale_um, source.interval_s) == ((0.5, 0.5), 300.0)
+    assert ids_by_place(source) == {(place[0], spot): spot for spot, place in SPOTS.items()}
+    assert links_by_place(source) == LINKS
+    (lineage,) = source.lineages
+    assert (lineage.name, lineage.merges, len(lineage.frame)) == ("geff", True, N)
+
+
+def test_a_geff_is_found_inside_of_a_store(tmp_path):
+    import zarr
+
+    zarr.open_group(tmp_path / "movie.zarr", mode="w", zarr_format=2)
+    write_geff(tmp_path / "movie.zarr" / "some" / "tracks")
+    zarr.open_group(tmp_path / "movie.zarr" / "some", mode="a", zarr_format=2)
+    for path in (tmp_path / "movie.zarr", tmp_path / "movie.zarr" / "some" / "tracks"):
+        source = open_source(path)
+        assert (source.name, links_by_place(source)) == ("movie", LINKS)
+    write_geff(tmp_path / "movie.zarr" / "more")
+    refused(tmp_path / "movie.zarr", "movie.zarr holds 2 GEFFs; .*movie.zarr/more, .*some/tracks; try: to name one")
+    assert open_source(tmp_path / "movie.zarr" / "more").n_frames == 5
+
+
+def test_a_store_without_a_geff_is_none(tmp_path):
+    import zarr
+
+    zarr.create_array(tmp_path / "a.zarr" / "0", data=np.zeros((4, 4)))
+    zarr.open_group(tmp_path / "a.zarr", mode="a")
+    (tmp_path / "file.geff").write_text("")
+    with pytest.raises(FormatError, match="holds no GEFF; expected: one Zarr group with 'geff' among its attributes"):
+        open_source(tmp_path / "a.zarr", "geff")
+    with pytest.raises(FormatError, match=r"file.geff is no GEFF; expected: the folder of a Zarr group"):
+        open_source(tmp_path / "file.geff", "geff")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.filterwarnings("ignore:The data type")  # of texts in Zarr 3, which are no standard yet
+def test_properties_come_as_numbers_and_text_and_know_where_they_miss(tmp_path, zarr_format):
+    lacks = np.arange(N) % 3 == 0
+    path = write_geff(
+        tmp_path / "a.zarr",
+        zarr_format=zarr_format,
+        props={
+            "radius": (np.arange(N, dtype=np.float32), lacks),
+            "is_good": np.arange(N) % 2 == 0,
+            "fate": (np.array([f"fate ö{k}" for k in range(N)]), lacks),
+            "name": np.array([f"n{k}" for k in range(N)], dtype=np.dtypes.StringDType()),
+            "huge": np.full(N, 2**60 + 1),
+            "area": (np.arange(N), lacks),
+            "colour": np.zeros((N, 3)),
+        },
+    )
+    source = open_source(path)
+    told = properties_of(source)
+    assert sorted(told) == ["fate", "huge", "is_good", "name", "radius"]
+    row = np.argsort([SPOTS[s][0] for s in SPOTS], kind="stable")  # points come by frame
+    assert np.array_equal(told["radius"], np.where(lacks, np.nan, np.arange(N))[row], equal_nan=True)
+    assert told["is_good"].tolist() == (np.arange(N) % 2 == 0)[row].tolist()
+    assert told["fate"].tolist() == [("" if lacks[k] else f"fate ö{k}") for k in row]
+    assert told["name"].tolist() == [f"n{k}" for k in row]
+    assert set(told["huge"].tolist()) == {str(2**60 + 1)}
+    area = np.concatenate([b.points.area for b in source.frames()])
+    assert np.array_equal(area, np.where(lacks, np.nan, np.arange(N))[row], equal_nan=True)
+    assert "properties that are neither a number nor a text are left out: colour" in source.notes
+
+
+def test_labels_of_a_segmentation_are_labels_and_ids_a_property(tmp_path):
+    frame = np.array([place[0] for place in SPOTS.values()])
+    rank = np.array([np.count_nonzero(frame[:k] == frame[k]) for k in range(N)])  # from 0 anew in each frame
+    source = open_source(write_geff(tmp_path / "a.zarr", props={"seg_id": rank + 1}))
+    assert links_by_place(source) == LINKS
+    assert {int(b.points.label.max()) for b in source.frames()} == set(np.bincount(frame).tolist())
+    assert sorted(properties_of(source)["node_id"].tolist()) == sorted(SPOTS)
+    named = {"related_objects": [{"type": "labels", "path": "../seg", "node_prop": "mask"}]}
+    source = open_source(write_geff(tmp_path / "b.zarr", props={"mask": rank + 7}, **named))
+    assert min(int(b.points.label.min()) for b in source.frames()) == 7
+
+
+@pytest.mark.parametrize("labels", [np.ones(N, int), -np.arange(1, N + 1), (np.arange(N), np.arange(N) == 3)])
+def test_labels_that_do_not_tell_nodes_apart_are_left_to_the_ids(tmp_path, labels):
+    source = open_source(write_geff(tmp_path / "a.zarr", props={"seg_id": labels}))
+    assert ids_by_place(source) == {(place[0], spot): spot for spot, place in SPOTS.items()}
+    assert "property seg_id does not give each node of a frame a label of its own: node ids do" in source.notes
+
+
+def test_edges_without_direction_follow_time(tmp_path):
+    edges = [pair[::-1] if k % 2 else pair for k, pair in enumerate(sorted(LINKS))]
+    source = open_source(write_geff(tmp_path / "a.zarr", directed=False, edges=edges))
+    assert links_by_place(source) == LINKS
+    refused(write_geff(tmp_path / "b.zarr", edges=edges), "edges/ids row 1: edge 12 -> 11 runs backward in time")
+
+
+def test_what_is_no_part_of_a_solution_is_left_out(tmp_path):
+    chosen = np.array([pair != (10, 11) for pair in sorted(LINKS)])
+    source = open_source(write_geff(tmp_path / "a.zarr", edge_props={"solution": chosen, "score": chosen * 0.5}))
+    assert links_by_place(source) == LINKS - {(10, 11)}
+    assert "1 of 14 edges are no part of the solution: left out" in source.notes
+    assert "properties of edges are left out: score" in source.notes
+    cells = np.array([spot != 12 for spot in SPOTS])
+    source = open_source(write_geff(tmp_path / "b.zarr", props={"solution": cells}))
+    assert links_by_place(source) == {pair for pair in LINKS if 12 not in pair}
+    assert len(source.lineages[0].frame) == N - 1
+    assert len(ids_by_place(source)) == N
+
+
+@pytest.mark.parametrize(
+    ("axis", "asked", "scale", "factor", "note"),
+    [
+        ({"space_unit": "pixel", "scaled_unit": "nanometer"}, None, (5e-4, 5e-4), 1, ""),
+        ({"space_unit": "pixel", "scale": None, "scaled_unit": None}, None, None, 1, ""),
+        ({"space_unit": None, "scaled_unit": None}, None, None, 1, "a scale of 0.5, 0.5 without a unit"),
+        ({"space_unit": None, "scale": None, "scaled_unit": None}, None, None, 1, "no unit of length is told"),
+        ({"space_unit": "micrometer", "scale": None, "scaled_unit": None}, None, (1.0, 1.0), 1, "one pixel is taken"),
+        ({"space_unit": "micrometer", "scale": None, "scaled_unit": None}, (0.5, 0.5), (0.5, 0.5), 2, "brought to"),
+        ({"space_unit": "millimeter", "scale": None, "scaled_unit": None}, (500, 500), (500, 500), 2, "brought to"),
+        ({"space_unit": "micrometer", "scaled_unit": None}, None, (0.5, 0.5), 1, "taken as pixels of that size"),
+        ({"space_unit": "parsec", "scale": None, "scaled_unit": None}, None, None, 1, "'parsec' is none that is known"),
+    ],
+)
+def test_units_and_scales_of_space(tmp_path, axis, asked, scale, factor, note):
+    source = open_source(write_geff(tmp_path / "a.zarr", **axis), options=SourceOptions(scale_um=asked))
+    assert source.scale_um == (None if scale is None else pytest.approx(scale))
+    assert next(source.frames()).points.position_px[0].tolist() == [10 * factor, 20 * factor]
+    assert note in " ".join(source.notes)
+
+
+def timed(path, times, **axis):
+    """Give a GEFF other times and another axis of time."""
+    metadata(path, lambda told: told["axes"].__setitem__(0, {"name": "t", "type": "time", **axis}))
+    metadata(path, lambda told: told["node_props_metadata"]["t"].update(dtype="float64"))
+    return replaced(path, "nodes/props/t/values", np.array([times[place[0]] for place in SPOTS.values()], dtype=float))
+
+
+@pytest.mark.parametrize(
+    ("times", "axis", "interval", "first"),
+    [
+        ([0, 1, 2, 3, 4], {"unit": "frame"}, None, 0),
+        ([0, 1, 2, 3, 4], {}, None, 0),
+        ([2, 3, 4, 5, 6], {}, None, 2),
+        ([0, 1, 2, 3, 4], {"scale": 2, "scaled_unit": "hour"}, 7200, 0),
+        ([0, 5, 10, 15, 20], {"unit": "minute"}, 300, 0),
+        ([0.25, 0.5, 0.75, 1.0, 1.25], {"unit": "hour"}, 900, 1),
+        ([7.1, 7.3, 7.5, 7.7, 7.9], {"unit": "second"}, 0.2, 0),
+        ([0, 1, 2, 3, 4.5], {"unit": "second"}, None, 0),
+    ],
+)
+def test_times_become_frames(tmp_path, times, axis, interval, first):
+    source = open_source(timed(write_geff(tmp_path / "a.zarr"), times, **axis))
+    assert source.interval_s == (None if interval is None else pytest.approx(interval))
+    (lineage,) = source.lineages
+    frame = dict(zip(lineage.label.tolist(), lineage.frame.tolist(), strict=True))
+    assert frame == {spot: place[0] + first for spot, place in SPOTS.items()}
+    uneven, shifted = 4.5 in times, 7.1 in times
+    assert ("t" in properties_of(source)) == (uneven or shifted)
+    assert any("not evenly spaced" in note for note in source.notes) == uneven
+
+
+def test_axes_are_known_by_their_names_or_in_their_order(tmp_path):
+    path = write_geff(tmp_path / "a.zarr")
+    metadata(path, lambda told: told.update(axes=told["axes"][::-1]))
+    assert links_by_place(open_source(path)) == LINKS
+    metadata(path, lambda told: told.pop("axes"))
+    assert links_by_place(open_source(path)) == LINKS
+    path = write_geff(tmp_path / "b.zarr")
+    for old, new in (("y", "row"), ("x", "column")):
+        (path / "nodes/props" / old).rename(path / "nodes/props" / new)
+        metadata(path, lambda told, old=old, new=new: told["axes"]["tyx".index(old)].update(name=new))
+        about = {"identifier": new, "dtype": "float64"}
+        metadata(
+            path,
+            lambda told, a=about, o=old: (
+                told["node_props_metadata"].pop(o),
+                told["node_props_metadata"].update({a["identifier"]: a}),
+            ),
+        )
+    assert links_by_place(open_source(path)) == LINKS
+
+
+def test_a_z_that_is_the_same_everywhere_makes_no_3d(tmp_path):
+    path = write_geff(tmp_path / "a.zarr", props={"z": np.full(N, 3.0)})
+    metadata(
+        path,
+        lambda told: told["axes"].append(
+            {"name": "z", "type": "space", "unit": "pixel", "scale": 2.0, "scaled_unit": "micrometer"}
+        ),
+    )
+    source = open_source(path)
+    assert (source.ndim, source.scale_um) == (2, (0.5, 0.5))
+    assert "axis z is the same everywhere, so the movie is 2D" in source.notes
+    replaced(path, "nodes/props/z/values", np.arange(N, dtype=float))
+    source = open_source(path)
+    assert (source.ndim, source.scale_um) == (3, (2.0, 0.5, 0.5))
+    assert next(source.frames()).points.position_px[0].tolist() == [0, 10, 20]
+
+
+def test_metadata_of_old_versions_may_tell_less(tmp_path):
+    path = write_geff(tmp_path / "a.zarr", geff_version="0.2.2.dev20+g611e7a2.d20250719", roi_min=[0, 0])
+    metadata(path, lambda told: (told.pop("node_props_metadata"), told.pop("edge_props_metadata")))
+    replaced(path, "nodes/ids", np.array(list(SPOTS), dtype=float))
+    assert links_by_place(open_source(path)) == LINKS
+    metadata(path, lambda told: told.update(geff_version="1.0"))
+    refused(path, "a.zarr breaks the GEFF standard; got: node_props_metadata: Field required")
+
+
+def test_tracks_that_the_nodes_tell_are_kept_as_properties(tmp_path):
+    source = open_source(
+        write_geff(tmp_path / "a.zarr", props={"track": np.arange(N)}, track_node_props={"tracklet": "track"})
+    )
+    assert "tracks follow from the edges; what the nodes say of them is kept as track" in source.notes
+    assert "track" in properties_of(source)
+
+
+def test_an_empty_graph_is_an_empty_movie(tmp_path):
+    path = write_geff(tmp_path / "a.zarr", edges=[])
+    for name in ("nodes/ids", "nodes/props/t/values"):
+        replaced(path, name, np.empty(0, dtype=np.int64))
+    for axis in "yx":
+        replaced(path, f"nodes/props/{axis}/values", np.empty(0))
+    source = open_source(path)
+    assert source.n_frames == 0
+    assert "no detections" in source.notes
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("nodes/ids", [*range(N - 1), 3], r"nodes/ids row 17: id 3 is there already; .* the same in row 3"),
+        (
+            "nodes/ids",
+            list(range(N - 1)),
+            r"nodes/props/t/values does not fit; expected: 17 rows, as nodes/ids; got: shape \(18,\)",
+        ),
+        ("nodes/ids", np.arange(2 * N).reshape(N, 2), r"nodes/ids holds no ids; expected: one id a row"),
+        ("nodes/ids", np.arange(N) - 1, r"nodes/ids row 0 is negative"),
+        ("nodes/ids", np.arange(N, dtype=np.uint64) + 2**63, r"nodes/ids row 0 is no whole number"),
+        ("edges/ids", [(10, 99)], r"edges/ids row 0: edge 10 -> 99 names a node that is not there"),
+        ("edges/ids", [(10, 10)], r"edges/ids row 0: edge 10 -> 10 ties a node to itself"),
+        ("edges/ids", [(10, 20)], r"edges/ids row 0: edge 10 -> 20 lies within a frame"),
+        ("edges/ids", [(10, 11), (10, 11)], r"edges/ids row 1: the edge is there already; got: the same in row 0"),
+        ("edges/ids", [[10, 11, 12]], r"edges/ids holds no ids; expected: two ids a row; got: shape \(1, 3\)"),
+        ("nodes/props/t/values", np.arange(N) - 1, r"props/t/values row 0 is no frame; .* got: -1"),
+        ("nodes/props/t/values", np.arange(N) * 10**6, r"props/t/values row 1 is no frame"),
+        (
+            "nodes/props/t/values",
+            np.arange(N) + 0.5,
+            r"t/values is not what the metadata say; expected: int64; got: float64",
+        ),
+        ("nodes/props/y/values", np.where(np.arange(N) == 4, np.nan, 1.0), r"values row 4: a cell has no place"),
+        ("nodes/props/y/values", np.where(np.arange(N) == 4, 1e20, 1.0), r"values row 4: a cell has no place"),
+        (
+            "nodes/props/y/values",
+            np.zeros((N, 2)),
+            r"y/values does not fit; expected: one number a node; got: shape \(18, 2\)",
+        ),
+    ],
+)
+def test_arrays_that_are_wrong_are_named(tmp_path, name, values, message):
+    path = write_geff(tmp_path / "a.zarr")
+    values = np.asarray(values)
+    refused(replaced(path, name, values.astype(np.int64) if values.dtype == np.int32 else values), message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"directed": "maybe"}, "directed: Input should be a valid boolean"),
+        ({"axes": [{"name": "t", "type": "tempo"}]}, "axes.0.type: Input should be 'space', 'time' or 'channel'"),
+        ({"axes": [{"name": "t", "type": "time"}]}, "has no axes of space; expected: two or three; got: axes t"),
+        ({"axes": [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]}, "has no axis of time"),
+        (
+            {"axes": [{"name": name, "type": kind} for name, kind in (("w", "time"), ("y", "space"), ("x", "space"))]},
+            "has no property w; got: properties t, x, y",
+        ),
+        ({"more": 1}, "more: Extra inputs are not permitted"),
+        ({"geff_version": "new"}, "geff_version: String should match pattern"),
+    ],
+)
+def test_metadata_that_are_wrong_are_told(tmp_path, change, message):
+    refused(metadata(write_geff(tmp_path / "a.zarr"), lambda told: told.update(change)), message)
+
+
+def test_axes_of_different_units_are_refused(tmp_path):
+    path = write_geff(tmp_path / "a.zarr")
+    metadata(path, lambda told: told["axes"][1].update(unit="micrometer"))
+    refused(path, "the axes of space have different units; expected: one; got: .*micrometer")
+    path = write_geff(tmp_path / "b.zarr", scale=(0.5, -0.5))
+    refused(path, "the scale of an axis is wrong")
+
+
+def zarray(path, **changes):
+    """Change what an array of Zarr 2 says of itself."""
+    file = path / ".zarray"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        (
+            "nodes/ids",
+            {"shape": [10**12]},
+            r"nodes/ids declares more than it holds",
+        ),
+        (
+            "edges/ids",
+            {"shape": [10**12, 2]},
+            r"edges/ids declares more than it holds; got: shape \(1000000000000, 2\)",
+        ),
+        ("edges/ids", {"chunks": [10**12, 2]}, r"edges/ids declares more than it holds"),
+        ("edges/ids", {"shape": [200_000, 2], "chunks": [1, 2]}, r"edges/ids declares 200,000 chunks; got: 3 files"),
+        ("edges/ids", {"dtype": "<u2"}, r"edges/ids"),
+        (
+            "nodes/props/y/values",
+            {"dtype": "<f4"},
+            r"y/values is not what the metadata say; expected: float64; got: float32",
+        ),
+        ("nodes/props/y/values", {"chunks": [5]}, r"nodes/props/y/values"),
+        ("nodes/props/name/values", {"compressor": {"id": "pickle"}}, r"a codec that is not trusted; got: pickle"),
+        ("nodes/props/y/values", {"compressor": {"id": "who"}}, r"nodes/props/y/values cannot be read"),
+        ("nodes/props/y/values", {"shape": [-4]}, r"nodes/props/y/values"),
+        ("nodes/props/y/values", {"zarr_format": 7}, r"nodes/props/y/values cannot be read"),
+    ],
+)
+def test_arrays_that_lie_are_refused_before_memory_is_taken(tmp_path, name, changes, message):
+    import resource
+
+    path = write_geff(tmp_path / "a.zarr", props={"name": np.array(["a"] * N, dtype=np.dtypes.StringDType())})
+    zarray(path / name, **changes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(path, message)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+def test_chunks_that_are_cut_or_foreign_are_refused(tmp_path):
+    for kind, harm in (("v2", lambda b: b[: len(b) // 2]), ("v3", lambda b: b"zarr" * 20), ("v3", lambda b: b"")):
+        path = tmp_path / f"{kind}.zarr"
+        write_geff(path, zarr_format=int(kind[1]))
+        (chunk,) = (file for file in (path / "edges/ids").rglob("*") if file.is_file() and "z" not in file.name)
+        chunk.write_bytes(harm(chunk.read_bytes()))
+        refused(path, r"edges/ids cannot be read")
+
+
+def test_files_of_others_are_not_read(tmp_path):
+    path = write_geff(tmp_path / "a.zarr")
+    (tmp_path / "secret").write_bytes(b"secret")
+    chunk = path / "nodes/props/y/values/0"
+    chunk.unlink()
+    chunk.symlink_to(tmp_path / "secret")
+    refused(path, r"values/0 is a link that leads out of .*a.zarr; expected: files of its own")
+    chunk.unlink()
+    chunk.symlink_to(path / "gone")
+    refused(path, r"values/0 cannot be read")
+    chunk.unlink()
+    os.mkfifo(chunk)
+    refused(path, r"values/0 is no file")
+
+
+def test_links_within_the_store_are_followed(tmp_path):
+    path = write_geff(tmp_path / "a.zarr")
+    chunk = path / "nodes/props/y/values/0"
+    chunk.rename(path / "kept")
+    chunk.symlink_to(path / "kept")
+    assert links_by_place(open_source(path)) == LINKS
+    (tmp_path / "door.zarr").symlink_to(path)
+    assert links_by_place(open_source(tmp_path / "door.zarr")) == LINKS
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"geff": 3}', '{"geff": {}}', "[" * 100_000, '{"geff": {"axes": 1e999}}']
+)
+def test_attributes_that_are_broken_are_refused(tmp_path, text):
+    path = write_geff(tmp_path / "a.geff")
+    (path / ".zattrs").write_text(text)
+    refused(path, r"a.geff")
+
+
+@pytest.mark.parametrize(
+    "name", ["nodes", "edges", "nodes/ids", "edges/ids", "nodes/props", "nodes/props/t", "nodes/props/y/values"]
+)
+def test_what_is_missing_is_named(tmp_path, name):
+    path = write_geff(tmp_path / "a.geff")
+    shutil.rmtree(path / name)
+    refused(path, r"a.geff")
+
+
+def test_many_properties_of_nothing_are_refused(tmp_path):
+    import zarr
+
+    path = write_geff(tmp_path / "a.zarr", geff_version="0.3")
+    n = 200_000
+    replaced(path, "nodes/ids", np.arange(n))
+    zarr.create_array(path / "nodes/props/p0/values", shape=(n,), dtype="f8", zarr_format=2)
+    for k in range(1, 400):
+        shutil.copytree(path / "nodes/props/p0", path / f"nodes/props/p{k}")
+    refused(path, "declares 403 properties of 200,000 nodes, and holds few bytes")
+
+
+def test_the_package_that_is_missing_is_named(tmp_path, monkeypatch):
+    path = write_geff(tmp_path / "a.zarr")
+    monkeypatch.setitem(sys.modules, "geff_spec", None)
+    with pytest.raises(
+        ConfigError, match=r'is a GEFF, for which a package is missing; try: pip install "trackdb\[geff\]"'
+    ):
+        open_source(path)
+
+
+@pytest.mark.filterwarnings("ignore:The data type")
+def test_what_the_standards_own_package_writes_comes_in(tmp_path):
+    import geff
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    for spot, (t, y, x) in SPOTS.items():
+        graph.add_node(spot, t=t, y=float(y), x=float(x), name=f"n{spot}")
+    graph.add_edges_from((a, b, {"p": 0.5}) for a, b in LINKS)
+    for zarr_format in (2, 3):
+        path = tmp_path / f"{zarr_format}.geff"
+        geff.write(
+            graph, path, axis_names=["t", "y", "x"], axis_types=["time", "space", "space"], zarr_format=zarr_format,
+            axis_units=["frame", "pixel", "pixel"], axis_scales=[60.0, 0.2, 0.2],
+            scaled_units=["second", "micrometer", "micrometer"],
+        )  # fmt: skip
+        source = open_source(path)
+        assert (links_by_place(source), source.scale_um, source.interval_s) == (LINKS, (0.2, 0.2), 60.0)
+        assert set(properties_of(source)["name"].tolist()) == {f"n{spot}" for spot in SPOTS}
+
+
+@pytest.mark.data
+def test_a_geff_of_an_old_version_comes_in_whole(data_dir):
+    import zarr
+
+    path = data_dir / "format_fixtures" / "geff_zarr" / "mouse-20250719.zarr"
+    source = open_source(path)
+    assert (source.name, source.n_frames, source.ndim) == ("mouse-20250719", 532, 3)
+    tracks = zarr.open_group(path / "tracks", mode="r")
+    ids, edges = tracks["nodes/ids"][:].astype(int), tracks["edges/ids"][:].astype(int)
+    told = {name: tracks[f"nodes/props/{name}/values"][:] for name in ("t", "z", "y", "x", "track_id")}
+    assert (len(ids), len(edges)) == (37009, 36916)
+    (lineage,) = source.lineages
+    found = np.column_stack([lineage.label[lineage.source], lineage.label[lineage.target]])
+    assert set(map(tuple, found.tolist())) == set(map(tuple, edges.tolist()))
+    assert int((np.bincount(lineage.source) == 2).sum()) == 148
+    row = {spot: k for k, spot in enumerate(ids.tolist())}
+    for batch in list(source.frames())[::53]:
+        rows = [row[label] for label in batch.points.label.tolist()]
+        assert (told["t"][rows] == batch.frame).all()
+        assert np.array_equal(batch.points.position_px, np.column_stack([told[a][rows] for a in "zyx"]))
+        assert np.array_equal(batch.points.properties["track_id"], told["track_id"][rows])
