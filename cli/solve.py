@@ -57,7 +57,7 @@ def link(
 def score(
     face: Face,
     store: Store,
-    by: Annotated[str | None, typer.Option(help="Scorer: distance.")] = None,
+    by: Annotated[str | None, typer.Option(help="Scorer: distance, overlap.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the scores.")] = None,
     dataset: Dataset = None,
     detections: Detections = None,

@@ -22,6 +22,7 @@ from . import costs
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .lineages import solution_table
+from .pixels import pixels_of
 from .progress import Progress, Silent
 from .scorers import open_scorer
 from .scorers.base import Scores, ScoreScale
@@ -200,7 +201,7 @@ def score(
     with store.running("score", name, asdict(config), chosen=chosen) as run:
         detections = store.detections(chosen)
         edges = store.candidate_edges(chosen, detections)
-        scores = scorer.score(detections, edges)
+        scores = scorer.score(detections, edges, pixels_of(store, chosen, progress))
         store.add_scores(run, edges, scores.value, {"scale": scores.scale.value, "estimates": scores.estimates})
     log.info("scored: %d candidates by %s", len(edges), scorer.name)
     return ScoreReport(name, len(edges), scores.estimates, time.perf_counter() - started)
@@ -269,7 +270,8 @@ def solve(
         left_out = int(np.count_nonzero(~seen))
         if left_out:
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
-        known = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
+        given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
+        known = costs.as_densities(detections, edges, given)
         rates = costs.fit(detections, edges, known)
         problem = costs.problem_from(detections, edges, known, rates)
         selection = solver.solve(problem)
@@ -278,10 +280,10 @@ def solve(
         info = SolutionInfo(
             0, chosen.id, run.id, name, settings.linker, selection.objective, selection.lower_bound, selection.proven
         )
-        found = {"estimates": rates.as_dict(), "left_out": left_out}
+        estimates = {**rates.as_dict(), **known.estimates}
         progress.start("saving")
-        store.add_solution(run, info, table, found)
-    report = _report(info, detections, table, left_out, rates.as_dict(), time.perf_counter() - started)
+        store.add_solution(run, info, table, {"estimates": estimates, "left_out": left_out})
+    report = _report(info, detections, table, left_out, estimates, time.perf_counter() - started)
     log.info("solved: %s, %d links", name, report.links)
     return report
 

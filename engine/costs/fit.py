@@ -21,6 +21,7 @@ from ...solvers.problem import TrackingProblem
 from ..candidates import density_of, spread
 from ..scorers.base import ScoreScale
 from .model import CellCosts, Rates, cell_costs, edge_costs, odds_costs
+from .similarity import as_densities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,6 +125,7 @@ def fit(
     rates = _start(detections, edges)
     if not len(edges):
         return rates
+    scores = as_densities(detections, edges, scores)
     if scores.scale is ScoreScale.PROBABILITY:
         log_odds = -odds_costs(edges, scores.value, len(detections))
         sample = take_sample(detections, edges, log_odds, most_cells=most_cells)

@@ -24,6 +24,7 @@ import numpy as np
 from ...errors import ConfigError, SchemaError
 from ...solvers.problem import TrackingProblem
 from ..scorers.base import ScoreScale
+from .similarity import as_densities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,7 +132,8 @@ class CellCosts:
 def problem_from(detections: Detections, edges: CandidateEdges, scores: Scores, rates: Rates | None) -> TrackingProblem:
     """Turn scores and rates into the problem that solvers and posteriors read.
 
-    Log densities need rates. Probabilities bring their own: a link costs ``-ln(p / p_new)``, where ``p_new`` is what
+    Log densities need rates, and so do overlaps and similarities, which become log densities first (`as_densities`).
+    Probabilities bring their own: a link costs ``-ln(p / p_new)``, where ``p_new`` is what
     the probabilities of its target leave to 1, and everything else is free, so that exp(-cost) gives back p for a
     target on its own. Rates are not looked at then.
 
@@ -160,6 +162,7 @@ def problem_from(detections: Detections, edges: CandidateEdges, scores: Scores, 
     """
     if len(scores) != len(edges):
         raise SchemaError("every candidate edge needs a score", wanted=str(len(edges)), got=str(len(scores)))
+    scores = as_densities(detections, edges, scores)
     n, frame = len(detections), detections.frame
     if scores.scale is ScoreScale.PROBABILITY:
         free = np.zeros(n)

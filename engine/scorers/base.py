@@ -1,19 +1,25 @@
-"""What every scorer is: candidate edges go in, one number for each comes out, with the scale it stands on."""
+"""What every scorer is: candidate edges go in, one number for each comes out, with the scale it stands on.
+
+Besides cells and candidates a scorer is handed the door to the pixels of the movie (`engine.pixels`), and opens it only
+if it needs them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 from ...errors import SchemaError
+from ..pixels import NO_PIXELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...storage.schema import CandidateEdges, Detections
+    from ..pixels import Pixels
 
 
 class ScoreScale(StrEnum):
@@ -24,6 +30,16 @@ class ScoreScale(StrEnum):
 
     PROBABILITY = "probability"
     """Probability that the source is the target's parent; those of one target sum to 1 at most, the rest: it is new."""
+
+    IOU = "iou"
+    """Intersection over union of the two masks; what it is worth is learned from the movie."""
+
+    SIMILARITY = "similarity"
+    """Any number that is larger where a link is likelier; what it is worth is learned from the movie."""
+
+
+SHARES: Final = (ScoreScale.PROBABILITY, ScoreScale.IOU)
+"""Scales whose numbers lie in 0 .. 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +58,7 @@ class Scores:
     Raises
     ------
     SchemaError
-        If a score is not finite, or is no probability where the scale says so.
+        If a score is not finite, or beyond 0 .. 1 on a scale of shares.
     """
 
     value: NDArray[np.float64]
@@ -53,8 +69,10 @@ class Scores:
         if not np.isfinite(self.value).all():
             edge = int(np.argmin(np.isfinite(self.value)))
             raise SchemaError(f"scores must be finite, got {self.value[edge]} for edge {edge}")
-        if self.scale is ScoreScale.PROBABILITY and len(self) and not (0 <= self.value.min() <= self.value.max() <= 1):
-            raise SchemaError(f"probabilities lie in 0 .. 1, got {self.value.min():g} .. {self.value.max():g}")
+        if self.scale in SHARES and len(self) and not (0 <= self.value.min() <= self.value.max() <= 1):
+            raise SchemaError(
+                f"scores on the scale {self.scale} lie in 0 .. 1, got {self.value.min():g} .. {self.value.max():g}"
+            )
 
     def __len__(self) -> int:
         return len(self.value)
@@ -71,6 +89,21 @@ class Scorer(Protocol):
 
     name: str
 
-    def score(self, detections: Detections, edges: CandidateEdges) -> Scores:
-        """Return one score an edge; the same arrays always get the same scores."""
+    def score(self, detections: Detections, edges: CandidateEdges, pixels: Pixels = NO_PIXELS) -> Scores:
+        """Return one score an edge; the same cells and pixels always get the same scores.
+
+        Parameters
+        ----------
+        detections : Detections
+            n cells.
+        edges : CandidateEdges
+            m candidates.
+        pixels : Pixels
+            Masks and images of the movie, to be asked for frame by frame, best in their order.
+
+        Raises
+        ------
+        MissingRowsError
+            If it needs pixels that the movie does not have.
+        """
         ...

@@ -16,12 +16,14 @@ import numpy as np
 from scipy.special import gammaln
 
 from ..candidates import density_of, spread
+from ..pixels import NO_PIXELS
 from .base import Scores, ScoreScale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...storage.schema import CandidateEdges, Detections
+    from ..pixels import Pixels
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class DistanceScorer:
 
     name = "distance"
 
-    def score(self, detections: Detections, edges: CandidateEdges) -> Scores:
+    def score(self, detections: Detections, edges: CandidateEdges, pixels: Pixels = NO_PIXELS) -> Scores:
         """Learn the motion, then return the log density of every edge.
 
         Parameters
@@ -80,6 +82,8 @@ class DistanceScorer:
             n cells.
         edges : CandidateEdges
             m candidates, from `link_nearest`.
+        pixels : Pixels
+            Not looked at.
 
         Returns
         -------
@@ -122,7 +126,7 @@ def fit_motion(detections: Detections, edges: CandidateEdges) -> Motion:
     longest = float(edges.distance.max())
     if longest == 0:
         return Motion(1.0)
-    rows = _sample(detections, edges)
+    rows = sample_edges(detections, edges, int(edges.frames.min()))
     distance = edges.distance[rows] / np.sqrt(edges.frames[rows])
     source = edges.source[rows]
     _, target = np.unique(edges.target[rows], return_inverse=True)
@@ -137,13 +141,13 @@ def fit_motion(detections: Detections, edges: CandidateEdges) -> Motion:
     return best
 
 
-def _sample(detections: Detections, edges: CandidateEdges) -> NDArray[np.int64]:
-    """Pick the edges of the shortest gap that end in some frames, evenly spread, of bounded size together."""
-    shortest = edges.frames == edges.frames.min()
-    number = np.unique(detections.frame[edges.target[shortest]])
+def sample_edges(detections: Detections, edges: CandidateEdges, frames: int) -> NDArray[np.int64]:
+    """Pick the edges over so many `frames` that end in some frames, evenly spread, of some 30 000 targets together."""
+    as_long = edges.frames == frames
+    number = np.unique(detections.frame[edges.target[as_long]])
     per_frame = max(len(detections) // len(np.unique(detections.frame)), 1)
     chosen = number[spread(len(number), max(SAMPLE_TARGETS // per_frame, 3))]
-    return np.flatnonzero(shortest & np.isin(detections.frame[edges.target], chosen))
+    return np.flatnonzero(as_long & np.isin(detections.frame[edges.target], chosen))
 
 
 def _robust_sigma(

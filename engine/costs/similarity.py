@@ -1,0 +1,154 @@
+"""Similarities to log densities: what a number is worth is learned from the candidates of the movie themselves.
+
+An overlap, or the number that a network gave a pair, is larger where a link is likelier, and more it does not say.
+Nobody has labels; but most cells tell their parent by distance alone. So the odds that a candidate is the target's
+parent, against all others,
+
+    ln odds = a + b ln q(distance) + c x,    b, c >= 0,
+
+are learned by expectation maximisation: every target shares itself between its candidates and "new", in proportion to
+their odds, and a logistic regression on these shares gives the next a, b and c. Where other cells lie with density rho,
+a child lies with density ``odds rho``: that is the log density which the cost model reads, on one scale with the
+scorer of distances, and no larger for being told twice what distance and overlap both know. The measurements stand in
+``docs/design/0006-overlap-and-own-scores.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.special import expit
+
+from ...errors import SchemaError
+from ..candidates import density_of
+from ..scorers.base import Scores, ScoreScale
+from ..scorers.distance import NEW, fit_motion, sample_edges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...storage.schema import CandidateEdges, Detections
+
+log = logging.getLogger(__name__)
+
+LEARNED: Final = (ScoreScale.IOU, ScoreScale.SIMILARITY)
+SWEEPS: Final = 60
+NEWTON_STEPS: Final = 8  # of the regression in each sweep
+SETTLED: Final = 1e-4  # change of every coefficient at which the iteration stops
+RIDGE: Final = 0.1  # keeps slopes finite where a number tells links from the rest without an error
+SUREST: Final = 30.0  # nats; no odds are taken to be further from even
+
+
+def as_densities(detections: Detections, edges: CandidateEdges, scores: Scores) -> Scores:
+    """Return scores whose worth has to be learned as log densities; others are returned as they are.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    edges : CandidateEdges
+        m candidates.
+    scores : Scores
+        Of the edges.
+
+    Returns
+    -------
+    Scores
+        Never falling with the score for edges of one length; the estimates hold what a score is worth.
+    """
+    if scores.scale not in LEARNED:
+        return scores
+    x = covered_share(detections, edges, scores.value) if scores.scale is ScoreScale.IOU else scores.value
+    worth = "nats_per_covered_target" if scores.scale is ScoreScale.IOU else "nats_per_score"
+    if not len(edges):
+        return Scores(x, ScoreScale.LOG_DENSITY, scores.estimates)
+    motion = fit_motion(detections, edges)
+    log_q = motion.log_density(edges.distance, detections.ndim, edges.frames)
+    rho = density_of(detections, thinnest=float(edges.distance.max()) or 1.0)
+    log_density, estimates = np.empty(len(edges)), dict(scores.estimates)
+    for gap in np.unique(edges.frames).tolist():
+        rows = sample_edges(detections, edges, gap)
+        target = np.unique(edges.target[rows], return_inverse=True)[1]
+        offset, slopes = learn_odds(np.stack([log_q[rows], x[rows]], axis=1), target, log_q[rows] - np.log(rho))
+        these = edges.frames == gap
+        odds = offset + slopes[0] * log_q[these] + slopes[1] * x[these]
+        log_density[these] = np.clip(odds, -SUREST, SUREST) + np.log(rho)
+        over = f"_over_{gap}_frames" if gap > 1 else ""
+        estimates |= {f"nats_per_nat_of_distance{over}": float(slopes[0]), f"{worth}{over}": float(slopes[1])}
+    return Scores(log_density, ScoreScale.LOG_DENSITY, estimates)
+
+
+def covered_share(detections: Detections, edges: CandidateEdges, iou: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of each target that its source covers, (m,) 0 .. 1.
+
+    A daughter lies in her mother's place as a cell that stays lies in its own, but the union of the two masks is twice
+    as large: their IoU differs where this share does not.
+
+    Raises
+    ------
+    SchemaError
+        If a cell has no area.
+    """
+    source, target = detections.area[edges.source], detections.area[edges.target]
+    if np.isnan(source).any() or np.isnan(target).any():
+        raise SchemaError("overlaps of masks need cells with areas, these are points")
+    shared = iou * (source + target) / (1 + iou)
+    return np.asarray(np.clip(shared / target, 0, 1), dtype=np.float64)
+
+
+def learn_odds(
+    features: NDArray[np.float64], target: NDArray[np.int64], odds: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Learn the log odds of being the parent as an offset and a slope for each feature, none of them negative.
+
+    Parameters
+    ----------
+    features : (m, k) float64
+        What is known of each candidate.
+    target : (m,) int64
+        Its target, numbered from 0.
+    odds : (m,) float64
+        Log odds to begin with.
+
+    Returns
+    -------
+    offset : float
+        Log odds where all features are 0.
+    slopes : (k,) float64
+        Nats a unit of each feature; 0 for a feature that tells nothing or the wrong way.
+    """
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    standard = (features - mean) / spread
+    weight, n = np.zeros(1 + features.shape[1]), int(target.max()) + 1
+    for _ in range(SWEEPS):
+        w = (1 - NEW) * np.exp(np.clip(odds, -SUREST, SUREST))
+        share = w / (np.bincount(target, w, n) + NEW)[target]
+        before, weight = weight, _regress(standard, share, weight)
+        odds = weight[0] + standard @ weight[1:]
+        if np.abs(weight - before).max() < SETTLED:
+            break
+    slopes = weight[1:] / spread
+    return float(weight[0] - slopes @ mean), slopes
+
+
+def _regress(
+    standard: NDArray[np.float64], share: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the weights of a logistic regression; slopes that come out negative are left out, the worst one first."""
+    used = np.ones(len(weight), dtype=bool)
+    while True:
+        columns = np.column_stack([np.ones(len(share)), standard])[:, used]
+        ridge = np.diag(np.r_[0.0, np.full(columns.shape[1] - 1, RIDGE)])
+        found = np.where(used, weight, 0.0)[used]
+        for _ in range(NEWTON_STEPS):
+            p = expit(columns @ found)
+            curvature = (columns * (p * (1 - p) + 1e-9)[:, None]).T @ columns + ridge
+            found = found + np.linalg.solve(curvature, columns.T @ (share - p) - ridge @ found)
+        weight = np.zeros(len(used))
+        weight[used] = found
+        if weight[1:].min(initial=0.0) >= 0:
+            return weight
+        used[1 + np.argmin(weight[1:])] = False
