@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackdb.errors import ConfigError, FormatError
@@ -125,6 +125,7 @@ def test_cells_of_a_frame_keep_the_order_of_their_rows(tmp_path):
         assert batch.points.label.tolist() == list(range(batch.frame, 200, 2))
 
 
+@settings(deadline=None)  # files are written and read
 @given(st.permutations(POINTS.splitlines()[1:]))
 def test_the_order_of_rows_does_not_matter(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("order")
@@ -133,6 +134,7 @@ def test_the_order_of_rows_does_not_matter(tmp_path_factory, rows):
     assert points_of(shuffled) == points_of(open_source(text(folder / "a.csv", POINTS)))
 
 
+@settings(deadline=None)  # files are written and read
 @given(st.integers(0, 3), st.integers(1, 4))
 def test_frames_kept_keep_their_lineage(tmp_path_factory, start, step):
     path = text(tmp_path_factory.getbasetemp() / "sliced.csv", POINTS)

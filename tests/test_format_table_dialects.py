@@ -188,25 +188,26 @@ def test_cellprofiler_names_a_parent_by_image_and_object(tmp_path):
 
 
 #  frame  0    1    2
-#         1 -- 2 -- 4
-#         5 -- 3
+#         1 -- 2 -- 4        4 comes from 2 and from 3
+#         5 -- 3 __/
 SPOTS = (
     "LABEL,ID,TRACK_ID,POSITION_X,POSITION_Y,FRAME\nLabel,Spot ID,Track ID,X,Y,Frame\nLabel,ID,T,X,Y,Frame\n,,,,,(f)\n"
 )
 SPOTS += "".join(f"ID{i},{i},0,{i},1.5,{t}\n" for i, t in ((1, 0), (5, 0), (2, 1), (3, 1), (4, 2)))
 EDGES = "LABEL,SPOT_SOURCE_ID,SPOT_TARGET_ID\nLabel,Source,Target\nLabel,S,T\n,,(id)\n"
-EDGES += "".join(f"a -> b,{s},{t}\n" for s, t in ((1, 2), (5, 3), (2, 4)))
+EDGES += "".join(f"a -> b,{s},{t}\n" for s, t in ((1, 2), (5, 3), (2, 4), (3, 4)))
 
 
-def test_trackmate_edges_are_found_beside_the_spots(tmp_path):
+def test_trackmate_edges_are_found_beside_the_spots_and_may_merge(tmp_path):
     (tmp_path / "my_edges.csv").write_text(EDGES)
     source = opened(tmp_path / "my_spots.csv", SPOTS)
     (truth,) = source.lineages
-    assert (links_of(truth), truth.merges) == ({(1, 2), (5, 3), (2, 4)}, True)
+    assert (links_of(truth), truth.merges) == ({(1, 2), (5, 3), (2, 4), (3, 4)}, True)
     assert "links come from my_edges.csv beside my_spots.csv" in source.notes
+    assert "truth: cells of more than one mother, kept as merges: 1 (ids 4)" in source.notes
     assert "column TRACK_ID is not read: the lineage comes from links" in source.notes
     (tmp_path / "my_edges.csv").write_text(EDGES + "a -> b,4,1\n")
-    refused(tmp_path / "my_spots.csv", SPOTS, r"my_edges.csv line 8: the link 4 -> 1 runs from frame 2 to frame 0")
+    refused(tmp_path / "my_spots.csv", SPOTS, r"my_edges.csv line 9: the link 4 -> 1 runs from frame 2 to frame 0")
 
 
 def test_a_table_beside_that_holds_no_links_is_left_alone(tmp_path):

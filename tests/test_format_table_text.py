@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackdb.errors import FormatError
@@ -156,6 +156,34 @@ def test_units_of_a_header_line_are_no_rows(tmp_path):
     assert points_of(opened(tmp_path / "a.csv", content)) == set()
 
 
+MICRONS = (
+    "ID,FRAME,POSITION_X,POSITION_Y,AREA\nID,Frame,X,Y,A\nID,F,X,Y,A\n,,(micron),(micron),(micron^2)\n7,0,1.5,2.5,4\n"
+)
+
+
+def test_units_of_the_header_make_pixels_of_micrometres(tmp_path):
+    source = opened(tmp_path / "a.csv", MICRONS)
+    assert (source.scale_um, points_of(source)) == ((1.0, 1.0), {(0, 7, (2.5, 1.5))})
+    assert any("one pixel is taken for 1 um" in note for note in source.notes)
+    source = opened(tmp_path / "a.csv", MICRONS, scale_um=(0.5, 0.5))
+    assert (source.scale_um, points_of(source)) == ((0.5, 0.5), {(0, 7, (5.0, 3.0))})
+    assert next(source.frames()).points.area.tolist() == [16.0]
+    with pytest.raises(FormatError, match="tells positions in several units; expected: one; got: micron, pixel"):
+        opened(tmp_path / "a.csv", MICRONS.replace("(micron),(micron)", "(micron),(pixel)"))
+
+
+def test_where_nobody_tells_a_unit_pixels_are_assumed_and_said(tmp_path):
+    said = "no unit is told: positions are taken as pixels"
+    assert said in opened(tmp_path / "a.csv", ROWS).notes
+    assert said not in opened(tmp_path / "a.csv", ROWS, scale_um=(0.5, 0.5)).notes
+    assert said not in opened(tmp_path / "a.csv", MICRONS.replace("micron", "pixel")).notes
+    assert any(
+        "'furlong' is none that is known" in n
+        for n in opened(tmp_path / "a.csv", MICRONS.replace("micron", "furlong")).notes
+    )
+
+
+@settings(deadline=None)  # files are written and read
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=30))
 def test_numbers_come_back_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "law.csv"

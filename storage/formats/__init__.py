@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import ConfigError, FormatError
 from .base import FrameBatch, LabelLineage, Points, Source, SourceOptions
+from .refused import reason_of_hdf5, reason_to_refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,12 @@ MODULES = {
     "track_xml": "xml.track_xml",
     "geff": "geff.reader",
     "masks": "masks",
+    "napari": "napari",
+    "biotracks": "tabular.biotracks",
+    "acetree": "acetree",
+    "sulston": "sulston",
+    "mastodon": "mastodon",
+    "btrack": "btrack",
     "table": "tabular.reader",
 }
 FORMATS = tuple(MODULES)
@@ -61,11 +68,15 @@ def detect(path: Path) -> str:
     Raises
     ------
     FormatError
-        If it looks like none.
+        If it looks like none, or like one that cannot become a movie.
     """
+    if (refused := reason_to_refuse(path)) is not None:
+        raise refused
     for name in FORMATS:
         if _of_format(name, "is")(path):
             return name
+    if (refused := reason_of_hdf5(path)) is not None:
+        raise refused
     raise FormatError(
         f"{path} looks like no format that trackdb reads",
         expected="a CTC folder, a folder or stack of label masks, a .csv, .tsv, .txt or .parquet table, "

@@ -64,7 +64,7 @@ def calibrate(
     um = um_per_unit(unit)
     asked_um = checked_scale(asked_um, ndim)
     if um is None:
-        notes = _note_unit(unit)
+        notes = () if asked_um is not None and is_pixel(unit) else _note_unit(unit)
         return Calibration(pixel or (1.0,) * ndim, None, notes)
     if pixel is not None:
         scale = tuple(um * size for size in pixel)

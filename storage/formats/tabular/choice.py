@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ....errors import ConfigError, FormatError
 from .columns import column_names
-from .guess import dialect_columns, guess_column, map_columns, require_keys
+from .guess import dialect_columns, guess_column, map_columns, path_columns, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 OPTIONAL = ("z", "id", "parent", "label", "track", "area", "parent_track", "parent_frame", "sequence")
 NAMING = ("id", "parent", "label", "track")  # what a known program names otherwise than the rest of the world
-SIBLINGS = {"spots": ("links", "edges"), "spot": ("link", "edge"), "nodes": ("edges", "links"), "points": ("links",)}
+SIBLINGS = {
+    "spots": ("links", "edges"), "spot": ("link", "edge"), "nodes": ("edges", "links"), "points": ("links",),
+    "objects": ("links",),
+}  # fmt: skip
 ALL = "all"  # keeps every column that is not read as something else
 
 
@@ -58,6 +61,12 @@ def choose(path: Path, options: SourceOptions) -> Choice:
     require_keys(options.columns)
     program, dialect = dialect_columns(there)
     asked = dialect | options.columns
+    if "t" not in asked and guess_column("t", there) is None and _links_in(there):
+        raise FormatError(
+            f"{path} is a table of links, which tells no places",
+            expected="a table of cells",
+            **{"try": f"to ingest that one, with --links {path}"},
+        )
     by_position = "position" in asked or (
         guess_column("position", there) is not None and not {"y", "x"} & set(asked) and guess_column("y", there) is None
     )
@@ -81,7 +90,7 @@ def choose(path: Path, options: SourceOptions) -> Choice:
     if links is not None and options.links is None:
         notes.append(f"links come from {links.name} beside {path.name}")
     notes += _one_lineage(names, links, options)
-    return Choice(names, _kept(path, there, names, options.keep), links, notes)
+    return Choice(names, choose_kept(path, names, options.keep), links, notes)
 
 
 def _drop_lone_parents(names: dict[str, str], options: SourceOptions) -> None:
@@ -122,9 +131,14 @@ def _sibling(path: Path, names: dict[str, str], options: SourceOptions) -> Path 
         begin, found, end = _rsplit(path.name, points)
         for other in others if found else ():
             links = path.with_name(begin + (other.capitalize() if found[0].isupper() else other) + end)
-            if links.is_file() and all(guess_column(key, column_names(links)) for key in ("source", "target")):
+            if links.is_file() and _links_in(column_names(links)):
                 return links
     return None
+
+
+def _links_in(there: Sequence[str]) -> bool:
+    """Tell whether a table has the columns of links."""
+    return path_columns(there) is not None or all(guess_column(key, there) for key in ("source", "target"))
 
 
 def _rsplit(name: str, word: str) -> tuple[str, str, str]:
@@ -133,8 +147,15 @@ def _rsplit(name: str, word: str) -> tuple[str, str, str]:
     return (match[1], match[2], match[3]) if match else ("", "", "")
 
 
-def _kept(path: Path, there: Sequence[str], names: dict[str, str], keep: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns to keep: those named, or all that have a name of their own and are not read otherwise."""
+def choose_kept(path: Path, names: dict[str, str], keep: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns to keep: those named, or all that have a name of their own and are not read otherwise.
+
+    Raises
+    ------
+    FormatError
+        If one that is named is not there.
+    """
+    there = column_names(path)
     if tuple(keep) == (ALL,) and ALL not in there:
         return tuple(name for name in there if name and there.count(name) == 1 and name not in names.values())
     for name in keep:

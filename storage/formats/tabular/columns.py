@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ....errors import FormatError, TrackdbError
+from ..calibration import LARGEST
 from .text import MODERN, OLD, TextForm, row_line, single_spaces, text_form
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MISSING = ("", "nan", "na", "n/a", "none", "null")
-LARGEST = 1e15  # squares of larger coordinates are lost in single precision, which the store keeps
 LONGEST_TEXT = 256  # letters of one entry that is kept: a table of a million names stays below a gigabyte
 
 
@@ -257,8 +257,17 @@ def column_names(path: Path) -> tuple[str, ...]:
         return text_form(path).names
 
 
-def read_columns(path: Path, names: Iterable[str]) -> Table:
+def read_columns(path: Path, names: Iterable[str], form: TextForm | None = None) -> Table:
     """Read some columns of a table, and no others.
+
+    Parameters
+    ----------
+    path : Path
+        Text or Parquet.
+    names : iterable of str
+        The columns.
+    form : TextForm or None
+        How to read the text, where its first lines do not tell.
 
     Raises
     ------
@@ -266,7 +275,7 @@ def read_columns(path: Path, names: Iterable[str]) -> Table:
         If a column is not there or there twice, or the file cannot be read.
     """
     wanted = list(dict.fromkeys(names))
-    there = column_names(path)
+    there = form.names if form else column_names(path)
     for name in wanted:
         if there.count(name) != 1:
             what = "no column" if name not in there else f"{there.count(name)} columns"
@@ -274,13 +283,13 @@ def read_columns(path: Path, names: Iterable[str]) -> Table:
     with _reading(path):
         if _is_parquet(path):
             return _read_parquet(path, wanted)
-        form = text_form(path)
+        form = form or text_form(path)
         try:
             return _read_text(path, form, wanted)
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             if form.encoding != MODERN or ("UTF8" not in str(error) and "utf-8" not in str(error)):
                 raise
-        return _read_text(path, text_form(path, OLD), wanted)
+        return _read_text(path, replace(form, encoding=OLD), wanted)
 
 
 def _read_parquet(path: Path, names: list[str]) -> Table:

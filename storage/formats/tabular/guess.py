@@ -32,6 +32,7 @@ KNOWN = {
     "source": ("source", "source_id", "source_idx", "spot_source_id", "id_previous", "link_target_ids_source_spot_id"),
     "target": ("target", "target_id", "target_idx", "spot_target_id", "id_current", "link_target_ids_target_spot_id"),
 }  # fmt: skip
+PATHS = (("link_id", "cmso_link_id"), ("object_id", "cmso_object_id"))  # names of a table of lists of objects
 MERGING = ("spot_source_id", "link_target_ids_source_spot_id")  # TrackMate and Mastodon let cells merge
 SKIMAGE = ("centroid_0", "centroid_1", "centroid_2")  # regionprops_table: two of them are (y, x), three (z, y, x)
 
@@ -87,6 +88,13 @@ def guess_column(key: str, there: Sequence[str]) -> str | None:
     return next((by_name[name] for name in known if name in by_name), None)
 
 
+def path_columns(there: Sequence[str]) -> tuple[str, str] | None:
+    """Return the columns of a table of lists of objects: number of the list and object; None if it is none."""
+    plain = {plain_name(name): name for name in reversed(there)}
+    found = [next((plain[name] for name in known if name in plain), None) for known in PATHS]
+    return (found[0], found[1]) if found[0] and found[1] else None
+
+
 def require_keys(asked: Mapping[str, str]) -> None:
     """Raise ConfigError if the user maps a name that we do not have."""
     if unknown := [key for key in asked if key not in KEYS]:
@@ -104,6 +112,8 @@ def dialect_columns(there: Sequence[str]) -> tuple[str, dict[str, str]]:
                  "z": "location_center_z", "area": "areashape_area"}  # fmt: skip
         known |= {key: name for name in plain for key, begin in CELLPROFILER.items() if name.startswith(begin)}
         return "CellProfiler", {key: plain[name] for key, name in known.items() if name in plain}
+    if set(there) == {"t", "x", "y", "z", "states", "label"}:  # btrack's objects: the label is a class
+        return "btrack", {}
     points = {"ID", "t", "x", "y"}
     if points <= set(there) and ("root" in there or set(there) <= {*points, "z"}):
         track = {"track": "ID"}

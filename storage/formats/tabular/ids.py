@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ....errors import FormatError
+from ..links import find_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class Ids:
         """
         if self.words is None:
             wanted = table.integers(column, missing=-1 if may_miss else None, lowest=-1 if may_miss else 0)
-            rows = _rows_of(self.label, wanted)
+            rows = find_rows(self.label, wanted)
             none = wanted == -1
             if may_miss and not np.any(self.label == 0):
                 none |= wanted == 0
@@ -130,12 +131,3 @@ def require_unique(
         got=f"the same in {table.line(a)}",
         **{"try": f"--columns track={column}, if column {column} numbers tracks"},
     )
-
-
-def _rows_of(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the row of each id wanted, -1 where there is none."""
-    if not len(ids):
-        return np.full(len(wanted), -1)
-    order = np.argsort(ids, kind="stable")
-    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-    return np.where(ids[rows] == wanted, rows, -1)

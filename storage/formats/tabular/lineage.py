@@ -11,7 +11,7 @@ from ....errors import FormatError
 from ..base import LabelLineage
 from ..track_file import find_track_file, read_track_file
 from .columns import Table, column_names, read_columns
-from .guess import MERGING, map_columns, plain_name
+from .guess import MERGING, map_columns, path_columns, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +62,26 @@ def tracklets_of(table: Table, column: str, frame: Integers) -> Tracklets:
     FormatError
         If a track has two rows in a frame.
     """
-    track = table.integers(column, missing=-1, lowest=-1)
+    return tracklets_from(table, table.integers(column, missing=-1, lowest=-1), frame, str)
+
+
+def tracklets_from(table: Table, track: Integers, frame: Integers, called: Callable[[int], str]) -> Tracklets:
+    """Sort rows into tracks.
+
+    Parameters
+    ----------
+    table : Table
+        Where the rows stand.
+    track, frame : (n,) int64
+        Track of each row, -1 for none, and its frame.
+    called : callable
+        Gives the name of a track for error messages.
+
+    Raises
+    ------
+    FormatError
+        If a track has two rows in a frame.
+    """
     rows = np.flatnonzero(track >= 0)
     rows = rows[np.lexsort((frame[rows], track[rows]))]
     same = track[rows[1:]] == track[rows[:-1]]
@@ -70,7 +89,7 @@ def tracklets_of(table: Table, column: str, frame: Integers) -> Tracklets:
     if len(twice):
         a, b = np.sort(rows[twice[0] : twice[0] + 2])
         raise FormatError(
-            f"{table.where(b)}: track {track[b]} is in frame {frame[b]} already",
+            f"{table.where(b)}: track {called(int(track[b]))} is in frame {frame[b]} already",
             expected="one row of a track per frame",
             got=f"the same in {table.line(a)}",
         )
@@ -90,6 +109,7 @@ def lineage_of_tracklets(
     where: Callable[[int], str],
     *,
     merges: bool = False,
+    called: Callable[[int], str] = str,
 ) -> LabelLineage:
     """Return the lineage of tracks whose ends are tied to the beginnings of others.
 
@@ -107,6 +127,8 @@ def lineage_of_tracklets(
         Begin of the message about such a pair.
     merges : bool
         True where a daughter may have several mothers.
+    called : callable
+        Gives the name of a track for error messages.
 
     Raises
     ------
@@ -119,8 +141,8 @@ def lineage_of_tracklets(
     if len(late):
         at = int(late[0])
         raise FormatError(
-            f"{where(at)}: the table has parent {tracks.name[mother[at]]} until frame {ends[at]}, "
-            f"child {tracks.name[daughter[at]]} from frame {begins[at]}",
+            f"{where(at)}: the table has parent {called(int(tracks.name[mother[at]]))} until frame {ends[at]}, "
+            f"child {called(int(tracks.name[daughter[at]]))} from frame {begins[at]}",
             expected="a child that begins after its parent ends",
         )
     source = np.concatenate([tracks.along, tracks.last[mother]])
@@ -207,7 +229,9 @@ def _parents_of_column(table: Table, column: str, tracks: Tracklets) -> tuple[In
 
 
 def lineage_of_links(path: Path, asked: Mapping[str, str], ids: Ids, frame: Integers) -> tuple[LabelLineage, list[str]]:
-    """Return the lineage that a second table of source and target ids tells, and what to note about it.
+    """Return the lineage that a second table of links tells, and what to note about it.
+
+    A row holds the source and target id of a link; or, as biotracks has it, the number of a list and an object in it.
 
     Raises
     ------
@@ -215,7 +239,10 @@ def lineage_of_links(path: Path, asked: Mapping[str, str], ids: Ids, frame: Inte
         If an id is unknown, a link runs backward or is there twice, or a cell has two parents in a table of a program
         whose cells do not merge.
     """
-    names, note = map_columns(path, column_names(path), asked, needed=("source", "target"))
+    there = column_names(path)
+    if (paths := path_columns(there)) is not None:
+        return _lineage_of_paths(path, paths, ids, frame)
+    names, note = map_columns(path, there, asked, needed=("source", "target"))
     table = read_columns(path, names.values())
     source, target = (
         ids.rows_of(table, names[key], lambda row: f"{table.where(row)}: the link") for key in ("source", "target")
@@ -223,6 +250,29 @@ def lineage_of_links(path: Path, asked: Mapping[str, str], ids: Ids, frame: Inte
     merges = plain_name(names["source"]) in MERGING
     lineage = linked(source, target, ids, frame, str(path), table.where, merges=merges)
     return lineage, [*([note] if note else []), *table.notes, *note_merges(lineage, ids)]
+
+
+def _lineage_of_paths(
+    path: Path, columns: tuple[str, str], ids: Ids, frame: Integers
+) -> tuple[LabelLineage, list[str]]:
+    """Return the lineage of lists of cells, each list tied in the order of frames; lists may share cells and links."""
+    table = read_columns(path, columns)
+    number = table.integers(columns[0])
+    rows = ids.rows_of(table, columns[1], lambda row: f"{table.where(row)}: the list")
+    order = np.lexsort((frame[rows], number))
+    along = np.flatnonzero(number[order[1:]] == number[order[:-1]])
+    source, target = rows[order[along]], rows[order[along + 1]]
+    once = np.sort(np.unique(source * len(frame) + target, return_index=True)[1])
+    lineage = linked(
+        source[once],
+        target[once],
+        ids,
+        frame,
+        str(path),
+        lambda link: table.where(order[along[once[link]] + 1]),
+        merges=True,
+    )
+    return lineage, [*table.notes, *note_merges(lineage, ids)]
 
 
 def lineage_of_parents(table: Table, column: str, ids: Ids, frame: Integers) -> LabelLineage:

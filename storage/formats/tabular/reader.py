@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ....errors import ConfigError, FormatError
+from ...units import is_pixel
 from ..base import Points
+from ..calibration import calibrate, to_pixels
 from ..lineage import note_crowded
 from ..points import MAX_FRAMES, point_source
 from .choice import ALL, Choice, choose
@@ -23,12 +27,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..base import LabelLineage, Source, SourceOptions
+    from .text import TextForm
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 
 
-def open_table(path: Path, options: SourceOptions) -> Source:
+def open_table(path: Path, options: SourceOptions, *, name: str | None = None) -> Source:
     """Open a table of points; only the columns that are needed are read.
+
+    Parameters
+    ----------
+    path : Path
+        A file.
+    options : SourceOptions
+        What the user says about it.
+    name : str or None
+        Proposed name of the dataset; from the file if not given.
 
     Raises
     ------
@@ -41,26 +55,14 @@ def open_table(path: Path, options: SourceOptions) -> Source:
     if not path.is_file():
         raise FormatError(f"{path} is no table", expected="a .csv, .tsv, .txt or .parquet file")
     choice = choose(path, options)
-    names, notes = choice.names, list(choice.notes)
-    table = read_columns(path, [*names.values(), *choice.kept])
-    notes += table.notes
-    table = _one_sequence(table, names.get("sequence"), options.sequence)
-    frame = frames_of(table, names["t"])
-    position, said = positions_of(table, names, flat="z" not in options.columns)
-    ids, said_of_ids = _ids(table, names, frame)
-    area = table.numbers(names["area"], may_miss=True) if "area" in names else np.full(len(table), np.nan)
-    properties, left_out = kept_columns(table, choice.kept, strict=tuple(options.keep) != (ALL,))
-    if ids.words is not None:
-        properties[names["id"]] = table.kept(names["id"])
-    points = Points(ids.label, position, area, properties)
-    notes += [*said, *said_of_ids, *left_out]
-    lineage = None
-    if (told := _lineage(table, choice, options, frame, ids)) is not None:
+    rows = read_rows(path, choice, options)
+    notes, lineages = rows.notes, []
+    if (told := _lineage(rows, choice, options)) is not None:
         lineage, said = told
-        notes += [*said, *note_crowded(lineage)]
-    name = path.name.split(".")[0]
-    lineages = [lineage] if lineage is not None else []
-    return point_source(name, options, frame, points, lineages=lineages, notes=notes)
+        lineages = [lineage]
+        notes = [*notes, *said, *note_crowded(lineage)]
+    name = name or path.name.split(".")[0]
+    return point_source(name, options, rows.frame, rows.points, lineages=lineages, notes=notes, scale_um=rows.scale_um)
 
 
 def is_table(path: Path) -> bool:
@@ -68,7 +70,72 @@ def is_table(path: Path) -> bool:
     return path.is_file() and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
-def frames_of(table: Table, column: str) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The cells of a table, one a row.
+
+    Parameters
+    ----------
+    table : Table
+        The columns that were read.
+    frame : (n,) int64
+        Frame of each row.
+    ids : Ids
+        What each row is called.
+    points : Points
+        Position, area and properties of each row.
+    scale_um : tuple of float or None
+        Voxel size, where the header of the table tells the unit of its positions.
+    notes : list of str
+        What the user should know.
+    """
+
+    table: Table
+    frame: NDArray[np.int64]
+    ids: Ids
+    points: Points
+    scale_um: tuple[float, ...] | None
+    notes: list[str]
+
+
+def read_rows(path: Path, choice: Choice, options: SourceOptions, form: TextForm | None = None) -> Rows:
+    """Read the cells of a table.
+
+    Parameters
+    ----------
+    path : Path
+        A file.
+    choice : Choice
+        Its columns.
+    options : SourceOptions
+        What the user says about it.
+    form : TextForm or None
+        How to read it, where its first lines do not tell.
+
+    Raises
+    ------
+    FormatError
+        If an entry is no number, a frame is negative, or an id or a label in a frame repeats.
+    ConfigError
+        If the sequence that the user wants is not there.
+    """
+    names = choice.names
+    table = read_columns(path, [*names.values(), *choice.kept], form)
+    notes = [*choice.notes, *table.notes]
+    table = _one_sequence(table, names.get("sequence"), options.sequence)
+    frame = _frames(table, names["t"])
+    position, said = _positions(table, names, flat="z" not in options.columns)
+    ids, said_of_ids = _ids(table, names, frame)
+    area = table.numbers(names["area"], may_miss=True) if "area" in names else np.full(len(table), np.nan)
+    properties, left_out = _kept(table, choice.kept, strict=tuple(options.keep) not in ((), (ALL,)))
+    if ids.words is not None:
+        properties[names["id"]] = table.kept(names["id"])
+    position, area, scale_um, said_of_units = _in_pixels(table, names, position, area, options)
+    points = Points(ids.label, position, area, properties)
+    return Rows(table, frame, ids, points, scale_um, [*notes, *said, *said_of_ids, *left_out, *said_of_units])
+
+
+def _frames(table: Table, column: str) -> NDArray[np.int64]:
     """Return the frame of each row.
 
     Raises
@@ -85,7 +152,7 @@ def frames_of(table: Table, column: str) -> NDArray[np.int64]:
     return frame
 
 
-def positions_of(table: Table, names: dict[str, str], *, flat: bool = True) -> tuple[NDArray[np.float64], list[str]]:
+def _positions(table: Table, names: dict[str, str], *, flat: bool = True) -> tuple[NDArray[np.float64], list[str]]:
     """Return the position of each row, axes ``([z,] y, x)``; z is left out, with a note, where it never changes.
 
     Parameters
@@ -114,9 +181,7 @@ def positions_of(table: Table, names: dict[str, str], *, flat: bool = True) -> t
     return position, []
 
 
-def kept_columns(
-    table: Table, columns: tuple[str, ...], *, strict: bool
-) -> tuple[dict[str, NDArray[np.generic]], list[str]]:
+def _kept(table: Table, columns: tuple[str, ...], *, strict: bool) -> tuple[dict[str, NDArray[np.generic]], list[str]]:
     """Return columns to keep as properties, with notes on those that cannot be, unless `strict` refuses them.
 
     Raises
@@ -134,6 +199,32 @@ def kept_columns(
                 raise
             notes.append(f"not kept: {error}")
     return kept, notes
+
+
+def _in_pixels(
+    table: Table,
+    names: dict[str, str],
+    position: NDArray[np.float64],
+    area: NDArray[np.float64],
+    options: SourceOptions,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, ...] | None, tuple[str, ...]]:
+    """Return positions and areas in pixels, the voxel size, and what was assumed.
+
+    Only TrackMate and Mastodon tell a unit, in a line of the header; without one, and without images that could tell
+    it, positions are taken as pixels, which is said.
+    """
+    ndim = position.shape[1]
+    units = {table.unit(names[axis]) for axis in "zyx"[-ndim:] if axis in names}
+    if len(units) > 1:
+        got = ", ".join(sorted(units))
+        raise FormatError(f"{table.path} tells positions in several units", expected="one", got=got)
+    unit = next(iter(units), "")
+    if is_pixel(unit):
+        known = unit or options.scale_um is not None or options.images
+        return position, area, None, () if known else ("no unit is told: positions are taken as pixels",)
+    told = calibrate(ndim, unit, None, options.scale_um)
+    pixels = to_pixels(position, told, table.where)
+    return pixels, area / math.prod(told.step[-2:]), told.scale_um, told.notes
 
 
 def _listed(table: Table, column: str) -> NDArray[np.float64]:
@@ -215,11 +306,9 @@ def _ids(table: Table, names: dict[str, str], frame: NDArray[np.int64]) -> tuple
     return Ids(label), []
 
 
-def _lineage(
-    table: Table, choice: Choice, options: SourceOptions, frame: NDArray[np.int64], ids: Ids
-) -> tuple[LabelLineage, list[str]] | None:
+def _lineage(rows: Rows, choice: Choice, options: SourceOptions) -> tuple[LabelLineage, list[str]] | None:
     """Return the lineage that links, parents or tracks tell, with what to note about it."""
-    names = choice.names
+    names, table, frame, ids = choice.names, rows.table, rows.frame, rows.ids
     if choice.links is not None:
         return lineage_of_links(choice.links, options.columns, ids, frame)
     if "parent_frame" in names:

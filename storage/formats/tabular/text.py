@@ -11,7 +11,7 @@ import csv
 import gzip
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,27 @@ def text_form(path: Path, encoding: str | None = None) -> TextForm:
     rows = [_fields(line, delimiter) for _, line in lines]
     names, n_header, units = _header(rows)
     return TextForm(names, delimiter, lines[n_header - 1][0], encoding, units)
+
+
+def bare_form(path: Path) -> TextForm | None:
+    """Return the form of a table without names, whose first line holds numbers; None if it holds anything else.
+
+    Raises
+    ------
+    FormatError
+        If the file is empty or no text.
+    """
+    form = text_form(path)
+    numeric = all(re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", name) for name in form.names)
+    return replace(form, header_lines=form.header_lines - 1) if numeric else None
+
+
+def first_row(path: Path) -> dict[str, str] | None:
+    """Return the entries of the first row by their columns, None if there is no row."""
+    form = text_form(path)
+    with open_text(path, form.encoding) as lines:
+        rows = [line for line in islice(lines, form.header_lines, form.header_lines + 20) if line.strip()]
+    return dict(zip(form.names, _fields(rows[0], form.delimiter), strict=False)) if rows else None
 
 
 def open_text(path: Path, encoding: str) -> Any:
