@@ -12,14 +12,22 @@ from ..storage.sandbox import Answer, ask
 from . import pipeline
 from .config import Config, load_config
 from .evaluate import Evaluation, evaluate
-from .handoff import to_networkx
+from .exports import export
+from .exports.napari import napari_layer
+from .exports.tracking import tracking_of
+from .handoff import to_motile, to_networkx
 
 if TYPE_CHECKING:
     import networkx as nx
+    import numpy as np
+    from motile import TrackGraph
+    from numpy.typing import NDArray
 
     from ..storage.catalogue import DetectionSet, SolutionInfo
     from ..storage.sandbox import Parameter
-    from ..storage.schema import CandidateEdges, Detections
+    from ..storage.schema import CandidateEdges, Detections, SolutionTable
+    from .exports import ExportReport
+    from .exports.napari import Layer
 
 
 def open(path: str | Path, *, write: bool = False) -> Database:
@@ -169,6 +177,48 @@ class Solution:
 
     def to_networkx(self) -> nx.DiGraph[int]:
         """Return it as a directed graph; a node is the number of a cell."""
-        return to_networkx(
-            self._store.solution(self._info), self._store.detections(self._set), *self._store.link_ends(self._info)
-        )
+        return to_networkx(*self._graph())
+
+    def to_motile(self) -> TrackGraph:
+        """Return it as a graph of motile: frame ``t``, place ``position``."""
+        return to_motile(*self._graph())
+
+    def to_napari(self) -> Layer:
+        """Return data, graph and properties for ``viewer.add_tracks``; positions are in pixels.
+
+        Examples
+        --------
+        >>> data, graph, properties = solution.to_napari()  # doctest: +SKIP
+        >>> viewer.add_tracks(data, graph=graph, properties=properties)  # doctest: +SKIP
+        """
+        return napari_layer(tracking_of(self._store, self._set, self._info))
+
+    def export(self, format: str, path: str | Path, *, masks: bool = False) -> ExportReport:
+        """Write it for other tools: ``ctc geff trackmate napari csv parquet graphml``.
+
+        Parameters
+        ----------
+        format : str
+            One of these.
+        path : str or Path
+            File or folder to make; it must not be there.
+        masks : bool
+            GEFF alone: write the label masks beside the graph.
+
+        Returns
+        -------
+        ExportReport
+            How much was written, and in its notes what the format could not hold.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such format.
+        FormatError
+            If something stands at `path`, or the format cannot hold the solution.
+        """
+        return export(format, self._store, self._set, self._info, Path(path), masks=masks)
+
+    def _graph(self) -> tuple[SolutionTable, Detections, NDArray[np.int64], NDArray[np.int64]]:
+        links = self._store.link_ends(self._info)
+        return self._store.solution(self._info), self._store.detections(self._set), *links

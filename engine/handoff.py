@@ -10,6 +10,7 @@ from ..storage.schema import LinkKind, require_equal_lengths, rows_of
 if TYPE_CHECKING:
     import networkx as nx
     import numpy as np
+    from motile import TrackGraph
     from numpy.typing import NDArray
 
     from ..storage.schema import Detections, SolutionTable
@@ -65,6 +66,38 @@ def to_networkx(
         strangers = len(graph) - len(solution.node)
         raise SchemaError("links tie cells that are not part of the solution", got=f"{strangers} such cells")
     return graph
+
+
+def to_motile(
+    solution: SolutionTable, detections: Detections, source: NDArray[np.int64], target: NDArray[np.int64]
+) -> TrackGraph:
+    """Return a solution as a graph of motile, with `to_networkx`'s attributes and one for the place.
+
+    The frame is the attribute ``t``, motile's default; ``position`` holds ``([z,] y, x)`` as one tuple, for
+    ``EdgeDistanceCost("position")`` and the like.
+
+    Parameters
+    ----------
+    solution, detections, source, target
+        As in `to_networkx`.
+
+    Returns
+    -------
+    motile.TrackGraph
+        n nodes and m edges.
+
+    Raises
+    ------
+    SchemaError
+        As in `to_networkx`.
+    """
+    from motile import TrackGraph  # a quarter of a second
+
+    graph = to_networkx(solution, detections, source, target)
+    axes = "zyx"[-detections.ndim :]
+    for attributes in graph.nodes.values():
+        attributes["position"] = tuple(attributes[axis] for axis in axes)
+    return TrackGraph(graph if len(graph) else None)
 
 
 def _node_columns(solution: SolutionTable, detections: Detections) -> dict[str, list[int] | list[float]]:

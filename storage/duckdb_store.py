@@ -17,6 +17,7 @@ from ..errors import SchemaError, StoreError, TrackdbError
 from . import catalogue, features, rows, tables
 from .additions import edge_ids, insert_edges, insert_solution, of_dataset, promote
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
+from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import is_held, lease, lease_name
 
@@ -241,6 +242,13 @@ class DuckDBStore:
         with self.reading() as connection:
             ends = fetch(connection, query.where(s.c.solution_id == info.id).order_by(s.c.edge_id))
         return rows.ints(ends, "source"), rows.ints(ends, "target")
+
+    def evidence(
+        self, info: SolutionInfo, edge: NDArray[np.int64], source: NDArray[np.int64], target: NDArray[np.int64]
+    ) -> LinkEvidence:
+        """Return what else is known of the links of a solution, as `solution` and `link_ends` give them."""
+        with self.reading() as connection:
+            return link_evidence(connection, info, edge, source, target)
 
     @contextmanager
     def running(

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders and files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,11 +21,32 @@ def appearing(folder: Path) -> Iterator[Path]:
     folder : Path
         A folder that does not exist; its parents are made.
     """
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = _sibling(folder)
     partial.mkdir()
     try:
         yield partial
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # nothing is left of it once it took its name
+
+
+@contextmanager
+def appearing_file(file: Path) -> Iterator[Path]:
+    """Name a sibling file to write; it takes its name at the end, or goes if something fails.
+
+    Parameters
+    ----------
+    file : Path
+        A file that does not exist; the folders above it are made.
+    """
+    partial = _sibling(file)
+    try:
+        yield partial
+        partial.rename(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sibling(path: Path) -> Path:
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -97,15 +97,20 @@ def score_rows(run_id: int, edges: CandidateEdges, score: NDArray[np.float64]) -
 
 def scores_from(rows: pa.Table, edges: CandidateEdges) -> NDArray[np.float64]:
     """Return the score of each edge, NaN where the rows hold none."""
-    known, value = ints(rows, "edge_id"), floats(rows, "score")
+    return numbers_by_id(rows, "edge_id", "score", edges.id)
+
+
+def numbers_by_id(rows: pa.Table, key: str, column: str, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the number that the rows hold for each of some ids, all different; NaN where they hold none."""
+    known, value = ints(rows, key), floats(rows, column)
     if len(known) > 1 and np.any(np.diff(known) <= 0):
         order = np.argsort(known, kind="stable")
         known, value = known[order], value[order]
-    score = np.full(len(edges), np.nan)
+    number = np.full(len(ids), np.nan)
     if len(known):
-        seen = np.isin(edges.id, known, assume_unique=True) if len(known) < len(edges) else slice(None)
-        score[seen] = value[rows_of(known, edges.id[seen], "edge")]
-    return score
+        seen = np.isin(ids, known, assume_unique=True) if len(known) < len(ids) else slice(None)
+        number[seen] = value[rows_of(known, ids[seen], key)]
+    return number
 
 
 def solution_rows(table: SolutionTable, solution_id: int) -> dict[str, pa.Table]:

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from ...storage.duckdb_store import DuckDBStore
     from ..progress import Progress
 
-__all__ = ["FORMATS", "ExportReport", "export"]
+__all__ = ["FORMATS", "ExportReport", "export", "require_format"]
 
 # Module of each format; it offers export_NAME(store, chosen, info, out, *, dry_run, progress) -> ExportReport.
 MODULES = {
     "ctc": "ctc",
+    "geff": "geff",
+    "trackmate": "trackmate",
+    "napari": "napari",
+    "csv": "tables",
+    "parquet": "tables",
+    "graphml": "graphml",
 }
 FORMATS = tuple(MODULES)
 
@@ -33,6 +39,7 @@ def export(
     out: Path,
     *,
     dry_run: bool = False,
+    masks: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write a solution in a format of other tools; what the format cannot hold is told as notes.
@@ -51,18 +58,28 @@ def export(
         Where it is to appear, whole or not at all.
     dry_run : bool
         Count only.
+    masks : bool
+        Write the label masks beside the graph: GEFF alone can.
     progress : Progress or None
         Whom to tell.
 
     Raises
     ------
     ConfigError
-        If there is no such format.
+        If there is no such format, or it holds no masks beside a graph.
     FormatError
         If something stands at `out`, or the format cannot hold the solution.
     """
-    if format not in MODULES:
-        raise ConfigError(f"there is no export format {format!r}", known=", ".join(FORMATS))
+    require_format(format)
+    if masks and format != "geff":
+        raise ConfigError(f"{format} holds no label masks beside a graph", **{"try": "geff, or ctc, which is masks"})
     module = import_module(f".{MODULES[format]}", __package__)
     write = cast("Callable[..., ExportReport]", getattr(module, f"export_{format}"))
-    return write(store, chosen, info, out, dry_run=dry_run, progress=progress)
+    beside = {"masks": True} if masks else {}
+    return write(store, chosen, info, out, dry_run=dry_run, progress=progress, **beside)
+
+
+def require_format(format: str) -> None:
+    """Raise ConfigError unless there is a format of that name."""
+    if format not in MODULES:
+        raise ConfigError(f"there is no export format {format!r}", known=", ".join(FORMATS))

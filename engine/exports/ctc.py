@@ -13,7 +13,8 @@ from ...storage.arrays import read_frame
 from ...storage.writers.ctc import relabel, require_sixteen_bits, split_at_gaps, write_ctc
 from ...storage.writers.paint import paint_points
 from ..progress import Progress, Silent
-from .base import ExportReport, require_nothing_at
+from .base import ExportReport, require_nothing_at, what_is_lost
+from .tracking import Tracking, tracking_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,58 +54,55 @@ def export_ctc(
     started = time.perf_counter()
     progress = progress or Silent()
     require_nothing_at(folder)
-    detections, table = store.detections(chosen), store.solution(info)
-    rows = detections.row_of(table.node)
-    parents = table.tracks.parent - 1  # numbers from 1 in the order of the walk, so a number less one is a row
-    tracks, label = split_at_gaps(detections.frame[rows], table.pre, parents)
+    tracking = tracking_of(store, chosen, info)
+    frame, parents = tracking.cells.frame, tracking.tracks.parent - 1  # numbers from 1: less one is a row
+    tracks, label = split_at_gaps(frame, tracking.track - 1, parents)
     require_sixteen_bits(len(tracks))
-    n_gaps = len(tracks) - len(table.tracks)
-    if n_gaps:
-        progress.note(f"{n_gaps} gaps each end a track and begin another, as the challenge has it")
+    notes = _lost(tracking)
+    for note in notes:
+        progress.note(note)
     n_files = 0
     if not dry_run:
         masks = [ref for ref in store.arrays(chosen) if ref.kind == "masks"]
         progress.start("masks", chosen.movie.n_frames)
         if masks:
-            frames = _relabelled(store, masks[0], detections, rows, label, progress)
+            frames = _relabelled(store, masks[0], tracking.cells, label, progress)
         else:
-            progress.note("the detections are points: each is painted as a small disc or ball")
-            frames = _painted(chosen, detections, rows, label, progress)
+            frames = _painted(tracking, label, progress)
         n_files = len(write_ctc(folder, frames, tracks, chosen.movie.n_frames))
     seconds = time.perf_counter() - started
-    return ExportReport("ctc", str(folder), n_files, len(table.edge), len(tracks), seconds)
+    return ExportReport("ctc", str(folder), n_files, len(tracking.source), len(tracks), notes, seconds)
+
+
+def _lost(tracking: Tracking) -> tuple[str, ...]:
+    """Say what the challenge's files cannot hold."""
+    notes = what_is_lost(tracking, "masks")
+    if not tracking.has_masks:
+        notes.append("the detections are points: each is painted as a small disc or ball around its pixel")
+    return tuple(notes)
 
 
 def _relabelled(
-    store: DuckDBStore,
-    ref: ArrayRef,
-    detections: Detections,
-    rows: NDArray[np.int64],
-    label: NDArray[np.int64],
-    progress: Progress,
+    store: DuckDBStore, ref: ArrayRef, cells: Detections, label: NDArray[np.int64], progress: Progress
 ) -> Iterator[tuple[int, NDArray[np.uint16]]]:
     """Yield the stored masks with the labels of the tracks."""
-    for frame, members in _by_frame(detections.frame[rows], ref.shape[0]):
-        yield frame, relabel(read_frame(store.path, ref, frame), detections.label[rows[members]], label[members])
+    for frame, members in _by_frame(cells.frame, ref.shape[0]):
+        yield frame, relabel(read_frame(store.path, ref, frame), cells.label[members], label[members])
         progress.advance()
 
 
 def _painted(
-    chosen: DetectionSet,
-    detections: Detections,
-    rows: NDArray[np.int64],
-    label: NDArray[np.int64],
-    progress: Progress,
+    tracking: Tracking, label: NDArray[np.int64], progress: Progress
 ) -> Iterator[tuple[int, NDArray[np.uint16]]]:
     """Yield masks with a marker at each point, in pixels; the corner of the points is the origin if it is negative."""
-    position = detections.position_px
+    position, movie = tracking.cells.position_px, tracking.movie
     origin = np.minimum(np.floor(position.min(axis=0, initial=0)), 0)
-    radius = marker_radius_px(detections)
-    shape = chosen.movie.shape_px or _canvas(position.max(axis=0, initial=0) - origin + radius)
+    radius = marker_radius_px(tracking.cells)
+    shape = movie.shape_px or _canvas(position.max(axis=0, initial=0) - origin + radius)
     if origin.any():
         progress.note(f"the origin of the masks is at {tuple(origin.tolist())} pixels")
-    for frame, members in _by_frame(detections.frame[rows], chosen.movie.n_frames):
-        yield frame, paint_points(shape, position[rows[members]] - origin, label[members], radius)
+    for frame, members in _by_frame(tracking.cells.frame, movie.n_frames):
+        yield frame, paint_points(shape, position[members] - origin, label[members], radius)
         progress.advance()
 
 

@@ -1,0 +1,196 @@
+"""All that a store tells of a solution, as every export takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ...storage.schema import Detections, LinkKind, require_equal_lengths, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.evidence import LinkEvidence
+    from ...storage.schema import Movie, Tracks
+
+About = dict[str, str | float | bool | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracking:
+    """A solution with what is known of its n cells and m links.
+
+    Parameters
+    ----------
+    movie : Movie
+        The dataset.
+    about : dict
+        Where it comes from: ``store dataset detections solution linker objective lower_bound proven posterior``.
+    cells : Detections
+        The cells of the solution, ordered by frame.
+    track, lineage : (n,) int64
+        Number of the tracklet of each cell, and of the first tracklet of its tree.
+    source, target : (m,) int64
+        Rows of the cells that each link ties.
+    kind : (m,) int64
+        A `LinkKind` each.
+    tracks : Tracks
+        The tracklets.
+    evidence : LinkEvidence
+        What else is known of the links.
+    features : dict of str to (n,) float64
+        Measured features of the cells, NaN where one is not known.
+    properties : dict of str to (n,) array
+        What the source told of the cells: float64 with NaN, or text with ``""``, where it told nothing.
+    has_masks : bool
+        Whether the store holds label masks of the movie.
+    n_left_out : int
+        Detections that are not part of the solution.
+    """
+
+    movie: Movie
+    about: About
+    cells: Detections
+    track: NDArray[np.int64]
+    lineage: NDArray[np.int64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    tracks: Tracks
+    evidence: LinkEvidence
+    features: dict[str, NDArray[np.float64]]
+    properties: dict[str, NDArray[np.generic]]
+    has_masks: bool
+    n_left_out: int
+
+    def __post_init__(self) -> None:
+        require_equal_lengths(
+            cells=self.cells.id, track=self.track, lineage=self.lineage, **self.features, **self.properties
+        )
+        require_equal_lengths(
+            source=self.source, target=self.target, kind=self.kind, probability=self.evidence.probability
+        )
+
+    @property
+    def axes(self) -> str:
+        """Names of the space axes, ``zyx`` or ``yx``."""
+        return "zyx"[-self.cells.ndim :]
+
+    @property
+    def position_px(self) -> NDArray[np.float32]:
+        """(n, ndim) Positions in pixels in single precision, which is all that the store keeps: half the digits."""
+        return self.cells.position_px.astype(np.float32)
+
+    @property
+    def is_merge(self) -> NDArray[np.bool_]:
+        """Whether each link enters a cell from a second mother."""
+        return np.equal(self.kind, LinkKind.MERGE)
+
+    @property
+    def parent(self) -> NDArray[np.int64]:
+        """Row of the mother of each cell, merges aside; -1 for none."""
+        row = np.full(len(self.cells), -1, dtype=np.int64)
+        row[self.target[~self.is_merge]] = self.source[~self.is_merge]
+        return row
+
+    @property
+    def n_gaps(self) -> int:
+        """How many links within a tracklet skip a frame."""
+        skips = self.cells.frame[self.target] - self.cells.frame[self.source] > 1
+        return int(np.count_nonzero(skips & (self.kind == LinkKind.CONTINUE)))
+
+    @property
+    def n_merges(self) -> int:
+        """How many links enter a cell from a second mother."""
+        return int(np.count_nonzero(self.is_merge))
+
+    @property
+    def link_columns(self) -> dict[str, NDArray[np.generic]]:
+        """What is told of each link: kind, probability, pin, and in which other solutions it is."""
+        found: dict[str, NDArray[np.generic]] = {
+            "kind": np.array([kind.name.lower() for kind in LinkKind])[self.kind],
+            "probability": self.evidence.probability,
+            "pinned": self.evidence.pinned_by != "",
+        }
+        if found["pinned"].any():
+            found["pinned_by"] = self.evidence.pinned_by
+        return found | {f"solution_{name}": there for name, there in self.evidence.also_in.items()}
+
+    def into_cells(self) -> dict[str, NDArray[np.generic]]:
+        """Return ``probability_in`` and ``pinned_in``: what is told of the link into each cell, merges aside."""
+        plain = ~self.is_merge
+        probability, pinned = np.full(len(self.cells), np.nan), np.zeros(len(self.cells), dtype=bool)
+        probability[self.target[plain]] = self.evidence.probability[plain]
+        pinned[self.target[plain]] = self.evidence.pinned_by[plain] != ""
+        return {"probability_in": probability, "pinned_in": pinned}
+
+    def extras(self, taken: Iterable[str]) -> dict[str, NDArray[np.generic]]:
+        """Return features and properties by name; one whose name is taken is called ``source_NAME``."""
+        named: dict[str, NDArray[np.generic]] = {}
+        for name, column in (*self.features.items(), *self.properties.items()):
+            free = name
+            while free in named or free in taken:
+                free = f"source_{free}"
+            named[free] = column
+        return named
+
+
+def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) -> Tracking:
+    """Read a solution with all that is known of its cells and links."""
+    detections, table = store.detections(chosen), store.solution(info)
+    source, target = store.link_ends(info)
+    evidence = store.evidence(info, table.edge, source, target)
+    rows = detections.row_of(table.node)
+    cells = Detections(
+        id=detections.id[rows],
+        frame=detections.frame[rows],
+        position_px=detections.position_px[rows],
+        label=detections.label[rows],
+        area=detections.area[rows],
+        scale_um=detections.scale_um,
+    )
+    return Tracking(
+        movie=chosen.movie,
+        about={
+            "store": store.path.name,
+            "dataset": chosen.movie.name,
+            "detections": chosen.name,
+            "solution": info.name,
+            "linker": info.linker,
+            "objective": info.objective,
+            "lower_bound": info.lower_bound,
+            "proven": info.proven,
+            "posterior": evidence.posterior,
+        },
+        cells=cells,
+        track=table.track_id,
+        lineage=table.tracks.lineage[rows_of(table.tracks.pre, table.pre, "place in the walk")],
+        source=cells.row_of(source),
+        target=cells.row_of(target),
+        kind=table.kind,
+        tracks=table.tracks,
+        evidence=evidence,
+        features={},
+        properties={},
+        has_masks=any(ref.kind == "masks" for ref in store.arrays(chosen)),
+        n_left_out=len(detections) - len(cells),
+    )
+
+
+def components(tracking: Tracking) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the component of each cell, and the first cell of each component.
+
+    A component is all that links tie together: a lineage, or several that merge.
+    """
+    n = len(tracking.cells)
+    links = coo_array((np.ones(len(tracking.source), dtype=np.int8), (tracking.source, tracking.target)), shape=(n, n))
+    component = connected_components(links, directed=False)[1].astype(np.int64)
+    return component, np.unique(component, return_index=True)[1]

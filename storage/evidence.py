@@ -1,0 +1,124 @@
+"""What else a store tells of the links of a solution: their probability, who pinned them, and where else they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from . import catalogue, tables
+from .connection import fetch
+from .rows import ints, numbers_by_id
+from .schema import require_equal_lengths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .catalogue import SolutionInfo
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkEvidence:
+    """What a store knows of the m links of a solution besides the links themselves.
+
+    Parameters
+    ----------
+    posterior : str or None
+        Name of the solution's newest posterior, None without one.
+    probability : (m,) float64
+        Probability of each link there, NaN where it tells none.
+    pinned_by : (m,) str
+        Who pinned each link, ``""`` where nobody did.
+    also_in : dict of str to (m,) bool
+        For every other solution of the same detections, whether it has the link too.
+    """
+
+    posterior: str | None
+    probability: NDArray[np.float64]
+    pinned_by: NDArray[np.str_]
+    also_in: dict[str, NDArray[np.bool_]]
+
+    def __post_init__(self) -> None:
+        require_equal_lengths(probability=self.probability, pinned_by=self.pinned_by, **self.also_in)
+
+
+def link_evidence(
+    connection: sa.Connection,
+    info: SolutionInfo,
+    edge: NDArray[np.int64],
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+) -> LinkEvidence:
+    """Collect what is known of the links of a solution.
+
+    Parameters
+    ----------
+    connection : sa.Connection
+        An open store.
+    info : SolutionInfo
+        The solution.
+    edge, source, target : (m,) int64
+        Ids of its links, and of the detections that each ties.
+    """
+    posterior, probability = _probability(connection, info, edge)
+    others = [s for s in catalogue.solutions(connection, tables.solution.c.set_id == info.set_id) if s.id != info.id]
+    return LinkEvidence(
+        posterior=posterior,
+        probability=probability,
+        pinned_by=_pinned_by(_answers(connection), source, target),
+        also_in={other.name: np.isin(edge, _edges_of(connection, other)) for other in others},
+    )
+
+
+def _probability(
+    connection: sa.Connection, info: SolutionInfo, edge: NDArray[np.int64]
+) -> tuple[str | None, NDArray[np.float64]]:
+    """Return the name of the newest finished posterior of a solution, and the probability of each edge in it."""
+    p, r, v = tables.posterior, tables.run, tables.edge_probability
+    finished = sa.select(p.c.posterior_id, p.c.name).join(r, r.c.run_id == p.c.run_id).where(r.c.state == "done")
+    newest = finished.where(p.c.solution_id == info.id).order_by(p.c.posterior_id.desc()).limit(1)
+    found = connection.execute(newest).one_or_none()
+    if found is None:
+        return None, np.full(len(edge), np.nan)
+    rows = fetch(connection, sa.select(v.c.edge_id, v.c.probability).where(v.c.posterior_id == found.posterior_id))
+    return found.name, numbers_by_id(rows, "edge_id", "probability", edge)
+
+
+def _answers(connection: sa.Connection) -> dict[int, tuple[str, set[int]]]:
+    """Return for each cell with an effective choice who made the newest one, and the daughters chosen.
+
+    Read from the newest entry on, an entry that is undone later has been met by its undoing before, and so has an
+    undoing that was undone.
+    """
+    a = tables.annotation
+    undone: set[str] = set()
+    chosen: dict[int, tuple[str, set[int]]] = {}
+    query = sa.select(a.c.key, a.c.who, a.c.kind, a.c.det_id, a.c.daughters, a.c.undo_of)
+    for entry in connection.execute(query.order_by(a.c["at"].desc(), a.c.seq.desc())):
+        if entry.key in undone:
+            continue
+        if entry.kind == "undo":
+            undone.add(entry.undo_of)
+        elif entry.kind == "choose" and entry.det_id is not None and entry.det_id not in chosen:
+            chosen[entry.det_id] = entry.who, {int(daughter["id"]) for daughter in entry.daughters or []}
+    return chosen
+
+
+def _pinned_by(
+    answers: dict[int, tuple[str, set[int]]], source: NDArray[np.int64], target: NDArray[np.int64]
+) -> NDArray[np.str_]:
+    """Return who chose each link, ``""`` where nobody did."""
+    asked = np.flatnonzero(np.isin(source, np.fromiter(answers, np.int64, len(answers))))
+    who = np.zeros(len(source), dtype=f"<U{max((len(name) for name, _ in answers.values()), default=1)}")
+    for row, mother, daughter in zip(asked.tolist(), source[asked].tolist(), target[asked].tolist(), strict=True):
+        name, daughters = answers[mother]
+        if daughter in daughters:
+            who[row] = name
+    return who
+
+
+def _edges_of(connection: sa.Connection, info: SolutionInfo) -> NDArray[Any]:
+    e = tables.solution_edge
+    return ints(fetch(connection, sa.select(e.c.edge_id).where(e.c.solution_id == info.id)), "edge_id")
