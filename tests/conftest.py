@@ -9,6 +9,7 @@ from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.duckdb_store import DuckDBStore
 
+from .exported import rich_store
 from .movies import write_ctc
 
 DATA = Path(os.environ.get("TRACKDB_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
@@ -35,3 +36,9 @@ def solved(tmp_path: Path, drawn: Path) -> DuckDBStore:
     ingest(drawn, store)
     solve(store, store.detection_set())
     return store
+
+
+@pytest.fixture(scope="session")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
+    """The store drawn in `exported`, with all that an export can carry; for reading."""
+    return rich_store(tmp_path_factory.mktemp("rich"))

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from trackdb.cli.main import app
 from trackdb.engine.check import check
+from trackdb.engine.exports import FORMATS
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.duckdb_store import DuckDBStore
@@ -168,6 +169,25 @@ def test_the_way_from_files_to_a_lineage_in_json(tmp_path):
     assert [s["solution"] for s in found["solutions"]] == ["truth", "ilp-1"]
     assert answer("check", store) == {"ok": True, "problems": []}
     assert [r["kind"] for r in answer("log", store)["runs"]] == ["ingest", "link", "score", "solve"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_exported_by_its_name_and_says_what_it_loses(rich, tmp_path, name):
+    out = tmp_path / f"out.{name}"
+    said = run("export", name, rich.path, "-o", out, "--solution", "truth")
+    assert re.fullmatch(rf"solution truth: \d+ files? in {out}: [\d,]+ tracks, 7 links, [\d.]+ s\n", said.stdout)
+    notes = [line.removeprefix("note: ") for line in said.stderr.splitlines()]
+    found = answer("export", name, rich.path, "-o", tmp_path / "again" / out.name, "--solution", "truth")
+    assert set(found) == {"format", "path", "files", "links", "tracks", "notes"}
+    assert found["notes"] == notes
+    assert name in run("export", "--help").stdout.split("Arguments:")[1].split("Options:")[0]
+    assert f"{out} exists already" in refusal("export", name, rich.path, "-o", out, code=1)
+
+
+def test_masks_go_beside_the_graph_where_the_format_has_a_place_for_them(tmp_path, movie):
+    assert "holds no label masks" in refusal("export", "csv", movie.path, "-o", tmp_path / "x", "--masks", code=2)
+    assert "no label masks" in refusal("export", "geff", movie.path, "-o", tmp_path / "x", "--masks", code=1)
+    assert not (tmp_path / "x").exists()
 
 
 def links_of(store):

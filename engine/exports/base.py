@@ -130,16 +130,17 @@ def _all_there_is(tracking: Tracking) -> Iterator[tuple[Held | None, str]]:
         of = tracking.about["solution"]
         yield None, f"{counted(tracking.n_left_out, 'detection is', 'detections are')} not part of {of} and left out"
     if tracking.n_gaps:
-        gaps = counted(tracking.n_gaps, "gap ends", "gaps each end")
-        yield "gaps", f"{gaps} a track and begin another, as its daughter: here a track has a cell in every frame"
+        gaps = counted(tracking.n_gaps, "gap ends a track and begins", "gaps each end a track and begin")
+        yield "gaps", f"{gaps} another, as its daughter: here a track has a cell in every frame"
     if tracking.n_merges:
-        yield "merges", f"{counted(tracking.n_merges, 'merge is', 'merges are')} left out: here a cell has one mother"
+        links = counted(tracking.n_merges, "link", "links")
+        yield "merges", f"left out: {links} into cells that came of several, for here a cell has one mother"
     if evidence.posterior:
         yield "probabilities", f"the probabilities of posterior {evidence.posterior} are left out"
     if pins := int(np.count_nonzero(evidence.pinned_by)):
         yield "pins", f"left out that people pinned {counted(pins, 'link', 'links')}"
     if known := _options(movie):
-        yield "scale", f"voxel size and frame interval are not read back from it: give {known} again"
+        yield "scale", f"voxel size and frame interval are lost: read it back with {known}"
     if names := names_of(tracking, text=False):
         yield "numbers", f"left out of what is known of the cells: {', '.join(names)}"
     if names := names_of(tracking, text=True):

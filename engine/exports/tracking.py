@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...storage.catalogue import DetectionSet, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.evidence import LinkEvidence
-    from ...storage.schema import Movie, Tracks
+    from ...storage.schema import Features, Movie, Tracks
 
 About = dict[str, str | float | bool | None]
 
@@ -46,8 +46,8 @@ class Tracking:
         The tracklets.
     evidence : LinkEvidence
         What else is known of the links.
-    features : dict of str to (n,) float64
-        Measured features of the cells, NaN where one is not known.
+    features : dict of str to (n,) array
+        Measured features of the cells in pixels, named as in SQL: int64, or float64 with NaN where one is not known.
     properties : dict of str to (n,) array
         What the source told of the cells: float64 with NaN, or text with ``""``, where it told nothing.
     has_masks : bool
@@ -66,7 +66,7 @@ class Tracking:
     kind: NDArray[np.int64]
     tracks: Tracks
     evidence: LinkEvidence
-    features: dict[str, NDArray[np.float64]]
+    features: dict[str, NDArray[np.generic]]
     properties: dict[str, NDArray[np.generic]]
     has_masks: bool
     n_left_out: int
@@ -91,7 +91,7 @@ class Tracking:
 
     @property
     def is_merge(self) -> NDArray[np.bool_]:
-        """Whether each link enters a cell from a second mother."""
+        """Whether each link enters a cell of several mothers."""
         return np.equal(self.kind, LinkKind.MERGE)
 
     @property
@@ -109,7 +109,7 @@ class Tracking:
 
     @property
     def n_merges(self) -> int:
-        """How many links enter a cell from a second mother."""
+        """How many links enter cells of several mothers."""
         return int(np.count_nonzero(self.is_merge))
 
     @property
@@ -178,11 +178,32 @@ def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) ->
         kind=table.kind,
         tracks=table.tracks,
         evidence=evidence,
-        features={},
-        properties={},
+        features=_named(store.features(chosen, cells), cells),
+        properties=store.properties(chosen, cells),
         has_masks=any(ref.kind == "masks" for ref in store.arrays(chosen)),
         n_left_out=len(detections) - len(cells),
     )
+
+
+def _named(features: Features, cells: Detections) -> dict[str, NDArray[np.generic]]:
+    """Return features as columns, those of which nothing is known left out."""
+    axes = "zyx"[-cells.ndim :]
+    columns = {"equivalent_diameter": cells.equivalent_diameter_px, "border": features.border_px}
+    for channel, intensity in features.intensity.items():
+        told = {"mean": intensity.mean, "min": intensity.min, "max": intensity.max}
+        columns |= {f"intensity_{what}_{channel}": column for what, column in told.items()}
+    for end, corner in (("0", features.bbox_min), ("1", features.bbox_max)):
+        known = np.where(corner < 0, np.nan, corner)
+        columns |= {f"bbox_{axis}{end}": known[:, i] for i, axis in enumerate(axes)}
+    for i, j in zip(*np.triu_indices(cells.ndim), strict=True):
+        columns[f"inertia_{axes[i]}{axes[j]}"] = features.inertia_px2[:, i, j]
+    known_of = {name: column for name, column in columns.items() if not np.isnan(column).all()}
+    return {name: _whole(column) if name.startswith("bbox") else column for name, column in known_of.items()}
+
+
+def _whole(column: NDArray[np.float64]) -> NDArray[np.generic]:
+    """Return whole numbers as such, if none is missing."""
+    return column if np.isnan(column).any() else column.astype(np.int64)
 
 
 def components(tracking: Tracking) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

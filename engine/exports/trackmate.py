@@ -127,7 +127,7 @@ def _declare(columns: Columns, declared: dict[str, Feature], own: Iterable[str])
     renamed = {}
     for name, column in columns.items():
         key = feature_key(name, taken)
-        declared[key] = Feature(name, name[:12], DIMENSIONS.get(name, "NONE"), column.dtype.kind == "i")
+        declared[key] = Feature(name or key, (name or key)[:12], DIMENSIONS.get(name, "NONE"), column.dtype.kind == "i")
         renamed[key] = column
     return renamed
 

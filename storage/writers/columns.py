@@ -32,6 +32,6 @@ def missing(column: NDArray[Any]) -> NDArray[np.bool_]:
 def as_arrow(column: NDArray[Any]) -> Any:
     """Return a column as Arrow keeps it, null where it holds nothing."""
     if is_text(column):
-        words = pa.array(column, pa.string())
+        words = pa.array(column.tolist(), pa.string())  # as an array, what follows a zero byte would be lost
         return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
     return pa.array(np.ma.getdata(column), mask=missing(column))

@@ -1,6 +1,6 @@
 """Write a graph as GraphML, as networkx, Gephi and Cytoscape read it; a stream, whatever its size.
 
-Format: http://graphml.graphdrafting.org, with the attribute extension (``attr.name``, ``attr.type``).
+Format: http://graphml.graphdrawing.org, with the attribute extension (``attr.name``, ``attr.type``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 TYPES = {"b": "boolean", "i": "long", "f": "double", "U": "string"}  # of numpy's kinds
 HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
-    '<graphml xmlns="http://graphml.graphdrafting.org/xmlns" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-    'xsi:schemaLocation="http://graphml.graphdrafting.org/xmlns '
-    'http://graphml.graphdrafting.org/xmlns/1.0/graphml.xsd">\n'
+    '<graphml xmlns="http://graphml.graphdrawing.org/xmlns" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns '
+    'http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">\n'
 )
 
 

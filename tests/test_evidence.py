@@ -1,0 +1,70 @@
+"""What a store tells of the links of a solution besides the links: probability, pins, other solutions."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .exported import answer, ids, tracking
+
+
+def by_label(found, values):
+    """Return what is told of each link, by the ids in the table of both cells."""
+    label = found.cells.label
+    pairs = zip(label[found.source].tolist(), label[found.target].tolist(), strict=True)
+    return dict(zip(pairs, values.tolist(), strict=True))
+
+
+def test_probabilities_are_those_of_the_newest_finished_posterior(rich):
+    found = tracking(rich)
+    assert found.evidence.posterior == "newer"
+    known = {link: p for link, p in by_label(found, found.evidence.probability).items() if not np.isnan(p)}
+    assert known == {(2, 4): 0.75, (1, 3): 0.5}
+
+
+def test_a_solution_without_a_posterior_has_no_probabilities(rich):
+    found = tracking(rich, "ilp-1")
+    assert found.evidence.posterior is None
+    assert np.isnan(found.evidence.probability).all()
+
+
+def test_the_newest_choice_that_was_not_undone_pins_the_links_to_its_daughters(rich):
+    found = tracking(rich)
+    pinned = {link: who for link, who in by_label(found, found.evidence.pinned_by).items() if who}
+    assert pinned == {(2, 4): "bob", (2, 5): "bob", (3, 6): "ana"}  # the undoing of the choice for 3 was undone
+
+
+@pytest.mark.parametrize(
+    ("kind", "daughters", "undo_of", "pinned"),
+    [("choose", [], None, {(3, 6)}), ("undo", None, "k2", {(2, 4), (3, 6)})],
+    ids=["a later choice of no daughters pins nothing", "an undone choice gives way to the one before"],
+)
+def test_what_is_said_last_counts(rich, tmp_path, kind, daughters, undo_of, pinned):
+    store = DuckDBStore(shutil.copytree(rich.path, tmp_path / "rich.trackdb"))
+    with store.writing() as connection:
+        answer(connection, "k9", kind, ids(rich)[2], daughters, undo_of=undo_of)
+    found = tracking(store)
+    assert {link for link, who in by_label(found, found.evidence.pinned_by).items() if who} == pinned
+
+
+def test_every_link_knows_in_which_other_solutions_it_is(rich):
+    found = tracking(rich, "merged")
+    assert set(found.evidence.also_in) == {"truth", "ilp-1"}
+    in_truth = by_label(found, found.evidence.also_in["truth"])
+    assert {link for link, there in in_truth.items() if not there} == {(7, 9)}
+
+
+def test_cells_and_links_are_told_in_rows_of_the_cells_alone(rich):
+    found, number = tracking(rich), ids(rich)
+    assert found.cells.id.tolist() == sorted(number.values())
+    assert found.n_left_out == 0
+    assert (found.n_gaps, found.n_merges, tracking(rich, "merged").n_merges) == (1, 0, 2)
+    parent = {int(found.cells.label[i]): int(found.cells.label[p]) for i, p in enumerate(found.parent) if p >= 0}
+    assert parent == {3: 1, 4: 2, 5: 2, 6: 3, 7: 5, 9: 6, 10: 4}
+
+
+def test_a_name_that_is_taken_is_told_apart(rich):
+    found = tracking(rich)
+    assert [*found.extras({"name", "y"})] == ["source_name", "brightness"]
