@@ -191,3 +191,18 @@ def test_numbers_come_back_as_they_were_written(tmp_path_factory, rows):
         lines = [comma.join(("0", repr(y).replace(".", point), repr(x).replace(".", point))) for y, x in rows]
         (batch,) = opened(path, "\n".join([comma.join("tyx"), *lines])).frames()
         assert batch.points.position_px.tolist() == [list(row) for row in rows]
+
+
+BROKEN = {
+    "row": (b"t,y,x,who\n0,1,2,a\n0,1,oops,\xff\n", "line 3: column x needs a number; got: 'oops'"),
+    "short": (b"t,y,x,who\n0,1,2,\xff\n0,\xff,2\n", "line 3: the row has 3 entries"),
+    "wide": (b"t,y,x\n0,1,9223372036854775807\n", r"line 2: column x needs a finite number below 1e.15"),
+    "underscore": (b"t,y,x\n0,1,1_000\n", "line 2: column x needs a number; got: '1_000'"),
+    "position": (b'time,pos\n0,"[1, 2]"\n0,"[1, 1_000]"\n', "line 3: column pos is no position"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_mutation_found_is_refused_with_its_line(tmp_path, content, message):
+    with pytest.raises(FormatError, match=rf"a.csv {message}"):
+        opened(tmp_path / "a.csv", content)

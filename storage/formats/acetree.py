@@ -28,7 +28,7 @@ from .calibration import LARGEST
 from .lineage import note_crowded
 from .options import refuse_options
 from .points import MAX_FRAMES, point_source
-from .tabular.columns import LONGEST_TEXT
+from .tabular.columns import LONGEST_TEXT, as_float
 from .tabular.ids import Ids
 from .tabular.lineage import linked
 
@@ -198,18 +198,11 @@ def _numbers(fields: Any, column: int, refuse: Any) -> NDArray[np.float64]:
     try:
         values: NDArray[np.float64] = pc.cast(words, pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
-        values = np.array([_float(word) for word in words.to_pylist()])
+        values = np.array([as_float(word) for word in words.to_pylist()])
     wrong = np.flatnonzero(~(np.abs(values) < LARGEST))
     if len(wrong):
         raise refuse(int(wrong[0]), column, f"a number below {LARGEST:.0e}")
     return values
-
-
-def _float(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        return float("nan")
 
 
 def _whole(values: NDArray[np.float64], column: int, refuse: Any) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MISSING = ("", "nan", "na", "n/a", "none", "null")
+RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 LONGEST_TEXT = 256  # letters of one entry that is kept: a table of a million names stays below a gigabyte
 
 
@@ -146,7 +148,7 @@ class Table:
         FormatError
             At the first entry that is no number, infinite, or missing.
         """
-        values: NDArray[np.float64] = pc.cast(self._as_numbers(column), pa.float64()).to_numpy(zero_copy_only=False)
+        values = _float64(self._as_numbers(column))
         bad = ~(np.abs(values) < LARGEST)
         if may_miss:
             bad &= ~np.isnan(values)
@@ -198,7 +200,7 @@ class Table:
         except pa.ArrowInvalid:
             text = self._present(array)
         # some entry is no number for arrow: either for Python too, or written as +1
-        values = [None if v is None else _float(self._with_point(v)) for v in text.to_pylist()]
+        values = [None if v is None else as_float(self._with_point(v)) for v in text.to_pylist()]
         wrong = next((row for row, v in enumerate(values) if v is not None and v != v), None)
         if wrong is not None:
             self._refuse(wrong, column, "a number")
@@ -303,12 +305,6 @@ def _read_text(path: Path, form: TextForm, names: list[str]) -> Table:
     import pyarrow.csv as pa_csv
 
     aligned = single_spaces(path, form) if form.delimiter == " " else None
-    wrong: list[Any] = []
-
-    def refuse(row: Any) -> str:
-        wrong.append(row)
-        return "error"
-
     try:
         with pa.input_stream(str(path)) if aligned is None else pa.PythonFile(aligned, mode="r") as stream:
             table = pa_csv.read_csv(
@@ -319,27 +315,25 @@ def _read_text(path: Path, form: TextForm, names: list[str]) -> Table:
                     skip_rows=form.header_lines,
                     encoding="utf8" if aligned else form.encoding,
                 ),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=refuse
-                ),
+                parse_options=pa_csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True),
                 convert_options=pa_csv.ConvertOptions(
                     include_columns=names, column_types=dict.fromkeys(names, pa.string())
                 ),
             )
-    except pa.ArrowInvalid:
-        if wrong:
-            raise _ragged(path, form, wrong[0]) from None
+    except pa.ArrowInvalid as error:
+        if ragged := RAGGED.search(str(error)):
+            raise _ragged(path, form, ragged) from None
         raise
     return Table(path, {name: table.column(name).combine_chunks() for name in names}, form)
 
 
-def _ragged(path: Path, form: TextForm, row: Any) -> FormatError:
-    """Return the error about a row that has more or fewer entries than there are columns."""
-    line = row_line(path, form, row.number - form.header_lines - 1)
+def _ragged(path: Path, form: TextForm, said: re.Match[str]) -> FormatError:
+    """Return the error about a row that has more or fewer entries than there are columns, of which arrow said this."""
+    line = row_line(path, form, int(said[1]) - form.header_lines - 1)
     return FormatError(
-        f"{path} line {line}: the row has {row.actual_columns} entries",
-        expected=f"{row.expected_columns}, one for each column",
-        got=row.text[:80],
+        f"{path} line {line}: the row has {said[3]} entries",
+        expected=f"{said[2]}, one for each column",
+        got=said[4][:80],
     )
 
 
@@ -365,7 +359,7 @@ def _float64(array: Any) -> NDArray[np.float64]:
     return values
 
 
-def _float(text: str) -> float:
+def as_float(text: str) -> float:
     """Return a number, NaN for text that is none; Python's own 1_000 is none."""
     try:
         return float("nan" if "_" in text else text)

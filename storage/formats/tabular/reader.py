@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from ....errors import ConfigError, FormatError
 from ...units import is_pixel
 from ..base import Points
-from ..calibration import calibrate, to_pixels
+from ..calibration import LARGEST, calibrate, to_pixels
 from ..lineage import note_crowded
 from ..points import MAX_FRAMES, point_source
 from .choice import ALL, Choice, choose
-from .columns import Table, read_columns
+from .columns import Table, as_float, read_columns
 from .ids import Ids, ids_of, require_unique
 from .lineage import lineage_of_links, lineage_of_parent_labels, lineage_of_parents, lineage_of_track_column
 
@@ -233,32 +233,23 @@ def _listed(table: Table, column: str) -> NDArray[np.float64]:
     parts = pc.split_pattern_regex(pc.utf8_trim(words, characters="[]() "), pattern=r"\s*[,;]\s*|\s+")
     counts = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
     ndim = int(counts[0]) if len(counts) else 2
-    wrong = np.flatnonzero((counts != ndim) | (ndim not in (2, 3)))
-    try:
-        numbers = pc.cast(pc.list_flatten(parts), pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        numeric = [all(_is_number(word) for word in row) for row in parts.to_pylist()]
-        wrong = np.flatnonzero(~np.array(numeric))
-    if len(wrong):
-        row = int(wrong[0])
-        raise FormatError(
-            f"{table.where(row)}: column {column} is no position",
-            expected="[y, x] or [z, y, x]",
-            got=words[row].as_py(),
-        )
-    position: NDArray[np.float64] = numbers.reshape(-1, ndim)
-    if not np.isfinite(position).all():
-        row = int(np.flatnonzero(~np.isfinite(position).all(axis=1))[0])
-        raise FormatError(f"{table.where(row)}: column {column} needs finite numbers", got=words[row].as_py())
-    return position
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+    wrong = (counts != ndim) | (ndim not in (2, 3))
+    if not wrong.any():
+        flat = pc.list_flatten(parts)
+        try:
+            numbers = pc.cast(flat, pa.float64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            numbers = np.array([as_float(word) for word in flat.to_pylist()])
+        position: NDArray[np.float64] = numbers.reshape(-1, ndim)
+        wrong = ~(np.abs(position) < LARGEST).all(axis=1)
+        if not wrong.any():
+            return position
+    row = int(np.flatnonzero(wrong)[0])
+    raise FormatError(
+        f"{table.where(row)}: column {column} is no position",
+        expected=f"[y, x] or [z, y, x], numbers below {LARGEST:.0e}",
+        got=words[row].as_py(),
+    )
 
 
 def _one_sequence(table: Table, column: str | None, wanted: str | None) -> Table:

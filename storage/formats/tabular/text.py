@@ -108,15 +108,15 @@ def first_row(path: Path) -> dict[str, str] | None:
     return dict(zip(form.names, _fields(rows[0], form.delimiter), strict=False)) if rows else None
 
 
-def open_text(path: Path, encoding: str) -> Any:
-    """Open plain or gzipped text; what is no text of this encoding raises UnicodeDecodeError."""
+def open_text(path: Path, encoding: str, *, errors: str = "strict") -> Any:
+    """Open plain or gzipped text; what is no text of this encoding raises UnicodeDecodeError, or is replaced."""
     opener = gzip.open if path.name.lower().endswith(".gz") else open
-    return opener(path, "rt", encoding=encoding, newline=None)
+    return opener(path, "rt", encoding=encoding, errors=errors, newline=None)
 
 
 def row_line(path: Path, form: TextForm, row: int) -> int:
     """Return the line on which a row begins, from 1; lines that are blank count too, so the text is read again."""
-    with open_text(path, form.encoding) as lines:
+    with open_text(path, form.encoding, errors="replace") as lines:  # columns that are not read may hold anything
         for _ in range(form.header_lines):
             next(lines)
         line = form.header_lines + 1
