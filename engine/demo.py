@@ -13,7 +13,7 @@ from .evaluate import evaluate
 from .ingest import ingest
 from .pipeline import solve
 from .progress import Progress, Silent
-from .simulation import Simulation, write_simulated
+from .simulation import Simulation, simulate, write_movie
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,10 +60,10 @@ def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> It
     movie, store = folder / "movie", DuckDBStore(folder / "demo.trackdb", command="trackdb demo")
 
     settings = Simulation(seed=seed)
-    n_tracks = write_simulated(movie, settings, progress=progress)
+    written = write_movie(movie, simulate(settings), progress=progress)
     yield DemoStep(
         f"trackdb simulate -o {movie} --seed {seed}",
-        f"{settings.frames} frames, {n_tracks} tracks of simulated cells; {settings.missed:.0%} of the cells are "
+        f"{settings.frames} frames, {written.tracks} tracks of simulated cells; {settings.missed:.0%} of the cells are "
         f"missed by the segmentation, {settings.false:.0%} are false",
     )
 

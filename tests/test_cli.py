@@ -109,7 +109,7 @@ def test_every_command_is_in_the_readme(name):
 def test_options_are_in_kebab_case_and_short_ones_few(name):
     command = typer.main.get_command(app).commands[name]
     options = [o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")]
-    assert all(re.fullmatch(r"--[a-z]+(-[a-z]+)*|-[oqvnj]", option) for option in options)
+    assert all(re.fullmatch(r"--[a-z0-9]+(-[a-z]+)*|-[oqvnj]", option) for option in options)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["version"], ["version", "--json"], ["solve", "--help"]])

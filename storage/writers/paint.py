@@ -61,7 +61,7 @@ def paint_points(
     for row, label in enumerate(ordered):  # each ball asks only the pixels of its own box
         box = tuple(slice(a, b) for a, b in zip(low[row], high[row], strict=True))
         _paint_ball(mask[box], label, position, radius, row_of, low[row], row)
-    for pixel, label in zip(_own_pixels(np.rint(position).astype(np.int64), size), ordered, strict=True):
+    for pixel, label in zip(own_pixels(np.rint(position).astype(np.int64), size), ordered, strict=True):
         mask[pixel] = label
     return mask
 
@@ -91,8 +91,16 @@ def _paint_ball(
     box[inside] = label
 
 
-def _own_pixels(centre: NDArray[np.int64], size: NDArray[np.int64]) -> list[tuple[int, ...]]:
-    """Return a pixel for each point: its centre's, or the nearest one that is nobody's centre."""
+def own_pixels(centre: NDArray[np.int64], size: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """Return a pixel for each point, no two the same: its centre's, or the nearest one that is nobody's centre.
+
+    Parameters
+    ----------
+    centre : (n, d) int64
+        Pixel of each point's centre; at most as many points as pixels.
+    size : (d,) int64
+        Size of the grid.
+    """
     flat = np.ravel_multi_index(tuple(centre.T), tuple(size)) if len(centre) else np.empty(0, dtype=np.int64)
     first = np.zeros(len(flat), dtype=bool)
     first[np.unique(flat, return_index=True)[1]] = True

@@ -1,0 +1,198 @@
+"""`trackdb simulate`: a movie of cells with known truth, of cells that live as asked or on a real lineage."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ConfigError
+from .ingest import parse_columns, parse_scale
+from .view import Face, command, plural
+
+if TYPE_CHECKING:
+    from ..engine.simulation import SimulatedMovie
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's command."""
+    command(app)(simulate)
+
+
+def simulate(
+    face: Face,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to make.")],
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames (30); with --on as many from its first on.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed and settings give the same movie.")] = 0,
+    cells: Annotated[int | None, typer.Option(min=1, help="Cells in the first frame (40).")] = None,
+    volume: Annotated[bool, typer.Option("--3d", help="Volumes instead of flat frames.")] = False,
+    shape: Annotated[
+        str | None,
+        typer.Option(help="Pixels of a frame, [Z,]Y,X (as large as the cells need)."),
+    ] = None,
+    density: Annotated[
+        float | None,
+        typer.Option(help="Share of the first frame that cells fill (0.15; 3D 0.08); 1: no gap."),
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(help="Radius of a full-grown cell, pixels (9; with --on from its neighbours)."),
+    ] = None,
+    division_rate: Annotated[
+        float | None, typer.Option(help="Chance of a grown cell to divide, a frame (0.02).")
+    ] = None,
+    death_rate: Annotated[float | None, typer.Option(help="Chance of a cell to die, a frame (0.002).")] = None,
+    motion: Annotated[
+        float | None,
+        typer.Option(help="Median step, in distances of nearest neighbours (0.06)."),
+    ] = None,
+    persistence: Annotated[float | None, typer.Option(help="Correlation of a step with the last one (0.6).")] = None,
+    drift: Annotated[
+        float | None,
+        typer.Option(help="Step of all cells together, in the unit of --motion (0)."),
+    ] = None,
+    open_borders: Annotated[
+        bool | None,
+        typer.Option("--open/--closed", help="Cells come and go at the borders (they do)."),
+    ] = None,
+    missed: Annotated[float | None, typer.Option(help="Share of cells that are missed (0.02).")] = None,
+    false: Annotated[float | None, typer.Option(help="False detections for each true one (0.02).")] = None,
+    merged: Annotated[
+        float | None,
+        typer.Option(help="Merges of two neighbours into one label, for each cell (0)."),
+    ] = None,
+    split: Annotated[float | None, typer.Option(help="Share of cells that become two labels (0).")] = None,
+    ragged: Annotated[float | None, typer.Option(help="How far outlines stray, pixels (0.5).")] = None,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="Draw images too.")] = True,
+    modality: Annotated[str | None, typer.Option(help="nuclei (fluorescent) or phase (contrast).")] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(help="a, or b: the same cells dimmer, blurred, noisy, on uneven ground."),
+    ] = None,
+    pixel_size: Annotated[str | None, typer.Option(help="Voxel size in micrometres, [Z,]Y,X.")] = None,
+    frame_interval: Annotated[float | None, typer.Option(help="Seconds from one frame to the next.")] = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(help="Draw on the lineage of this file or folder, of any format that ingest reads."),
+    ] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="Its format (auto).")] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns of its table, as in ingest.")] = None,
+    links: Annotated[Path | None, typer.Option(help="Its second table: source,target ids.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Its truth, where that is elsewhere.")] = None,
+    zoom: Annotated[float | None, typer.Option(help="Pixels to draw for each of its pixels (1).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")] = False,
+) -> None:
+    """Draw a movie of cells with known truth, in CTC layout: images, masks with errors, and the whole truth.
+
+    Example: trackdb simulate -o movie --frames 50 --cells 100 --motion 0.4 --missed 0.05 --seed 1
+
+    Example: trackdb simulate -o phase --modality phase --density 0.6 --condition b
+
+    Example: trackdb simulate -o embryo --on spots.csv --links links.csv --zoom 0.25
+    """
+    from ..engine.simulation import write_movie
+
+    drawing = _given(
+        seed=seed,
+        missed=missed,
+        false=false,
+        merged=merged,
+        split=split,
+        ragged_px=ragged,
+        modality=modality,
+        condition=condition,
+    )
+    life = _given(
+        cells=cells,
+        ndim=3 if volume else None,
+        shape_px=parse_shape(shape),
+        density=density,
+        division_rate=division_rate,
+        death_rate=death_rate,
+        motion=motion,
+        persistence=persistence,
+        drift=drift,
+        open_borders=open_borders,
+    )
+    source = _given(columns=columns, links=links, truth=truth, format=format_, zoom=zoom)
+    common = _given(frames=frames, radius_px=radius)
+    scale_um = parse_scale(pixel_size)
+    with face.progress() as progress:
+        if on is None:
+            _refuse(source, "without --on there is no lineage to read")
+            movie = _living({**drawing, **life, **common, "scale_um": scale_um, "interval_s": frame_interval})
+        else:
+            _refuse(life, "--on tells what the cells do")
+            movie = _known(on, source, common, drawing, scale_um, frame_interval, progress)
+        planned = {"path": str(out), "frames": movie.cast.n_frames, "seed": seed, "shape": list(movie.shape)}
+        if dry_run:
+            counts = dict.fromkeys(("tracks", "cells", "divisions", "errors"))
+            face.close(f"would write {plural(movie.cast.n_frames, 'frame')} to {out}", {**planned, **counts})
+            return
+        report = write_movie(out, movie, images=images, progress=progress)
+    face.close(
+        f"{out}: {plural(report.frames, 'simulated frame')} of {' x '.join(map(str, movie.shape))}, "
+        f"{plural(report.tracks, 'track')}, {plural(report.divisions, 'division')}, seed {seed}; "
+        f"next: trackdb ingest {out}/01_SEG --truth {out}/01_GT -o {out.name}.trackdb",
+        {
+            **planned,
+            "tracks": report.tracks,
+            "cells": report.cells,
+            "divisions": report.divisions,
+            "errors": report.errors,
+        },
+    )
+
+
+def _living(settings: dict[str, Any]) -> "SimulatedMovie":
+    """Return a movie of cells that live as the options say."""
+    from ..engine.simulation import Simulation
+    from ..engine.simulation import simulate as living
+
+    return living(Simulation(**settings))
+
+
+def _known(
+    path: Path,
+    source: dict[str, Any],
+    common: dict[str, Any],
+    drawing: dict[str, Any],
+    scale_um: tuple[float, ...] | None,
+    interval_s: float | None,
+    progress: Any,
+) -> "SimulatedMovie":
+    """Return a movie of the cells of a real lineage."""
+    from ..engine.simulation import Drawing, Known, simulate_on
+    from ..storage.formats.base import SourceOptions
+
+    options = SourceOptions(
+        truth=source.pop("truth", None),
+        links=source.pop("links", None),
+        columns=parse_columns(source.pop("columns", None)),
+        scale_um=scale_um,
+        interval_s=interval_s,
+    )
+    known = Known(path, options, source.pop("format", "auto"), **source, **common)
+    return simulate_on(known, Drawing(**drawing), progress=progress)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that the user gave; what is not given is the engine's to choose."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Raise ConfigError if one of these options is given."""
+    names = {"ndim": "3d", "shape_px": "shape"}
+    if options:
+        name = next(iter(options))
+        raise ConfigError(f"--{names.get(name, name).replace('_', '-')} has no meaning here: {why}")
+
+
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """Return ``[Z,]Y,X`` as whole numbers."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--shape: cannot read {text!r}", expected="[Z,]Y,X in pixels") from None
