@@ -14,6 +14,7 @@ from trackdb.engine.simulation import Drawing, Known, simulate_on, write_movie
 from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats.base import SourceOptions
 
+from .graph_files import write_trackmate
 from .movies import CENTRES, SHAPE, TRACKS, dividing_cells, write_ctc, write_rows
 
 CLEAN = Drawing(missed=0, false=0, ragged_px=0)
@@ -143,6 +144,22 @@ def test_detections_outside_of_the_lineage_are_left_out_and_told(tmp_path):
     folder = write_ctc(tmp_path / "ctc")
     with pytest.raises(ConfigError, match=r"the truth of .* has masks of its own; try: --on "):
         simulate_on(Known(folder / "01_GT" / "TRA", SourceOptions(truth=folder / "01_GT"), "masks"), CLEAN)
+
+
+def test_a_cell_of_two_mothers_is_drawn_as_a_new_one(tmp_path):
+    progress = Recorded()
+    path = write_trackmate(tmp_path / "tracks.xml")  # spots 16 and 17 merge into 18, in frame 3
+    movie = simulate_on(Known(path, SourceOptions()), CLEAN, progress=progress)
+    assert sum(1 for _ in movie) == 5
+    assert any("cells of several mothers, drawn as new ones: 1" in note for note in progress.notes)
+    lives = sorted((begin, end, mother > 0) for _, begin, end, mother in movie.tracks.tolist())
+    # 10-11, 12-14 and 13-15, its daughters; 20-16 and 22-17; 18; 30-31 and 32-33, over a gap
+    assert lives == sorted(
+        [(0, 1, False), (2, 3, True), (2, 3, True), (0, 2, False), (0, 2, False), (3, 3, False), (0, 1, False),
+         (3, 4, True)]
+    )  # fmt: skip
+    assert movie.settings.scale_um == pytest.approx((0.5, 0.5))
+    assert movie.settings.interval_s == 300.0
 
 
 @pytest.mark.parametrize(

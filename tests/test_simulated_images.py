@@ -134,11 +134,13 @@ def test_a_cell_about_to_divide_rounds_up_and_shines():
     movie = simulate(options)
     for drawn, scene in zip(movie, live(options), strict=True):
         regions = measure(drawn.truth)
-        size = regions.bbox_max - regions.bbox_min
+        size = regions.features.bbox_max - regions.features.bbox_min
         for row, track in enumerate(regions.label.tolist()):
             cell = int(np.flatnonzero(scene.track == track)[0])
             divides = bool(scene.divides[cell])
-            box = tuple(slice(a, b) for a, b in zip(regions.bbox_min[row], regions.bbox_max[row], strict=True))
+            box = tuple(
+                slice(a, b) for a, b in zip(regions.features.bbox_min[row], regions.features.bbox_max[row], strict=True)
+            )
             brightness[divides].append(drawn.image[box][drawn.truth[box] == track].mean())
             roundness[divides].append(size[row].min() / size[row].max())
     assert len(brightness[True]) > 30

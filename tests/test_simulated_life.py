@@ -149,8 +149,8 @@ def test_cells_are_round_in_micrometres():
     options = Simulation(ndim=3, cells=30, scale_um=(2.0, 0.5, 0.5), seed=2)
     drawn = next(simulate(options).frames(images=False))
     regions = measure(drawn.truth)
-    size = regions.bbox_max - regions.bbox_min
-    inside = np.all((regions.bbox_min > 0) & (regions.bbox_max < drawn.truth.shape), axis=1)
+    size = regions.features.bbox_max - regions.features.bbox_min
+    inside = np.all((regions.features.bbox_min > 0) & (regions.features.bbox_max < drawn.truth.shape), axis=1)
     assert inside.sum() >= 3
     deep, wide = size[inside, 0].mean() * 2.0, size[inside, 1:].mean() * 0.5
     assert deep == pytest.approx(wide, rel=0.3)

@@ -169,7 +169,8 @@ def simulate_on(known: Known, drawing: Drawing, *, progress: Progress | None = N
     """Return a movie of the cells of a real lineage, to be iterated a frame at a time.
 
     Positions and descent are those of the source; all else is drawn as in `simulate`. Detections that the lineage does
-    not name are left out. A track that skips frames becomes two, the second with the first as its parent.
+    not name are left out. A track that skips frames becomes two, the second with the first as its parent. A cell of
+    several mothers begins anew, as an image cannot show whose texture it has.
 
     Parameters
     ----------
@@ -203,6 +204,8 @@ def simulate_on(known: Known, drawing: Drawing, *, progress: Progress | None = N
     links = links_of(lineage, detections)
     if len(detections) > len(links.row):
         progress.note(f"{len(detections) - len(links.row)} detections are in no lineage and left out")
+    if links.n_merges:
+        progress.note(f"cells of several mothers, drawn as new ones: {links.n_merges}")
     if not len(links.row):
         raise FormatError(f"{known.path} has no cell to draw", expected="detections that its lineage names")
 
@@ -210,9 +213,8 @@ def simulate_on(known: Known, drawing: Drawing, *, progress: Progress | None = N
     shape, shift = _grid(source, known, voxel, progress)
     frame, position = detections.frame[links.row], (voxel + shift) * pitch
     begin = np.searchsorted(frame, np.arange(n_frames + 1))
-    track, parent, is_daughter = _tracks(
-        frame, np.searchsorted(links.row, links.source), np.searchsorted(links.row, links.target)
-    )
+    source_row, target_row = (np.searchsorted(links.row, end[~links.merge]) for end in (links.source, links.target))
+    track, parent, is_daughter = _tracks(frame, source_row, target_row)
     told = (
         f"cells drawn on the lineage {lineage.name} of {known.path.name} ({len(frame)} positions, zoom {known.zoom:g}"
     )
