@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .engine.database import Database as Database
+    from .engine.database import evaluate as evaluate
     from .engine.database import open as open
     from .errors import TrackdbError as TrackdbError
     from .storage.schema import CandidateEdges as CandidateEdges
     from .storage.schema import Detections as Detections
 
-__all__ = ["CandidateEdges", "Database", "Detections", "TrackdbError", "open"]
+__all__ = ["CandidateEdges", "Database", "Detections", "TrackdbError", "evaluate", "open"]
 
 _HOME = {
     "CandidateEdges": ".storage.schema",
     "Database": ".engine.database",
     "Detections": ".storage.schema",
     "TrackdbError": ".errors",
+    "evaluate": ".engine.database",
     "open": ".engine.database",
 }
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..storage.duckdb_store import DuckDBStore
 from ..storage.sandbox import Answer, ask
 from . import pipeline
 from .config import Config, load_config
-from .evaluate import Evaluation, evaluate
+from .evaluate import Evaluation
+from .evaluate import evaluate as _evaluate
 from .exports import export
 from .exports.napari import napari_layer
 from .exports.tracking import tracking_of
 from .handoff import to_motile, to_networkx
+from .importing import import_tracking
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.formats.base import SourceOptions
     from ..storage.sandbox import Parameter
     from ..storage.schema import CandidateEdges, Detections, SolutionTable
     from .exports import ExportReport
@@ -101,13 +104,65 @@ class Database:
         ConfigError
             If the store was not opened for writing, or there is no such linker.
         """
-        if not self._write:
-            raise ConfigError("the store was opened read-only", **{"try": "trackdb.open(path, write=True)"})
+        self._require_write()
         settings: Config = load_config(self._store.path)
         config = replace(settings, solve=replace(settings.solve, linker=linker))
         chosen = self._store.detection_set(dataset)
         report = pipeline.solve(self._store, chosen, config, name=name, scores=scores)
         return self.solution(report.solution, dataset=chosen.movie.name)
+
+    def import_tracking(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        dataset: str | None = None,
+        file_format: str = "auto",
+        options: SourceOptions | None = None,
+        match_distance: float | None = None,
+    ) -> Solution:
+        """Bring someone's tracking of a movie in as a solution; see `engine.importing.import_tracking`.
+
+        Raises
+        ------
+        ConfigError
+            If the store was not opened for writing.
+        """
+        self._require_write()
+        chosen = self._store.detection_set(dataset)
+        report = import_tracking(
+            Path(path),
+            self._store,
+            chosen,
+            name=name,
+            file_format=file_format,
+            options=options,
+            match_distance=match_distance,
+        )
+        return self.solution(report.solution, dataset=chosen.movie.name)
+
+    def _require_write(self) -> None:
+        if not self._write:
+            raise ConfigError("the store was opened read-only", **{"try": "trackdb.open(path, write=True)"})
+
+
+def evaluate(solution: Solution, truth: str | Path = "truth", **options: Any) -> Evaluation:
+    """Compare a solution with the truth: a folder or file, or another solution of the store by its name.
+
+    Parameters
+    ----------
+    solution : Solution
+        What is judged.
+    truth : str or Path
+        The reference.
+    **options
+        As `Solution.evaluate` takes them.
+
+    Examples
+    --------
+    >>> trackdb.evaluate(solution, truth="01_GT/TRA").association_accuracy  # doctest: +SKIP
+    """
+    return solution.evaluate(truth, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +226,30 @@ class Solution:
         own = {"dataset": self._set.movie.name, "solution": self.name}
         return ask(self._store.path, f"{what} where dataset = $dataset and solution = $solution {order}", own)
 
-    def evaluate(self, against: str = "truth") -> Evaluation:
-        """Compare its links and divisions with those of a reference."""
-        return evaluate(self._store, self._set, self._info, against=against)
+    def evaluate(
+        self,
+        against: str | Path = "truth",
+        *,
+        tolerance: int = 1,
+        sparse: bool = False,
+        by_py_ctcmetrics: bool = False,
+        file_format: str = "auto",
+        options: SourceOptions | None = None,
+        match_distance: float | None = None,
+    ) -> Evaluation:
+        """Compare it with another solution, or with a tracking that a file tells; see `engine.evaluate.evaluate`."""
+        return _evaluate(
+            self._store,
+            self._set,
+            self._info,
+            against=against,
+            tolerance=tolerance,
+            sparse=sparse,
+            by_py_ctcmetrics=by_py_ctcmetrics,
+            file_format=file_format,
+            options=options,
+            match_distance=match_distance,
+        )
 
     def to_networkx(self) -> nx.DiGraph[int]:
         """Return it as a directed graph; a node is the number of a cell."""

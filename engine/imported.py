@@ -87,7 +87,20 @@ def counts_of(lineage: LabelLineage, links: JoinedLinks) -> dict[str, int]:
         "bridged": links.n_bridged,
         "cut": links.n_cut,
         "merges": links.n_merges,
+        "only_daughters": _count_only_daughters(lineage),
     }
+
+
+def _count_only_daughters(lineage: LabelLineage) -> int:
+    """Count the links to the next frame that begin a tracklet though their mother has no other daughter.
+
+    Only a format that names tracklets can tell them; here a tracklet goes on over such a link.
+    """
+    if not lineage.by_tracklet:
+        return 0
+    only = np.bincount(lineage.source, minlength=len(lineage.label))[lineage.source] == 1
+    next_frame = lineage.frame[lineage.target] - lineage.frame[lineage.source] == 1
+    return int(np.count_nonzero(only & next_frame & (lineage.label[lineage.source] != lineage.label[lineage.target])))
 
 
 def note_counts(name: str, counts: dict[str, int], progress: Progress) -> None:

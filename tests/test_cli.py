@@ -268,6 +268,36 @@ def test_images_and_truth_are_named_on_the_command_line(tmp_path):
 IMPORT_KEYS = {"store", "dataset", "frames", "detections", "truth_edges", "solution", "seconds"}
 
 
+EVALUATE_KEYS = {
+    *("edges", "divisions", "divisions_1", "association_accuracy", "target_effectiveness", "ctc", "calibration"),
+    *("solution", "against", "associations", "reference_cells", "reference_matched", "sparse_truth"),
+}
+
+
+def test_a_solution_is_measured_against_folders_and_files(tmp_path):
+    drawn, store = write_ctc(tmp_path / "drawn"), tmp_path / "drawn.trackdb"
+    run("ingest", drawn, "-o", store)
+    run("solve", store)
+    found = answer("evaluate", store, "--against", drawn / "01_GT", "--ctc")
+    assert set(found) >= EVALUATE_KEYS
+    assert (found["ctc"]["by"], found["reference_cells"], found["calibration"]) == ("py-ctcmetrics", 9, None)
+    own = answer("evaluate", store, "--against", drawn / "01_GT")
+    assert own["ctc"] == {**found["ctc"], "by": "trackdb"}
+    said = run("evaluate", store, "--against", drawn, "--tolerance", 2)
+    for words in ("divisions (+-2)", "associations", "association accuracy", "target effectiveness", "AOGM_EC"):
+        assert words in said.stdout
+    cells = [(0, 10, 20, 1, ""), (1, 10, 21, 2, 1)]
+    table = write_rows(tmp_path / "some.csv", cells, header="t,y,x,id,parent")
+    sparse = answer("evaluate", store, "--against", table, "--sparse-truth")
+    assert (sparse["reference_matched"], sparse["association_accuracy"], sparse["ctc"]["AOGM_FP"]) == (2, 1.0, 0)
+    run("evaluate", store, "--against", table, "--fail-under", "AOGM=7", "--fail-under", "association_accuracy=1")
+    said = run("evaluate", store, "--against", table, "--fail-under", "AOGM=6.9", code=5)
+    assert "AOGM is 7, wanted at most 6.9" in said.stderr
+    assert "there is no solution named none" in refusal("evaluate", store, "--against", "none", code=3)
+    (tmp_path / "empty.csv").write_text("")
+    assert "empty.csv" in refusal("evaluate", store, "--against", tmp_path / "empty.csv", code=1)
+
+
 def test_a_tracking_of_others_becomes_a_solution(tmp_path):
     points = write_points(tmp_path / "points.csv")
     place = tmp_path / "a.trackdb"
@@ -444,6 +474,9 @@ def test_wrong_usage_is_2(words):
         (["export", "poem", "STORE", "-o", "out"], "poem"),
         (["evaluate", "STORE", "--fail-under", "edge_f9=1"], "edge_f9"),
         (["evaluate", "STORE", "--fail-under", "edge_f1=high"], "edge_f1=high"),
+        (["evaluate", "STORE", "--match-distance", "3"], "truth is a solution in the store"),
+        (["evaluate", "STORE", "--ctc", "--sparse-truth"], "knows no sparse truth"),
+        (["evaluate", "STORE", "--against", "CSV", "--ctc"], "no folder of the challenge"),
         (["ingest", "CSV", "-o", "new.trackdb", "--frames", "5"], "START:STOP:STEP"),
         (["ingest", "CSV", "-o", "new.trackdb", "--frames", "0:5:0"], "step of 0"),
         (["ingest", "CSV", "-o", "new.trackdb", "--columns", "t"], "--columns"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trackdb.engine.evaluate import evaluate, require_at_least
+from trackdb.engine.evaluate import FIGURES, evaluate, require_at_least
 from trackdb.engine.imported import edges_between
 from trackdb.engine.ingest import ingest
 from trackdb.engine.lineages import solution_table
@@ -145,12 +145,18 @@ def test_a_figure_that_is_not_a_number_fails_what_was_wanted(tmp_path):
 
 def test_every_figure_has_a_name_and_is_in_the_json(store):
     result = evaluate(store, *keep(store, LINKS))
-    assert set(result.figures()) == {
-        f"{part}_{m}" for part in ("edge", "division", "division_1") for m in ("precision", "recall", "f1")
-    }
-    assert result.as_dict().keys() >= {"edges", "divisions", "divisions_1", "ctc", "calibration"}
+    assert tuple(result.figures()) == FIGURES
+    figures = result.figures()
+    assert figures.pop("AOGM") == 2.0  # two cells that the truth does not know
+    assert figures.pop("TRA") == pytest.approx(1 - 2 / (80 + 9))
+    assert figures.pop("DET") == pytest.approx(1 - 2 / 80)
+    assert set(figures.values()) == {1.0}
+    told = result.as_dict()
+    assert told.keys() >= {"edges", "divisions", "divisions_1", "association_accuracy", "target_effectiveness", "ctc"}
+    assert told["calibration"] is None
     wanted = {"tp", "fp", "fn", "precision", "recall", "f1"}
-    assert all(set(result.as_dict()[part]) == wanted for part in ("edges", "divisions", "divisions_1"))
+    assert all(set(told[part]) == wanted for part in ("edges", "divisions", "divisions_1", "associations"))
+    assert told["ctc"].keys() >= {"TRA", "DET", "LNK", "AOGM", "AOGM_0", "AOGM_NS", "AOGM_EC", "by"}
 
 
 def test_figures_do_not_depend_on_the_order_of_the_table(tmp_path):

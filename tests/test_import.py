@@ -354,6 +354,6 @@ def test_what_the_tracking_told_is_kept_with_its_run(store, tmp_path):
     report, links, _ = bring(store, write_result(tmp_path / "01_RES", gone, tracks))
     assert ((0, 2), (2, 4)) in links
     [run] = store.runs()[-1:]
-    told = {"cells": 8, "links": 6, "dropped": 1, "bridged": 1, "cut": 0, "merges": 0}
+    told = {"cells": 8, "links": 6, "dropped": 1, "bridged": 1, "cut": 0, "merges": 0, "only_daughters": 0}
     assert run.params["trackings"] == {"01_RES": told}
     assert (report.dropped, report.bridged, report.links) == (1, 1, 5)

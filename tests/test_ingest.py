@@ -112,7 +112,7 @@ def test_truth_of_other_masks_is_matched_by_overlap(tmp_path, store):
     assert report.links == {"01_RES": 6, "truth": 6}
     assert any("1 of 9 cells have no detection" in note for note in progress.notes)
     [run] = store.runs(tables.run.c.kind == "ingest")
-    told = {"cells": 9, "links": 6, "dropped": 1, "bridged": 0, "cut": 0, "merges": 0}
+    told = {"cells": 9, "links": 6, "dropped": 1, "bridged": 0, "cut": 0, "merges": 0, "only_daughters": 0}
     assert run.params["trackings"]["truth"] == told
     chosen = store.detection_set()
     both = [store.link_ends(store.solutions(chosen)[name]) for name in ("01_RES", "truth")]
