@@ -41,7 +41,7 @@ class LinkEvidence:
     also_in: dict[str, NDArray[np.bool_]]
 
     def __post_init__(self) -> None:
-        require_equal_lengths(probability=self.probability, pinned_by=self.pinned_by, **self.also_in)
+        require_equal_lengths(self.also_in, probability=self.probability, pinned_by=self.pinned_by)
 
 
 def link_evidence(

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,11 +29,14 @@ class LinkKind(IntEnum):
     MERGE = 2
 
 
-def require_equal_lengths(**columns: NDArray[np.generic]) -> None:
-    """Raise SchemaError unless all columns hold the same number of rows."""
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise SchemaError("the columns of one table differ in length", got=str(lengths))
+def require_equal_lengths(*named: Mapping[str, NDArray[np.generic]], **columns: NDArray[np.generic]) -> None:
+    """Raise SchemaError unless all columns hold the same number of rows.
+
+    Columns whose names users or files gave come as mappings, for they may be called like one of ours.
+    """
+    lengths = [(name, len(column)) for part in (columns, *named) for name, column in part.items()]
+    if len({length for _, length in lengths}) > 1:
+        raise SchemaError("the columns of one table differ in length", got=str(dict(lengths)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,11 +202,11 @@ class Features:
 
     def __post_init__(self) -> None:
         require_equal_lengths(
+            {channel: intensity.mean for channel, intensity in self.intensity.items()},
             bbox_min=self.bbox_min,
             bbox_max=self.bbox_max,
             inertia_px2=self.inertia_px2,
             border_px=self.border_px,
-            **{channel: intensity.mean for channel, intensity in self.intensity.items()},
         )
 
     def __len__(self) -> int:

@@ -73,7 +73,7 @@ class Tracking:
 
     def __post_init__(self) -> None:
         require_equal_lengths(
-            cells=self.cells.id, track=self.track, lineage=self.lineage, **self.features, **self.properties
+            self.features, self.properties, cells=self.cells.id, track=self.track, lineage=self.lineage
         )
         require_equal_lengths(
             source=self.source, target=self.target, kind=self.kind, probability=self.evidence.probability

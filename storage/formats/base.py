@@ -96,7 +96,7 @@ class Points:
 
     def __post_init__(self) -> None:
         require_equal_lengths(label=self.label, position_px=self.position_px, area=self.area)
-        require_equal_lengths(label=self.label, **self.properties)
+        require_equal_lengths(self.properties, label=self.label)
 
     def take(self, rows: NDArray[np.int64] | slice) -> Points:
         """Return the cells at `rows`."""

@@ -129,9 +129,9 @@ class TrackMateModel:
     log: str
 
     def __post_init__(self) -> None:
-        require_equal_lengths(spot_id=self.spot_id, spot_name=self.spot_name, **self.spot)
-        require_equal_lengths(edge_track=self.edge_track, **self.edge)
-        require_equal_lengths(track_name=self.track_name, **self.track)
+        require_equal_lengths(self.spot, spot_id=self.spot_id, spot_name=self.spot_name)
+        require_equal_lengths(self.edge, edge_track=self.edge_track)
+        require_equal_lengths(self.track, track_name=self.track_name)
         for own, there in ((SPOT_FEATURES, self.spot), (EDGE_FEATURES, self.edge), (TRACK_FEATURES, self.track)):
             if missing := set(own) - set(there):
                 raise SchemaError(f"TrackMate needs the feature {sorted(missing)[0]}")
