@@ -20,9 +20,16 @@ def ingest(
     src: Annotated[Path, typer.Argument(help="Folder or stack of label masks, CTC data set, or table of points.")],
     store: Annotated[Path, typer.Option("-o", "--store", help="Store to make or to add to: NAME.trackdb.")],
     format_: Annotated[
-        str, typer.Option("--format", help="auto, ctc, trackmate, track_xml, geff, masks, table.")
+        str,
+        typer.Option(
+            "--format",
+            help="auto, ctc, trackmate, track_xml, geff, lineage_mapper, masks, napari, biotracks, acetree, "
+            "sulston, mastodon, btrack, table.",
+        ),
     ] = "auto",
-    sequence: Annotated[str | None, typer.Option(help="Sequence of a CTC data set that holds several.")] = None,
+    sequence: Annotated[
+        str | None, typer.Option(help="Sequence of a CTC data set or a table that holds several.")
+    ] = None,
     images: Annotated[list[str] | None, typer.Option(help="Intensity images, as [CHANNEL=]DIR; repeatable.")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Ground truth: an NN_GT folder; for tables a man_track.txt alone will do.")

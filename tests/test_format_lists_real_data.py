@@ -195,6 +195,28 @@ def test_particles_are_tracks(data_dir):
     assert "angle" in source.points.properties
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("division", (117, 103, 2, 0)), ("divisionfusion", (113, 101, 2, 3)), ("fusion", (105, 92, 0, 1))],
+)
+def test_the_lineage_mappers_tables_fit_its_masks(data_dir, name, expected):
+    folder = data_dir / "nist_lineage_mapper_pd" / "ref_track_results" / name
+    source = open_source(folder)
+    (lineage,) = source.lineages
+    cells = {(b.frame, int(label)) for b in source.frames() for label in np.unique(b.mask) if label}
+    assert cells == set(zip(lineage.frame.tolist(), lineage.label.tolist(), strict=True))
+    several = [int(np.count_nonzero(np.bincount(ends) > 1)) for ends in (lineage.source, lineage.target)]
+    assert (len(cells), len(lineage.source), *several) == expected
+    _, lives = rows_of(folder / "trk-birth-death.csv")
+    events = [
+        len(row) - 2
+        for kind in ("division", "fusion")
+        if (path := folder / f"trk-{kind}.csv").is_file()
+        for row in rows_of(path)[1]
+    ]
+    assert len(lineage.source) == sum(int(last) - int(first) for _, first, last in lives) + sum(events)
+
+
 def test_a_package_names_its_tables(data_dir):
     package = json.loads((data_dir / "format_fixtures" / "biotracks" / "dp.json").read_text())
     assert {r["path"] for r in package["resources"]} == {"objects.csv", "links.csv"}

@@ -22,6 +22,7 @@ MODULES = {
     "trackmate": "xml.trackmate",
     "track_xml": "xml.track_xml",
     "geff": "geff.reader",
+    "lineage_mapper": "lineage_mapper",
     "masks": "masks",
     "napari": "napari",
     "biotracks": "tabular.biotracks",
@@ -80,7 +81,7 @@ def detect(path: Path) -> str:
     raise FormatError(
         f"{path} looks like no format that trackdb reads",
         expected="a CTC folder, a folder or stack of label masks, a .csv, .tsv, .txt or .parquet table, "
-        "a TrackMate .xml, or a GEFF",
+        "or what TrackMate, GEFF, napari, Mastodon, AceTree, biotracks, btrack or the Lineage Mapper write",
         **{"try": "--format, where you know better"},
     )
 

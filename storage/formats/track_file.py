@@ -95,8 +95,8 @@ def read_track_file(path: Path, *, label_zero: bool = False) -> TrackFile:
             rows.append(_four_integers(words, f"{path} line {number}"))
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     tracks = TrackFile(path, np.array(lines, dtype=np.int64), *np.ascontiguousarray(table.T))
-    _require_tracks(tracks, lowest=0 if label_zero else 1)
-    _require_parents(tracks)
+    require_tracks(tracks, lowest=0 if label_zero else 1)
+    require_parents(tracks)
     return tracks
 
 
@@ -115,7 +115,7 @@ def _four_integers(words: list[str], where: str) -> list[int]:
     return values
 
 
-def _require_tracks(tracks: TrackFile, *, lowest: int) -> None:
+def require_tracks(tracks: TrackFile, *, lowest: int) -> None:
     """Raise FormatError unless labels are unique and positive, and each track lasts a frame at least."""
 
     def refuse(bad: NDArray[np.bool_], what: str, expected: str) -> None:
@@ -139,7 +139,7 @@ def _require_tracks(tracks: TrackFile, *, lowest: int) -> None:
     refuse(own, "track {L} is its own parent", "0 for none, else another track")
 
 
-def _require_parents(tracks: TrackFile) -> None:
+def require_parents(tracks: TrackFile) -> None:
     """Raise FormatError unless each parent ends before its child begins."""
     parent = tracks.parent_row
     child = np.flatnonzero(parent >= 0)

@@ -20,7 +20,7 @@ OPTIONAL = ("z", "id", "parent", "label", "track", "area", "parent_track", "pare
 NAMING = ("id", "parent", "label", "track")  # what a known program names otherwise than the rest of the world
 SIBLINGS = {
     "spots": ("links", "edges"), "spot": ("link", "edge"), "nodes": ("edges", "links"), "points": ("links",),
-    "objects": ("links",),
+    "objects": ("links",), "cells": ("links",),
 }  # fmt: skip
 ALL = "all"  # keeps every column that is not read as something else
 

@@ -33,7 +33,8 @@ KNOWN = {
     "target": ("target", "target_id", "target_idx", "spot_target_id", "id_current", "link_target_ids_target_spot_id"),
 }  # fmt: skip
 PATHS = (("link_id", "cmso_link_id"), ("object_id", "cmso_object_id"))  # names of a table of lists of objects
-MERGING = ("spot_source_id", "link_target_ids_source_spot_id")  # TrackMate and Mastodon let cells merge
+MERGING = ("spot_source_id", "link_target_ids_source_spot_id")  # TrackMate and Mastodon let cells merge,
+KIND = "kind"  # and so does a table that says of each link whether it continues, divides or merges
 SKIMAGE = ("centroid_0", "centroid_1", "centroid_2")  # regionprops_table: two of them are (y, x), three (z, y, x)
 
 

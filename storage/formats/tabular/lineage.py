@@ -11,7 +11,7 @@ from ....errors import FormatError
 from ..base import LabelLineage
 from ..track_file import find_track_file, read_track_file
 from .columns import Table, column_names, read_columns
-from .guess import MERGING, map_columns, path_columns, plain_name
+from .guess import KIND, MERGING, map_columns, path_columns, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -247,7 +247,7 @@ def lineage_of_links(path: Path, asked: Mapping[str, str], ids: Ids, frame: Inte
     source, target = (
         ids.rows_of(table, names[key], lambda row: f"{table.where(row)}: the link") for key in ("source", "target")
     )
-    merges = plain_name(names["source"]) in MERGING
+    merges = plain_name(names["source"]) in MERGING or KIND in there
     lineage = linked(source, target, ids, frame, str(path), table.where, merges=merges)
     return lineage, [*([note] if note else []), *table.notes, *note_merges(lineage, ids)]
 
