@@ -5,6 +5,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import tifffile
+import zarr
 
 
 def tif_files(folder: Path, movie: np.ndarray, **options) -> Path:
@@ -49,6 +50,93 @@ def npy_stack(folder: Path, movie: np.ndarray) -> Path:
     return folder / "movie.npy"
 
 
+def zarr_array(folder: Path, movie: np.ndarray, *, chunks: tuple[int, ...] | None = None, **options) -> Path:
+    path = folder / "movie.zarr"
+    array = zarr.create_array(
+        path, shape=movie.shape, dtype=movie.dtype, chunks=chunks or (1, *(32,) * (movie.ndim - 1)), **options
+    )
+    array[:] = movie
+    return path
+
+
+def zarr_group(folder: Path, movie: np.ndarray) -> Path:
+    zarr.open_group(folder / "movie.zarr", mode="w").create_array("pixels", data=movie)
+    return folder / "movie.zarr"
+
+
+def ome_zarr(folder: Path, movie: np.ndarray, **options) -> Path:
+    return write_ngff(folder / "movie.ome.zarr", movie, "tzyx"[: movie.ndim - 2] + "yx", is_label=True, **options)
+
+
+def write_ngff(
+    path: Path,
+    pixels: np.ndarray,
+    axes: str,
+    *,
+    version: str = "0.5",
+    scale: list[float] | None = None,
+    units: dict[str, str] | None = None,
+    channels: list[str] | None = None,
+    is_label: bool = False,
+    chunks: tuple[int, ...] | None = None,
+) -> Path:
+    """Write an OME-Zarr image, or label image, with a second level of half the size; add labels to one that is there.
+
+    Parameters
+    ----------
+    path : Path
+        The group; ``.../labels/NAME`` is listed among its labels.
+    pixels : array
+        Level 0.
+    axes : str
+        Letter of each axis.
+    scale, units
+        Size of a pixel along each axis, and units by letter.
+    channels : list of str or None
+        Names of the channels; None writes no omero metadata.
+    """
+    if path.parent.name == "labels":
+        _list_label(path, version)
+    group = zarr.open_group(path, mode="w", zarr_format=2 if version == "0.4" else 3)
+    kinds = {"t": "time", "c": "channel"}
+    factors = scale or [1.0] * len(axes)
+    half = tuple(slice(None, None, 2 if axis in "yx" else 1) for axis in axes)
+    levels = []
+    for level, data in enumerate([pixels, pixels[half]]):
+        named = {"dimension_names": list(axes)} if version != "0.4" else {}
+        group.create_array(str(level), data=data, chunks=chunks or (1,) * (len(axes) - 2) + (32, 32), **named)
+        sizes = [f * (1 + level if axis in "yx" else 1) for f, axis in zip(factors, axes, strict=True)]
+        levels.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": sizes}]})
+    told = [
+        {"name": a, "type": kinds.get(a, "space"), **({"unit": units[a]} if a in (units or {}) else {})} for a in axes
+    ]
+    ome = {"multiscales": [{"name": path.name, "axes": told, "datasets": levels}]}
+    if channels is not None:
+        window = {"min": 0, "max": 255, "start": 0, "end": 255}
+        ome["omero"] = {"channels": [{"label": name, "color": "FFFFFF", "window": window} for name in channels]}
+    if is_label:
+        ome["image-label"] = {"source": {"image": "../../"}}
+    write_attributes(group, ome, version)
+    return path
+
+
+def _list_label(path: Path, version: str) -> None:
+    """Add a name to those that a ``labels`` group lists."""
+    group = zarr.open_group(path.parent, mode="a", zarr_format=2 if version == "0.4" else 3)
+    listed = dict(group.attrs).get("ome", dict(group.attrs)).get("labels", [])
+    write_attributes(group, {"labels": [*listed, path.name]}, version)
+
+
+def write_attributes(group: zarr.Group, ome: dict, version: str) -> None:
+    """Write OME metadata as a version has them: in the attributes, or under their key ``ome``."""
+    if version == "0.4":
+        for image in ome.get("multiscales", ()):
+            image["version"] = version
+        group.attrs.put(ome)
+    else:
+        group.attrs.put({"ome": {"version": version, **ome}})
+
+
 FLAT = {  # containers of 2D frames alone
     "png files": png_files,
     "cellpose": cellpose,
@@ -65,5 +153,18 @@ CONTAINERS = {
     "npy stack": npy_stack,
     "npy stack, big-endian": lambda folder, movie: npy_stack(folder, movie.astype(movie.dtype.newbyteorder(">"))),
     "npy stack, Fortran": lambda folder, movie: npy_stack(folder, np.asfortranarray(movie)),
+    "zarr 2": lambda folder, movie: zarr_array(folder, movie, zarr_format=2),
+    "zarr 2, big-endian, F": lambda folder, movie: zarr_array(
+        folder, movie.astype(movie.dtype.newbyteorder(">")), zarr_format=2, order="F"
+    ),
+    "zarr 3": lambda folder, movie: zarr_array(folder, movie, zarr_format=3),
+    "zarr 3, shards": lambda folder, movie: zarr_array(folder, movie, shards=(1, *(64,) * (movie.ndim - 1))),
+    "zarr 3, frames together": lambda folder, movie: zarr_array(folder, movie, chunks=(2, *movie.shape[1:])),
+    "zarr group": zarr_group,
+    "ome-zarr 0.4": lambda folder, movie: ome_zarr(folder, movie, version="0.4"),
+    "ome-zarr 0.5": ome_zarr,
+    "ome-zarr, t c z y x": lambda folder, movie: write_ngff(
+        folder / "movie.zarr", movie.reshape(len(movie), 1, -1, *movie.shape[-2:]), "tczyx"
+    ),
     **FLAT,
 }

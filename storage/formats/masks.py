@@ -1,4 +1,4 @@
-"""Label masks without a track file: a folder of numbered files, or one stack.
+"""Label masks without a track file: a folder of numbered files, a stack, or a Zarr folder.
 
 `MaskSource` is also what the Cell Tracking Challenge format opens: the two differ in where frames and lineages come
 from, not in how they are read.
@@ -14,7 +14,9 @@ import numpy as np
 from ...errors import ConfigError, FormatError
 from ..pixels.files import open_numbered
 from ..pixels.numbering import align_frames, is_image, renumbers, select_frames
-from ..pixels.opening import open_channels, open_label_frames
+from ..pixels.ome_zarr import holds_pixels, open_zarr_channels, open_zarr_labels
+from ..pixels.opening import UNNAMED, open_channels, open_label_frames
+from ..pixels.zarr_array import is_node
 from .base import FrameBatch
 from .lineage import keep_frames, note_crowded
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
@@ -89,21 +91,36 @@ class MaskSource:
 
 
 def open_masks(path: Path, options: SourceOptions) -> Source:
-    """Open a folder or a stack of label masks; frames are numbered from 0.
+    """Open label masks: a folder of images, a stack, or a Zarr folder; frames are numbered from 0.
 
     Raises
     ------
+    ConfigError
+        If a Zarr folder holds several labels and none was chosen, or not the one that was.
     FormatError
         If frames are missing, or files are not label masks of one shape.
     """
-    masks = open_label_frames(path)
-    truth, notes = ([], []) if options.truth is None else read_truth(options.truth, masks.numbers)
-    name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
-    return mask_source(name, masks, options, lineages=truth, notes=notes, restart=True)
+    images: dict[str, Frames] = {}
+    notes: list[str] = []
+    if is_node(path):
+        found = open_zarr_labels(path, options.sequence)
+        masks: Frames = found.masks
+        name = found.name
+        notes += found.notes
+        if found.image is not None and not options.images:
+            images.update(open_zarr_channels(found.image, unnamed=UNNAMED))
+            notes.append(f"images come from {found.image}: {', '.join(images)}")
+    else:
+        masks = open_label_frames(path)
+        name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
+    truth, said = ([], []) if options.truth is None else read_truth(options.truth, masks.numbers)
+    return mask_source(name, masks, options, lineages=truth, notes=[*notes, *said], images=images, restart=True)
 
 
 def is_masks(path: Path) -> bool:
-    """Tell whether a path is an image file or a folder with some."""
+    """Tell whether a path is an image file, a folder with some, or a Zarr folder of pixels."""
+    if is_node(path):
+        return holds_pixels(path)
     return is_image(path) or (path.is_dir() and any(is_image(p) for p in path.iterdir()))
 
 

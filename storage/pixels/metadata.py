@@ -16,12 +16,32 @@ UM_PER_UNIT = {
     "\\u00b5m": 1.0,  # as ImageJ escapes it
     "micron": 1.0,
     "microns": 1.0,
-    "micrometer": 1.0,
+    "micrometer": 1.0,  # OME-Zarr writes units out
+    "micrometre": 1.0,
     "nm": 1e-3,
+    "nanometer": 1e-3,
+    "angstrom": 1e-4,
     "mm": 1e3,
+    "millimeter": 1e3,
     "cm": 1e4,
+    "centimeter": 1e4,
+    "meter": 1e6,
 }
-SECONDS_PER_UNIT = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0, "d": 86400.0}
+SECONDS_PER_UNIT = {
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "us": 1e-6,
+    "microsecond": 1e-6,
+    "ms": 1e-3,
+    "millisecond": 1e-3,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+}
 SANE_UM = (1e-3, 20.0)  # a pixel of 72 dpi measures 353 um: that is a screen, not a microscope
 SANE_S = (1e-6, 7 * 86400.0)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ...errors import FormatError
 from .files import only_channel, open_file, open_folder
 from .numbering import is_image
+from .ome_zarr import open_zarr_channels
+from .zarr_array import is_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +74,8 @@ def _chosen(found: Mapping[str, Frames], wanted: str, path: Path) -> dict[str, F
 def _open_container(path: Path, *, is_label: bool) -> dict[str, Frames]:
     if not path.exists():
         raise FormatError(f"there is nothing at {path}", expected="a folder of images, or a stack")
+    if is_node(path):
+        return dict(open_zarr_channels(path))
     if path.is_dir():
         return open_folder(path, is_label=is_label)
     if not is_image(path):

@@ -1,0 +1,243 @@
+"""Frames from a Zarr array of version 2 or 3, read by zarr a frame at a time.
+
+By the rule of Zarr a chunk that is not stored reads as the fill value. Writers leave out chunks of background, so that
+is allowed, and said; only label masks whose fill value is a label are refused.
+
+What the array's metadata say is believed only as far as the files can bear it out: chunks too large to be decoded,
+shapes that the stored bytes cannot make up, codecs that would unpickle objects, and links out of the folder are refused
+before a chunk is read.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from zarr.storage import LocalStore
+
+from ...errors import FormatError, TrackdbError
+from .frames import checked, require_backed, require_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .axes import FrameAxes
+    from .frames import FrameHeader
+
+METADATA = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
+CODECS = {  # none of these runs or unpickles what it decodes
+    *(
+        "bytes",
+        "endian",
+        "transpose",
+        "sharding_indexed",
+        "crc32c",
+        "blosc",
+        "gzip",
+        "zstd",
+        "zlib",
+        "lz4",
+        "bz2",
+        "lzma",
+    ),
+    *("delta", "shuffle", "packbits", "bitround", "quantize", "fixedscaleoffset", "astype", "pcodec", "zfpy"),
+    *("adler32", "crc32", "fletcher32", "jenkins_lookup3"),
+}
+LARGEST_CHUNK = 4 << 30  # bytes; a chunk can only be decoded whole
+LARGE_ARRAY = 1 << 30  # bytes; above, an array has to store
+MOST_EMPTY = 1_000_000  # of its bytes one in so many
+SLAB = 256 << 20  # bytes to read at once where several frames share their chunks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZarrFrames:
+    """One channel of a Zarr array.
+
+    Parameters
+    ----------
+    where : str
+        Place of the array, for messages.
+    header : FrameHeader
+        What it promises.
+    array : zarr.Array
+        The array, opened for reading.
+    axes : FrameAxes
+        Its axes.
+    channel : int
+        Which channel is read.
+    is_label : bool
+        True for label masks.
+    """
+
+    where: str
+    header: FrameHeader
+    array: zarr.Array[Any]
+    axes: FrameAxes
+    channel: int
+    is_label: bool
+
+    @property
+    def numbers(self) -> range:
+        """Frames are counted from 0."""
+        return range(self.axes.n_frames)
+
+    def read(self, rows: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+        """Read the frames at increasing places `rows`.
+
+        One frame is in memory at a time; where chunks hold several frames, as many as fit in `SLAB` are read together,
+        so that a chunk need not be decoded for each of them.
+        """
+        for slab in self._slabs(rows):
+            index = self.axes.index(slice(slab[0], slab[-1] + 1), self.channel)
+            with _reading(f"frame {slab[0]} of {self.where}"):
+                block = self.axes.arranged(np.asarray(self.array[index]))
+            for row in slab:
+                yield checked(block[row - slab[0]], self.where, is_label=self.is_label)
+            del block
+
+    def _slabs(self, rows: Sequence[int]) -> Iterator[list[int]]:
+        """Part the rows into those that are read together."""
+        n_together = self.array.chunks[self.axes.names.index("t")] if "t" in self.axes.names else 1
+        most = max(1, SLAB // (prod(self.header.shape) * self.header.dtype.itemsize))
+        slab: list[int] = []
+        for row in rows:
+            if slab and (row // n_together != slab[0] // n_together or row - slab[0] >= most):
+                yield slab
+                slab = []
+            slab.append(row)
+        if slab:
+            yield slab
+
+
+def open_array(folder: Path, root: Path, *, is_label: bool) -> tuple[zarr.Array[Any], tuple[str, ...]]:
+    """Open an array, and refuse what cannot be read safely.
+
+    Parameters
+    ----------
+    folder : Path
+        The array's.
+    root : Path
+        The folder that the user named: nothing outside it is read.
+    is_label : bool
+        True for label masks.
+
+    Returns
+    -------
+    array : zarr.Array
+        Opened for reading.
+    notes : tuple of str
+        Chunks that are not stored.
+
+    Raises
+    ------
+    FormatError
+        If there is none, or its metadata are damaged, lie, or lead elsewhere.
+    """
+    array = open_node(folder)
+    if not isinstance(array, zarr.Array):
+        raise FormatError(f"{folder} is no Zarr array", expected=".zarray or zarr.json of an array")
+    require_numbers(array.dtype, str(folder), is_label=is_label)
+    _require_codecs(array.metadata.to_dict(), folder)
+    n_stored, n_files = _stored(folder, root.resolve())
+    _require_honest(array, n_stored, folder)
+    return array, _missing_chunks(array, n_files, folder, is_label=is_label)
+
+
+def open_node(folder: Path) -> zarr.Array[Any] | zarr.Group:
+    """Open the array or the group in a folder, by its own metadata and not by what another file says of it."""
+    with _reading(str(folder)):
+        store = LocalStore(folder, read_only=True)
+        return zarr.open(store=store, mode="r", use_consolidated=False)
+
+
+def is_node(path: Path) -> bool:
+    """Tell whether a folder is a Zarr array or group."""
+    return path.is_dir() and any((path / name).is_file() for name in (".zarray", ".zgroup", "zarr.json"))
+
+
+def _require_codecs(metadata: Mapping[str, Any], folder: Path) -> None:
+    """Raise FormatError unless every codec is one that only turns bytes into numbers."""
+    found = [metadata.get("compressor"), *(metadata.get("filters") or ()), *(metadata.get("codecs") or ())]
+    while found:
+        codec = found.pop()
+        if codec is None:
+            continue
+        name = str(codec.get("id", codec.get("name"))).removeprefix("numcodecs.")
+        if name not in CODECS:
+            raise FormatError(f"{folder} is compressed by {name}", expected="a codec of numbers, such as blosc or zstd")
+        inner = codec.get("configuration") or {}
+        found += [*inner.get("codecs", ()), *inner.get("index_codecs", ())]
+
+
+def _require_honest(array: zarr.Array[Any], n_stored: int, folder: Path) -> None:
+    """Raise FormatError if chunks cannot be decoded, or the shape is more than the files can make up."""
+    chunk = prod(array.chunks) * array.dtype.itemsize
+    if not 0 < chunk <= LARGEST_CHUNK:
+        raise FormatError(
+            f"{folder} has chunks of {chunk:,} bytes",
+            expected=f"{LARGEST_CHUNK:,} at most: a chunk is read whole",
+            **{"try": "chunks of one frame or less"},
+        )
+    require_backed(array.chunks, array.dtype, n_stored, str(folder))
+    n_bytes = prod(array.shape) * array.dtype.itemsize
+    if n_bytes > LARGE_ARRAY and n_bytes > MOST_EMPTY * n_stored:
+        raise FormatError(
+            f"{folder} promises {n_bytes:,} bytes and stores {n_stored:,}",
+            expected="an array that holds what its metadata promise",
+            got=f"shape {array.shape}",
+        )
+
+
+def _stored(folder: Path, root: Path) -> tuple[int, int]:
+    """Return how many bytes and files of chunks an array has, or raise FormatError if one leads out of `root`."""
+    n_bytes = n_files = 0
+    folders = [folder.resolve()]
+    if not folders[0].is_relative_to(root):
+        raise FormatError(f"{folder} leads out of {root}", expected="an array inside the folder")
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+                    raise FormatError(f"{entry.path} leads out of {root}", expected="chunks inside the folder")
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
+                elif entry.is_file() and entry.name not in METADATA:
+                    n_bytes += entry.stat().st_size
+                    n_files += 1
+    return n_bytes, n_files
+
+
+def _missing_chunks(array: zarr.Array[Any], n_files: int, folder: Path, *, is_label: bool) -> tuple[str, ...]:
+    """Return a note on chunks that are not stored; raise FormatError if they would be filled with a label."""
+    piece = array.shards or array.chunks
+    n_chunks = prod(-(-n // c) for n, c in zip(array.shape, piece, strict=True))
+    if n_files >= n_chunks:
+        return ()
+    fill = array.fill_value or 0  # none given reads as 0
+    missing = f"{n_chunks - n_files:,} of {n_chunks:,} chunks of {folder} are not stored"
+    if is_label and fill:
+        raise FormatError(f"{missing}, and would be filled with label {fill}", expected="fill value 0 for background")
+    return (f"{missing} and are read as {'background' if is_label else fill}",)
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Whatever goes wrong while zarr reads is a FormatError that names the place."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except TrackdbError:
+        raise
+    except Exception as error:  # zarr and its codecs raise errors of many kinds on damaged metadata and bytes
+        got = f"{type(error).__name__}: {error}"
+        raise FormatError(f"{what} cannot be read", expected="whole Zarr metadata and chunks", got=got[:300]) from error
