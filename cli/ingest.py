@@ -17,7 +17,9 @@ def add_commands(app: typer.Typer) -> None:
 
 def ingest(
     face: Face,
-    src: Annotated[Path, typer.Argument(help="Folder or stack of label masks, CTC data set, or table of points.")],
+    src: Annotated[
+        Path, typer.Argument(help="Label masks (folder, stack, Zarr folder), CTC data set, or table of points.")
+    ],
     store: Annotated[Path, typer.Option("-o", "--store", help="Store to make or to add to: NAME.trackdb.")],
     format_: Annotated[
         str,
@@ -28,9 +30,13 @@ def ingest(
         ),
     ] = "auto",
     sequence: Annotated[
-        str | None, typer.Option(help="Sequence of a CTC data set or a table that holds several.")
+        str | None,
+        typer.Option(help="One of several: the sequence of a CTC data set or a table, the labels of an OME-Zarr."),
     ] = None,
-    images: Annotated[list[str] | None, typer.Option(help="Intensity images, as [CHANNEL=]DIR; repeatable.")] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(help="Intensity images, as [CHANNEL=]PATH; repeatable. All channels of PATH come, or CHANNEL."),
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Ground truth: an NN_GT folder; for tables a man_track.txt alone will do.")
     ] = None,
@@ -49,6 +55,8 @@ def ingest(
     """Bring label masks or a table of points into a store.
 
     Example: trackdb ingest Fluo-N2DH-SIM+ --sequence 01 -o sim.trackdb
+
+    Example: trackdb ingest masks --images DAPI=movie.ome.zarr -o movie.trackdb
 
     Example: trackdb ingest points.csv --columns t=frame,y=row,x=col -o points.trackdb
     """
@@ -93,7 +101,7 @@ def ingest(
 
 
 def parse_channels(texts: list[str]) -> dict[str, Path]:
-    """Return ``[CHANNEL=]DIR`` texts as a mapping; channels have plain names, each once."""
+    """Return ``[CHANNEL=]PATH`` texts as a mapping; channels have plain names, each once."""
     channels: dict[str, Path] = {}
     for channel, folder in map(parse_channel, texts):
         if not re.fullmatch(r"[\w.-]{1,64}", channel) or channel in channels:
@@ -105,7 +113,7 @@ def parse_channels(texts: list[str]) -> dict[str, Path]:
 
 
 def parse_channel(text: str) -> tuple[str, Path]:
-    """Return ``CHANNEL=DIR`` as its two parts; a bare folder is channel ``image``."""
+    """Return ``CHANNEL=PATH`` as its two parts; a bare path is channel ``image``."""
     channel, sep, folder = text.partition("=")
     return (channel, Path(folder)) if sep else ("image", Path(text))
 

@@ -109,11 +109,12 @@ def png_bytes(height, width, bits, kind, raw):
         (png_bytes(2**31 - 1, 2**31 - 1, 8, 0, b"\0" * 1000), "promises more than it holds"),
         (png_bytes(0, 5, 8, 0, b""), "promises more than it holds"),
         (png_bytes(48, 64, 8, 0, b"\0" * 900), "cannot be read; .*got: Not enough image data"),
+        (png_bytes(48, 64, 16, 0, b"\0" * 6193)[:-12], "is cut off; expected: a whole PNG file"),
         (png_bytes(4, 5, 8, 2, b"\0" * 64), "holds RGB pixels of 8 bits; expected: grey values of 8 or 16 bits"),
         (png_bytes(4, 5, 8, 3, b"\0" * 24), "holds a palette pixels of 8 bits"),
         (png_bytes(4, 8, 1, 0, b"\0" * 8), "holds grey pixels of 1 bits"),
     ],
-    ids=["empty", "start", "gif", "bomb", "largest", "no pixels", "short", "rgb", "palette", "binary"],
+    ids=["empty", "start", "gif", "bomb", "largest", "no pixels", "short", "no end", "rgb", "palette", "binary"],
 )
 def test_a_png_that_is_none_is_refused_by_name(tmp_path, content, message):
     png_files(tmp_path, MOVIE)
@@ -131,13 +132,15 @@ def test_a_png_that_is_cut_off_is_refused_by_name(tmp_path, share):
         list(open_source(tmp_path).frames())
 
 
-def test_a_png_whose_bytes_were_changed_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.95])
+def test_a_png_whose_bytes_were_changed_is_refused_by_name(tmp_path, capfd, share):
     path = png_files(tmp_path, MOVIE) / "t01.png"
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x55
+    content[int(len(content) * share)] ^= 0x55
     path.write_bytes(content)
-    with pytest.raises(FormatError, match=r"t01.png cannot be read"):
+    with pytest.raises(FormatError, match=r"t01.png (is damaged at byte \d+|is cut off|holds|promises|cannot|has)"):
         list(open_source(tmp_path).frames())
+    assert capfd.readouterr().err == ""
 
 
 def test_one_png_is_a_movie_of_one_frame(tmp_path):

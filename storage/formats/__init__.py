@@ -80,7 +80,7 @@ def detect(path: Path) -> str:
         raise refused
     raise FormatError(
         f"{path} looks like no format that trackdb reads",
-        expected="a CTC folder, a folder or stack of label masks, a .csv, .tsv, .txt or .parquet table, "
+        expected="a CTC folder, label masks (files, a stack or Zarr), a .csv, .tsv, .txt or .parquet table, "
         "or what TrackMate, GEFF, napari, Mastodon, AceTree, biotracks, btrack or the Lineage Mapper write",
         **{"try": "--format, where you know better"},
     )

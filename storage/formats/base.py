@@ -29,9 +29,10 @@ class SourceOptions:
     Parameters
     ----------
     sequence : str or None
-        Name of one sequence (``"01"``) of a Cell Tracking Challenge data set that holds several.
+        Which one, where a source holds several: the sequence (``"01"``) of a Cell Tracking Challenge data set, or the
+        labels of an OME-Zarr image.
     images : dict of str to Path
-        Folder or stack of intensity images for each channel.
+        Intensity images for each channel; see `open_channels` for those that hold several.
     truth : Path or None
         Ground truth to read beside the detections.
     links : Path or None

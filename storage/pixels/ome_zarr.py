@@ -20,7 +20,7 @@ from .axes import frame_axes
 from .frames import FrameHeader
 from .naming import channel_names
 from .ngff import has_channels, is_labelled, is_multiscale, ome_attributes, read_ngff
-from .zarr_array import ZarrFrames, is_node, open_array, open_node
+from .zarr_array import ZarrFrames, attributes_of, is_node, open_array, open_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ def holds_pixels(path: Path) -> bool:
     """Tell whether a Zarr folder looks like an array, an image or labels, whole or not, and not like something else."""
     try:
         node = open_node(path)
-        if isinstance(node, zarr.Array) or PIXEL_KEYS & set(ome_attributes(node.attrs)):
+        if isinstance(node, zarr.Array) or PIXEL_KEYS & set(ome_attributes(attributes_of(node, path))):
             return True
         below = any(isinstance(open_node(child), zarr.Array) or _is_image(child) for child in _below(path))
         return below or bool(_listed_labels(path / LABELS))
@@ -128,11 +128,12 @@ def open_zarr_labels(path: Path, chosen: str | None = None) -> ZarrLabels:
 def _image_in(path: Path, *, or_labels: bool = False) -> Path:
     """Return the folder of the one image, or array, that a Zarr folder holds."""
     node = open_node(path)
-    if isinstance(node, zarr.Array) or is_multiscale(node.attrs):
+    attributes = attributes_of(node, path)
+    if isinstance(node, zarr.Array) or is_multiscale(attributes):
         return path
     if or_labels and (_listed_labels(path) or _listed_labels(path / LABELS)):
         return path
-    if "plate" in ome_attributes(node.attrs):
+    if "plate" in ome_attributes(attributes):
         raise FormatError(f"{path} is a plate", expected="one field of it, as in plate.zarr/A/1/0")
     below = _below(path)
     images = [child for child in below if _is_image(child)]
@@ -183,7 +184,7 @@ def _open_image(folder: Path, root: Path, *, is_label: bool) -> dict[str, ZarrFr
 
 def _plain_axes(array: zarr.Array[Any], folder: Path) -> tuple[str, str]:
     """Return a letter for each axis of a plain array, by its names or by their number, and a note on the latter."""
-    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    names = getattr(array.metadata, "dimension_names", None) or attributes_of(array, folder).get("_ARRAY_DIMENSIONS")
     if isinstance(names, list | tuple) and len(names) == array.ndim:
         named = "".join(NAMED_AXES.get(str(name).lower(), "?") for name in names)
         if "?" not in named:
@@ -233,7 +234,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _attributes(folder: Path) -> Mapping[str, Any]:
-    return dict(open_node(folder).attrs) if is_node(folder) else {}
+    return attributes_of(open_node(folder), folder) if is_node(folder) else {}
 
 
 def _is_image(folder: Path) -> bool:

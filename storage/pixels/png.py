@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 START = struct.Struct(">8s4x4sIIBB")  # signature, IHDR, width, height, bits, kind of pixels
+CHUNK = struct.Struct(">I4s")  # size, name
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KINDS = {0: "grey", 2: "RGB", 3: "a palette", 4: "grey with alpha", 6: "RGB with alpha"}
 MOST_DEFLATED = 1033  # times that deflate makes bytes fewer, at most (zlib technical notes: 1032)
@@ -64,9 +66,24 @@ def read_header(path: Path) -> FrameHeader:
     return FrameHeader((height, width), np.dtype(np.uint8 if bits == 8 else np.uint16))
 
 
+def _require_whole(content: bytes, path: Path) -> None:
+    """Raise FormatError unless all chunks are there with the checksums they came with: libpng would only print that."""
+    place, name = len(SIGNATURE), b""
+    while name != b"IEND":
+        size, name = CHUNK.unpack_from(content, place) if place + CHUNK.size <= len(content) else (len(content), b"")
+        end = place + CHUNK.size + size
+        if end + 4 > len(content):
+            raise FormatError(f"{path} is cut off", expected="a whole PNG file", got=f"{len(content):,} bytes")
+        if zlib.crc32(memoryview(content)[place + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
+            raise FormatError(f"{path} is damaged at byte {place}", expected="chunks as their checksums tell them")
+        place = end + 4
+
+
 def _decoded(path: Path, header: FrameHeader) -> NDArray[np.generic]:
     try:
-        frame = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+        content = path.read_bytes()
+        _require_whole(content, path)
+        frame = np.asarray(imagecodecs.png_decode(content))
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
         raise FormatError(f"{path} cannot be read", expected="a whole PNG file", got=str(error)) from error
     if frame.shape != header.shape or frame.dtype != header.dtype:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+import imagecodecs
 import numpy as np
 import tifffile
 
 from ...errors import FormatError, TrackdbError
 from .axes import DROPPED, SPATIAL, FrameAxes, frame_axes
 from .frames import FrameHeader, OneImage, checked, require_backed, require_numbers
+from .lzw import first_bad_code
 from .metadata import channel_labels, frame_interval, voxel_size
 from .naming import channel_names
 
@@ -186,7 +188,10 @@ def _read_planes(tif: tifffile.TiffFile, axes: FrameAxes, row: int, channel: int
     # the number of each stored plane, by the axes that run over planes
     planes = np.arange(n_stored).reshape(axes.sizes[:depth])[axes.index(slice(row, row + 1), channel)[:depth]]
     if series.dataoffset is None:
-        pages: NDArray[np.generic] = tif.asarray(key=planes.ravel().tolist(), series=0)
+        wanted = planes.ravel().tolist()
+        for page in (series.pages[plane] for plane in wanted):
+            _require_lzw(tif, page)
+        pages: NDArray[np.generic] = tif.asarray(key=wanted, series=0)
         return pages
     dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
     frame = np.empty((planes.size, prod(axes.sizes[depth:])), dtype=dtype)
@@ -194,6 +199,19 @@ def _read_planes(tif: tifffile.TiffFile, axes: FrameAxes, row: int, channel: int
         tif.filehandle.seek(series.dataoffset + plane * into.nbytes)
         into[:] = np.frombuffer(tif.filehandle.read(into.nbytes), dtype=dtype)
     return frame
+
+
+def _require_lzw(tif: tifffile.TiffFile, page: tifffile.TiffPage | tifffile.TiffFrame | None) -> None:
+    """Raise FormatError if a page of LZW holds a code that would take the decoder out of its table."""
+    key = page.keyframe if page is not None else None
+    if page is None or key is None or key.compression != tifffile.COMPRESSION.LZW:
+        return
+    for offset, n_bytes in zip(page.dataoffsets, page.databytecounts, strict=True):
+        tif.filehandle.seek(offset)
+        stream = tif.filehandle.read(n_bytes)
+        bad = first_bad_code(bytes(imagecodecs.bitorder_decode(stream)) if key.fillorder == 2 else stream)
+        if bad is not None:
+            raise FormatError(f"{tif.filename} is damaged at byte {offset + bad}", expected="a whole LZW stream")
 
 
 @contextmanager

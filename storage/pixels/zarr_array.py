@@ -159,6 +159,12 @@ def open_node(folder: Path) -> zarr.Array[Any] | zarr.Group:
         return zarr.open(store=store, mode="r", use_consolidated=False)
 
 
+def attributes_of(node: zarr.Array[Any] | zarr.Group, folder: Path) -> dict[str, Any]:
+    """Return what an array or a group says of itself in words of its own."""
+    with _reading(f"the attributes of {folder}"):
+        return dict(node.attrs)
+
+
 def is_node(path: Path) -> bool:
     """Tell whether a folder is a Zarr array or group."""
     return path.is_dir() and any((path / name).is_file() for name in (".zarray", ".zgroup", "zarr.json"))
