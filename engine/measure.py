@@ -169,11 +169,13 @@ def runs(*masks: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int
     if not size:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
 
-    begins = np.zeros(size, dtype=bool)
-    begins[:: shape[-1]] = True  # a row of pixels begins a run
-    for mask in masks:
+    begins = np.empty(size, dtype=bool)
+    flat = masks[0].ravel()
+    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+    for mask in masks[1:]:
         flat = mask.ravel()
         begins[1:] |= flat[1:] != flat[:-1]
+    begins[:: shape[-1]] = True  # a row of pixels begins a run
     starts = np.flatnonzero(begins).astype(np.int64, copy=False)
     return starts, np.diff(starts, append=size)
 
