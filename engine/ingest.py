@@ -142,6 +142,8 @@ def ingest(
     n_detections = store.count_detections(ingestion.chosen)
     if not n_detections:
         progress.note("there are no detections")
+    if options.keep and not store.property_names(ingestion.chosen):
+        progress.note("nothing is kept of the cells: the source tells nothing else of them")
     if options.images:
         for channel, count in store.count_unknown_intensities(ingestion.chosen).items():
             progress.note(

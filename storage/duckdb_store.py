@@ -200,6 +200,11 @@ class DuckDBStore:
         with self.reading() as connection:
             return features.count_unknown_intensities(connection, chosen)
 
+    def property_names(self, chosen: DetectionSet) -> list[str]:
+        """Return the names of `properties`, in the order in which the source told them."""
+        with self.reading() as connection:
+            return features.property_names(connection, chosen)
+
     def properties(self, chosen: DetectionSet, detections: Detections) -> dict[str, NDArray[np.generic]]:
         """Return what else the source told of each detection, row by row, by the names of the source.
 

@@ -83,6 +83,11 @@ def count_unknown_intensities(connection: sa.Connection, chosen: DetectionSet) -
     return {channel: int(count) for channel, count in connection.execute(query.order_by(i.c.channel))}
 
 
+def property_names(connection: sa.Connection, chosen: DetectionSet) -> list[str]:
+    """Return the properties that the source told of the detections of a set, in the order in which it told them."""
+    return _distinct(connection, tables.detection_property.c.name, chosen)
+
+
 def read_properties(
     connection: sa.Connection, chosen: DetectionSet, detections: Detections
 ) -> dict[str, NDArray[np.generic]]:
@@ -92,7 +97,7 @@ def read_properties(
     """
     p = tables.detection_property
     properties: dict[str, NDArray[np.generic]] = {}
-    for name in _distinct(connection, p.c.name, chosen):
+    for name in property_names(connection, chosen):
         found = fetch(connection, sa.select(p).where(p.c.name == name, _among(p, detections)))
         if found["text"].null_count == len(found):
             [properties[name]] = _aligned(found, ["value"], detections)

@@ -248,6 +248,29 @@ def test_ingest_understands_its_options(tmp_path):
     assert row == ["um", 0.5, 0.25, 60.0]
 
 
+def test_columns_are_kept_as_properties_of_the_cells(tmp_path):
+    rows = [(t, 10 * k, t, 0.5 + t, f"cell {k}", "x") for t in range(3) for k in range(2)]
+    write_rows(tmp_path / "points.csv", rows, header="t,y,x,quality,who,other")
+    store, words = tmp_path / "a.trackdb", ["--keep", "quality", "--keep", "who"]
+    answer("ingest", tmp_path / "points.csv", "-o", store, *words, "--name", "two")
+    answer("ingest", tmp_path / "points.csv", "-o", store, "--keep", "all", "--name", "all")
+    answer("ingest", tmp_path / "points.csv", "-o", store, "--name", "none")
+    query = "select dataset, name, count(*), sum(value), min(text) from properties group by all order by all"
+    assert answer("sql", store, query)["rows"] == [
+        ["all", "other", 6, None, "x"],
+        ["all", "quality", 6, 9.0, None],
+        ["all", "who", 6, None, "cell 0"],
+        ["two", "quality", 6, 9.0, None],
+        ["two", "who", 6, None, "cell 0"],
+    ]
+    assert "missing" in refusal("ingest", tmp_path / "points.csv", "-o", store, "--keep", "missing", code=1)
+
+
+def test_what_cannot_be_kept_is_said(tmp_path):
+    said = run("ingest", write_ctc(tmp_path / "drawn"), "-o", tmp_path / "a.trackdb", "--keep", "quality")
+    assert "note: nothing is kept of the cells" in said.stderr
+
+
 def test_links_come_in_from_a_second_table(tmp_path):
     write_rows(tmp_path / "spots.csv", [(0, 1, 1, 10), (1, 1, 2, 11), (2, 1, 3, 12)], header="t,y,x,id")
     write_rows(tmp_path / "links.csv", [(10, 11), (11, 12)], header="source,target")

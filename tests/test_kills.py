@@ -129,6 +129,8 @@ def everything(store):
         for name, columns in {
             "detection": "*",
             "detection_feature": "*",
+            "detection_intensity": "*",
+            "detection_property": "*",
             "edge": "*",
             "edge_score": "score, (select name from run r where r.run_id = edge_score.run_id), edge_id",
             "solution": "name, set_id, linker, objective, lower_bound, proven",
