@@ -170,6 +170,15 @@ def test_a_pixel_that_is_no_number_makes_the_intensity_of_its_cell_unknown():
     np.testing.assert_array_equal(bright.max, [np.inf, np.nan])
 
 
+def test_one_pixel_without_number_is_enough_wherever_it_lies():
+    mask, places = np.ones((2, 3), np.uint8), [(0, 0), (0, 2), (1, 1), (1, 2)]
+    for place in places:
+        image = np.arange(6.0).reshape(2, 3)
+        image[place] = np.nan
+        bright = measure(mask, {"red": image}).features.intensity["red"]
+        assert np.isnan([bright.mean[0], bright.min[0], bright.max[0]]).all(), place
+
+
 @pytest.mark.parametrize("kind", [">u2", ">i4", ">f4", ">f8", "f2", "g", "?"])
 def test_numbers_of_any_width_and_order_of_bytes_are_read(kind):
     mask = drawn().astype(">u4")

@@ -21,7 +21,7 @@ from trackdb.errors import StoreLockedError, VersionError
 from trackdb.storage import tables
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
-from trackdb.storage.migrations import STEPS
+from trackdb.storage.migrations import STEPS, upgrade
 from trackdb.storage.sandbox import ask
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -93,6 +93,13 @@ def test_an_upgrade_is_one_commit_and_happens_once(old):
     assert after["oldest_reader"] == str(tables.OLDEST_READER)
     assert int(after["commits"]) == int(before["commits"]) + 1
     assert {key for key in before if before[key] != after[key]} == {"schema_version", "oldest_reader", "commits"}
+
+
+def test_an_upgrade_that_another_process_made_meanwhile_is_not_made_again(old):
+    upgrade(old / GRAPH, patience_s=1)
+    after = facts_of(old)
+    upgrade(old / GRAPH, patience_s=1)
+    assert facts_of(old) == after
 
 
 def test_an_old_store_takes_new_data_and_has_no_problem(old, drawn):
