@@ -78,7 +78,8 @@ def figures(name: str, case: Case, folder: Path, env: Path | None) -> tuple[Verd
         why = f"stopped after {STOP_AFTER_S:.0f} s" if spent[-1].code == -9 else last[:80]
         return None, [why, "-"]
     links = pd.read_parquet(out)[["source", "target"]].to_numpy(np.int64)
-    return judge(case, links), [f"{sum(s.cpu_s for s in spent):.1f}", f"{max(s.peak_mb for s in spent):.0f}"]
+    stopped = " (stopped at its time limit)" if "unfinished" in spent[-1].out.split() else ""
+    return judge(case, links), [f"{sum(s.cpu_s for s in spent):.1f}{stopped}", f"{max(s.peak_mb for s in spent):.0f}"]
 
 
 def main(given: argparse.Namespace) -> None:

@@ -23,7 +23,8 @@ NEIGHBOURS = 10  # candidates of each cell where a tracker wants them limited, a
 GAP = 1  # frames that a cell may be missing, for the trackers that close gaps by themselves
 # Costs of the integer programmes, per link 1 - distance / cutoff: the preset that Trackastra ships for motile.
 APPEAR, DISAPPEAR, DIVIDE = 0.25, 0.5, 0.25
-LIMIT_S = 300.0  # of the integer programmes
+LIMIT_S = 300.0  # of the integer programmes, by the clock
+UNFINISHED = "unfinished"
 
 
 def axes_of(points: pd.DataFrame) -> list[str]:
@@ -241,6 +242,21 @@ def motile(points: pd.DataFrame, cutoff: float) -> Links:
     return list(solver.get_selected_subgraph().edges)
 
 
+def tell_unfinished() -> None:
+    """Let ilpy say when an integer programme was stopped at its time limit."""
+    from ilpy.solver_backends import _scip
+
+    solve = _scip.ScipSolver.solve
+
+    def told(self: _scip.ScipSolver) -> object:
+        solution = solve(self)
+        if solution.status.name != "OPTIMAL":
+            print(UNFINISHED, flush=True)
+        return solution
+
+    _scip.ScipSolver.solve = told
+
+
 TRACKERS: dict[str, Callable[[pd.DataFrame, float], Links]] = {
     "laptrack": laptrack,
     "laptrack_nosplit": laptrack_nosplit,
@@ -255,5 +271,7 @@ TRACKERS: dict[str, Callable[[pd.DataFrame, float], Links]] = {
 
 if __name__ == "__main__":
     name, file, radius, out = sys.argv[1:]
+    if name in ("tracksdata_ilp", "motile"):
+        tell_unfinished()
     links = np.array(list(TRACKERS[name](pd.read_parquet(file), float(radius))), dtype=np.int64).reshape(-1, 2)
     pd.DataFrame(links, columns=["source", "target"]).to_parquet(out)
