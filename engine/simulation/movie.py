@@ -152,13 +152,15 @@ class SimulatedMovie:
         """
         ndim = len(self.shape)
         pitch = self.settings.pitch(ndim)
-        microscope = Microscope(self.settings, _lifted(self.shape), _lifted(pitch), self.cast.radius)
+        microscope = None
+        if images:
+            microscope = Microscope(self.settings, _lifted(self.shape), _lifted(pitch), self.cast.radius)
         waves = wave_vectors(self.settings.seed, ndim)
         self.tracks = np.empty((0, 4), dtype=np.int64)
         for frame, (scene, filled) in enumerate(self.cast.scenes()):
             self.tracks = _with_scene(self.tracks, scene, frame)
             if frame >= first:
-                yield self._drawn(frame, scene, filled, waves, microscope if images else None)
+                yield self._drawn(frame, scene, filled, waves, microscope)
 
     def _drawn(
         self,

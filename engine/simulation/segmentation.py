@@ -27,6 +27,7 @@ KINDS = ("missed", "false", "merged", "split")
 NEAR = 3.5  # radii between the centres of two cells that may be taken for one
 RAG = 5.0  # pixels between the nodes of the field that makes outlines ragged
 FALSE_RADII = (0.35, 0.75)  # of false detections, in those of a cell
+UNSEEN = -1  # mark of pixels that no cell has looked at yet
 SPECK = 0.3  # radius of a false detection where there is no room between the cells
 TRIES = 30  # to find room
 OFF_CENTRE = 0.2  # how far from a cell's centre it is split, in half axes
@@ -161,13 +162,14 @@ def _drawn(
     """Return the mask of the cells, with ragged outlines, and cut where they are split."""
     shape = painted.row.shape
     nodes = [int(np.ceil(n / RAG)) + 2 for n in shape]
-    field = ragged_px * rng.standard_normal((3, *nodes), dtype=np.float32)
+    amplitude = (ragged_px / np.array(pitch, dtype=np.float32))[:, None, None, None]
+    field = amplitude * rng.standard_normal((3, *nodes), dtype=np.float32)
     if shape[0] == 1:
         field[0] = 0
-    edge = int(np.ceil(4 * ragged_px))
+    edge = int(np.ceil(4 * ragged_px / min(pitch)))
     low = np.clip(painted.low - edge, 0, shape)
     high = np.clip(painted.high + edge, low, shape)
-    mask = np.zeros(shape, dtype=np.int32)
+    mask = np.full(shape, UNSEEN, dtype=np.int32)
     # split across the long axis, somewhat off the centre
     normal = bodies.turn[:, 2, :] / bodies.semi[:, 2:]
     offset = OFF_CENTRE * rng.uniform(-1, 1, len(bodies))
@@ -300,7 +302,10 @@ def _cut(
         for z in range(low[i, 0], high[i, 0]):
             for y in range(low[i, 1], high[i, 1]):
                 for x in range(low[i, 2], high[i, 2]):
-                    sz, sy, sx = z, y, x
+                    if mask[z, y, x] != UNSEEN:  # boxes overlap
+                        continue
+                    mask[z, y, x] = 0
+                    sz = z
                     if n_z > 1:
                         sz = min(max(int(np.rint(z + _at(field, 0, z, y, x))), 0), n_z - 1)
                     sy = min(max(int(np.rint(y + _at(field, 1, z, y, x))), 0), n_y - 1)
@@ -317,6 +322,10 @@ def _cut(
                         mask[z, y, x] = other[j] if side > offset[j] else label[j]
                     else:
                         mask[z, y, x] = label[j]
+    for z in range(n_z):
+        for y in range(n_y):
+            for x in range(n_x):
+                mask[z, y, x] = max(mask[z, y, x], 0)
 
 
 @njit(cache=True, nogil=True)
