@@ -80,11 +80,9 @@ class GeffArray:
 
     def require_type(self, told: str) -> None:
         """Raise FormatError unless the array holds numbers or text of a type as GEFF names it."""
-        held = self._array.dtype
-        fits = self.kind in "UTO" if told == "str" else held.newbyteorder("=") == np.dtype(told)
-        if told == "bytes":
-            fits = self.kind in "SOV"
-        if not fits:
+        kinds = {"str": "UTO", "bytes": "SOV"}.get(told)
+        held, wanted = self._array.dtype, np.dtype(told)
+        if not (self.kind in kinds if kinds else (self.kind, held.itemsize) == (wanted.kind, wanted.itemsize)):
             raise FormatError(f"{self.where} is not what the metadata say", expected=told, got=str(held))
 
     def _open(self) -> Any:

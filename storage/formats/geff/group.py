@@ -195,7 +195,7 @@ def _files(group: Path, home: Path) -> Iterator[tuple[Path, int]]:
     while folders:
         for entry in _entries(folders.pop()):
             path = Path(entry.path)
-            if entry.is_symlink() and not path.resolve().is_relative_to(home):
+            if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
                 raise FormatError(f"{path} is a link that leads out of {home}", expected="files of its own")
             try:
                 fact = entry.stat()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....errors import FormatError
+from ..calibration import LARGEST
 from ..points import MAX_FRAMES
 from .attributes import NumberColumns, TextColumn, integers
 from .stream import XmlStream
@@ -272,7 +273,7 @@ class _Reader:
             corner = np.array(words, dtype=np.float64)
         except ValueError:
             corner = np.array([np.nan])
-        if len(corner) != 2 * self._n_points or not np.isfinite(corner).all():
+        if len(corner) != 2 * self._n_points or not np.all(np.abs(corner) < LARGEST):
             raise FormatError(
                 f"{self.stream.where}: the polygon of spot {self._spot_id[-1]} is broken",
                 expected=f"x y of {self._n_points} corners",
