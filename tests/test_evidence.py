@@ -65,6 +65,9 @@ def test_cells_and_links_are_told_in_rows_of_the_cells_alone(rich):
     assert parent == {3: 1, 4: 2, 5: 2, 6: 3, 7: 5, 9: 6, 10: 4}
 
 
-def test_a_name_that_is_taken_is_told_apart(rich):
+def test_a_name_that_is_taken_is_told_apart_unless_it_says_the_same(rich):
     found = tracking(rich)
-    assert [*found.extras({"name", "y"})] == ["source_name", "brightness"]
+    other = {"name": found.track, "y": found.track}
+    assert [*found.extras(other)] == ["source_name", "brightness"]
+    assert [*found.extras(found.properties)] == []
+    assert [*found.extras(other | {"source_name": found.track})] == ["source_source_name", "brightness"]

@@ -103,8 +103,8 @@ def test_parquet_keeps_texts_and_tells_the_scale_beside_the_rows(rich, written):
     assert json.loads(table.schema.metadata[b"trackdb"])["scale_um"] == [*SCALE_UM]
 
 
-FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\rx"]
-HARMLESS = ["-", "+", "=", "a=b", "'=1", "naïve 🐭", 'say "hi", twice', "two\nlines", ""]
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\rx", "'=1", "''-1"]
+HARMLESS = ["-", "+", "=", "a=b", "'", "'a=1", "naïve 🐭", 'say "hi", twice', "two\nlines", ""]
 
 
 def test_a_spreadsheet_runs_no_text_and_numbers_stay_numbers(tmp_path):

@@ -170,4 +170,4 @@ def _options(movie: Movie) -> str:
 
 def names_of(tracking: Tracking, *, text: bool) -> list[str]:
     """Return the names of what is known of the cells in numbers, or in words."""
-    return [name for name, column in tracking.extras(()).items() if (column.dtype.kind == "U") == text]
+    return [name for name, column in tracking.extras().items() if (column.dtype.kind == "U") == text]

@@ -54,14 +54,15 @@ def napari_layer(tracking: Tracking) -> Layer:
         "lineage": tracking.lineage,
         **tracking.into_cells(),
     }
-    properties = own | tracking.extras({*own, "track", "t", *tracking.axes})
+    place = {axis: cells.position_px[:, i] for i, axis in enumerate(tracking.axes)}
+    properties = own | tracking.extras({"track": tracking.track, "t": cells.frame, **place, **own})
     return data, graph, {name: column[order] for name, column in properties.items()}
 
 
 def _lost(tracking: Tracking, _out: Path) -> list[str]:
     """Say what is lost: napari takes a scale from whoever adds the layer, and knows links by their ends alone."""
     notes = what_is_lost(tracking, "gaps", "merges", "probabilities", "pins", "numbers", "texts")
-    return [*notes, *note_formulas(count_formulas(tracking.extras(())))]
+    return [*notes, *note_formulas(count_formulas(tracking.extras()))]
 
 
 def _write(tracking: Tracking, out: Path) -> int:

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from ...storage.schema import Detections, LinkKind, require_equal_lengths, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -132,15 +132,26 @@ class Tracking:
         pinned[self.target[plain]] = self.evidence.pinned_by[plain] != ""
         return {"probability_in": probability, "pinned_in": pinned}
 
-    def extras(self, taken: Iterable[str]) -> dict[str, NDArray[np.generic]]:
-        """Return features and properties by name; one whose name is taken is called ``source_NAME``."""
-        named: dict[str, NDArray[np.generic]] = {}
+    def extras(self, own: Mapping[str, NDArray[np.generic]] | None = None) -> dict[str, NDArray[np.generic]]:
+        """Return features and properties by name, to stand beside columns of our own.
+
+        A property whose name is taken is called ``source_NAME``, and left out if it says the same: that is what an
+        earlier export told.
+        """
+        taken = dict(own or {})
         for name, column in (*self.features.items(), *self.properties.items()):
             free = name
-            while free in named or free in taken:
+            while free in taken and not _same(taken[free], column):
                 free = f"source_{free}"
-            named[free] = column
-        return named
+            taken.setdefault(free, column)
+        return {name: column for name, column in taken.items() if name not in (own or {})}
+
+
+def _same(a: NDArray[np.generic], b: NDArray[np.generic]) -> bool:
+    """Return whether two columns say the same, in single precision."""
+    if "U" in (a.dtype.kind, b.dtype.kind):
+        return np.array_equal(a, b)
+    return np.allclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-6, atol=0, equal_nan=True)
 
 
 def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) -> Tracking:

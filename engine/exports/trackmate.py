@@ -103,7 +103,7 @@ def _spot_features(tracking: Tracking, declared: dict[str, Feature]) -> Columns:
         "RADIUS": np.where(np.isnan(radius), _radius_of_points(tracking), radius),
         "VISIBILITY": np.ones(len(cells)),
     }
-    known = {name: column for name, column in tracking.extras(()).items() if column.dtype.kind != "U"}
+    known = {name: column for name, column in tracking.extras().items() if column.dtype.kind != "U"}
     for name in own.keys() & known.keys():  # told by an earlier TrackMate file
         told = known.pop(name).astype(np.float64)
         own[name] = np.where(np.isnan(told), own[name], told)

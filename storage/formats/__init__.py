@@ -25,6 +25,7 @@ MODULES = {
     "lineage_mapper": "lineage_mapper",
     "masks": "masks",
     "napari": "napari",
+    "tables": "tabular.tables",
     "biotracks": "tabular.biotracks",
     "acetree": "acetree",
     "sulston": "sulston",

@@ -1,7 +1,8 @@
 """Write tables as CSV or Parquet: one file, or a folder of them with a file that tells what they are about.
 
 A text cell of a CSV file that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-``, ``@``, a tab or
-a carriage return, and goes on) gets an apostrophe before it. Numbers are never touched, and Parquet keeps all as it is.
+a carriage return, and goes on) gets an apostrophe before it, and so does one that looks like that already: to take the
+first apostrophe away gives back what was. Numbers are never touched, and Parquet keeps all as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 ABOUT = "about.json"
 METADATA_KEY = "trackdb"  # of a Parquet file's schema: the same facts as in about.json
-_FORMULA = r"^([=+\-@\t\r](?s:.))"
+_FORMULA = r"^('*[=+\-@\t\r](?s:.))"
 
 
 def write_table(path: Path, columns: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
