@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from trackdb.engine.measure import measure
 from trackdb.engine.simulation import Simulation, simulate
 from trackdb.engine.simulation.life import live
-from trackdb.engine.simulation.looks import INHERITED, TEXTURE
+from trackdb.engine.simulation.looks import TEXTURE
 
 STEADY = Simulation(
     frames=8, cells=30, radius_px=14, density=0.1, division_rate=0, death_rate=0, motion=0.05, open_borders=False,
@@ -73,8 +73,8 @@ def test_daughters_inherit_a_blend_of_their_mothers_texture():
             to_sister.append(np.mean(traits[order[::2]] * traits[order[1::2]], axis=1))
         last = scene
     assert len(np.concatenate(to_mother)) > 200
-    assert np.mean(np.concatenate(to_mother)) == pytest.approx(INHERITED, abs=0.08)
-    assert np.mean(np.concatenate(to_sister)) == pytest.approx(INHERITED**2, abs=0.08)
+    assert np.mean(np.concatenate(to_mother)) == pytest.approx(0.7, abs=0.08)
+    assert np.mean(np.concatenate(to_sister)) == pytest.approx(0.7**2, abs=0.08)
 
 
 def test_nuclei_are_bright_those_missed_too():

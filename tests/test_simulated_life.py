@@ -107,6 +107,15 @@ def test_grown_cells_divide_and_all_cells_die_at_the_rates_asked_for():
     assert within_binomial(np.count_nonzero(~divided & (end < options.frames - 1)), alive, 0.01)
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("open_borders", [True, False])
+def test_a_movie_goes_on_when_all_cells_are_dead(ndim, open_borders):
+    options = Simulation(frames=4, cells=5, ndim=ndim, death_rate=1.0, open_borders=open_borders)
+    drawn = list(simulate(options))
+    assert [np.count_nonzero(np.unique(d.truth)) for d in drawn] == [5, 0, 0, 0]
+    assert all(not d.mask.any() and d.image.std() > 0 for d in drawn[1:])
+
+
 def test_cells_come_and_go_and_their_number_stays():
     options = Simulation(frames=40, cells=100, motion=0.3, division_rate=0, death_rate=0, seed=5)
     movie = simulate(options)
