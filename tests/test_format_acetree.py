@@ -1,7 +1,5 @@
 """Reading AceTree: nuclei files with successors, and tables of cells with Sulston names."""
 
-import zipfile
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,27 +9,14 @@ from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import SourceOptions, detect, open_source
 from trackdb.storage.formats.sulston import MOTHERS, mother_of
 
+from .list_files import NUCLEI, zipped
+
 #  time   1          2          3
 #         ABa (1) -- ABa (2) -- ABal (1)
 #                          \___ ABar (2)
 #         P1  (2) -- P1  (1)
 #         not valid (3)
-NUCLEI = {
-    1: "1, 1, -1, 2, -1, 10, 20, 3.5, 8, ABa, 99, \n2, 1, -1, 1, -1, 50, 60, 4.0, 9, P1, 99, \n"
-       "3, 0, -1, 1, -1, 1, 1, 1.0, 1, , 0, \n",
-    2: "1, 1, 2, -1, -1, 51, 60, 4.0, 9, P1, 99, \n2, 1, 1, 1, 2, 11, 20, 3.5, 8, ABa, 99, \n",
-    3: "1, 1, 2, -1, -1, 9, 20, 3.0, 7, ABal\n2, 1, 2, -1, -1, 13, 20, 4.0, 7, ABar\n",
-}  # fmt: skip
 LINKS = {((0, 1), (1, 2)), ((0, 2), (1, 1)), ((1, 2), (2, 1)), ((1, 2), (2, 2))}
-
-
-def zipped(path, nuclei, folder="nuclei/", **others):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for time, text in nuclei.items():
-            archive.writestr(f"{folder}t{time:03d}-nuclei", text)
-        for name, text in others.items():
-            archive.writestr(name, text)
-    return path
 
 
 def links_of(source):

@@ -8,6 +8,8 @@ import pytest
 from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import SourceOptions, detect, open_source
 
+from .list_files import write_btrack
+
 h5py = pytest.importorskip("h5py")
 
 #  frame  0     1     2     3
@@ -25,21 +27,16 @@ LINKS = {(0, 1), (2, 4), (1, 3), (1, 5)}
 @pytest.fixture
 def write(tmp_path):
     def written(coords=COORDS, tracks=TRACKS, spans=MAP, lbepr=LBEPR, properties=None, expression=None, **more):
-        path = tmp_path / "my.h5"
-        with h5py.File(path, "w") as file:
-            file["objects/obj_type_1/coords"] = np.array(coords, dtype=np.float32).reshape(len(coords), -1)
-            file["objects/obj_type_1/labels"] = np.arange(len(coords), dtype=np.float32)[:, None] % 3
-            for name, values in (properties or {}).items():
-                file[f"objects/obj_type_1/properties/{name}"] = values
-            file["tracks/obj_type_1/tracks"] = np.array(tracks, dtype=np.int32)
-            file["tracks/obj_type_1/map"] = np.array(spans, dtype=np.uint32)
-            file["tracks/obj_type_1/LBEPR"] = np.array(lbepr, dtype=np.int32)
-            file["tracks/obj_type_1/fates"] = np.arange(len(lbepr), dtype=np.int32)
-            if expression:
-                file["tracks/obj_type_1"].attrs["f_expr"] = expression
-            for name, values in more.items():
-                file[name] = values
-        return path
+        return write_btrack(
+            tmp_path / "my.h5",
+            coords=coords,
+            tracks=tracks,
+            spans=spans,
+            lbepr=lbepr,
+            properties=properties,
+            expression=expression,
+            **more,
+        )
 
     return written
 

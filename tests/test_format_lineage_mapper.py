@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-import tifffile
 
 from trackdb.errors import FormatError
 from trackdb.storage.formats import detect, open_source
+
+from .list_files import write_lineage_mapper
 
 #  frame  1    2    3    4
 #         1 -- 1 -- 3 -- 3 \\ 5
@@ -18,14 +19,8 @@ ALIVE = {1: [1, 2], 2: [1, 2], 3: [2, 3, 4], 4: [2, 3], 5: [2, 5]}
 
 @pytest.fixture
 def folder(tmp_path):
-    for frame, labels in ALIVE.items():
-        mask = np.zeros((8, 40), dtype=np.uint16)
-        for label in labels:
-            mask[2:5, 7 * label - 5 : 7 * label - 1] = label
-        tifffile.imwrite(tmp_path / f"trk-seg_{frame:03d}.tif", mask)
-    for name, content in (("birth-death", LIVES), ("division", DIVISIONS), ("fusion", FUSIONS)):
-        (tmp_path / f"trk-{name}.csv").write_text(content)
-    return tmp_path
+    tables = {"birth-death": LIVES, "division": DIVISIONS, "fusion": FUSIONS}
+    return write_lineage_mapper(tmp_path, ALIVE, tables)
 
 
 def links_of(source):

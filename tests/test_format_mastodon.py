@@ -3,14 +3,15 @@
 import struct
 import zipfile
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import SourceOptions, detect, open_source
-from trackdb.storage.formats.mastodon_model import BYTES, LABEL, NAMES, NUMBERS, read_model
+from trackdb.storage.formats.mastodon_model import NAMES, read_model
+
+from .list_files import XML, labels_of, numbers_of, project, stream_of
 
 #  frame  0    1    2
 #         0 -- 1 -- 2          spots 2 and 3 are daughters of 1, and 3 is one of 4 too
@@ -18,42 +19,6 @@ from trackdb.storage.formats.mastodon_model import BYTES, LABEL, NAMES, NUMBERS,
 #              4 __/
 SPOTS = [(1.0, 2.0, 3.0, 0), (1.5, 2.0, 3.0, 1), (1.0, 2.0, 3.0, 2), (5.0, 2.0, 4.0, 2), (9.0, 2.0, 3.0, 1)]
 LINKS = [(0, 1), (1, 2), (1, 3), (4, 3)]
-XML = '<?xml version="1.0"?><MamutProject version="0.3"><SpaceUnits>pixel</SpaceUnits></MamutProject>'
-
-
-def numbers_of(spots, links):
-    body = struct.pack(">i", len(spots))
-    for x, y, z, t in spots:
-        body += struct.pack("<dddi", x, y, z, t) + struct.pack("<7d", 4, 0, 0, 4, 0, 4, 9.0)
-    body += struct.pack(">i", len(links))
-    return body + b"".join(struct.pack(">4i", source, target, 0, 0) for source, target in links)
-
-
-def stream_of(body, *, block=1024, objects=b""):
-    """Return bytes as Java's ObjectOutputStream writes them, in blocks."""
-    out = b"\xac\xed\x00\x05"
-    for at in range(0, len(body), block):
-        part = body[at : at + block]
-        out += (struct.pack(">BB", 0x77, len(part)) if len(part) < 256 else struct.pack(">BI", 0x7A, len(part))) + part
-    return out + objects
-
-
-def labels_of(words):
-    """Return the labels of some spots as Mastodon writes them."""
-    text = b"".join(struct.pack(">H", len(w.encode())) + w.encode() for w in words.values())
-    ids = np.array(list(words), dtype=">i4").tobytes()
-    return b"".join([
-        NAMES, struct.pack(">i", 1), LABEL, NUMBERS, struct.pack(">i", len(words)), ids, BYTES,
-        struct.pack(">i", len(text)), text,
-    ])  # fmt: skip
-
-
-def project(path, model, xml=XML, **members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in ({"project.xml": xml, "model.raw": model} | members).items():
-            if content is not None:
-                archive.writestr(name, content)
-    return path
 
 
 @pytest.fixture

@@ -1,10 +1,32 @@
 """Every importer reads harmed sources or refuses them with words; see `fuzz_formats` for how to join."""
 
+import zipfile
+import zlib
+
 import numpy as np
 import pytest
 
-from .fuzz_formats import Importer, fire, harm_folder, harm_text
+from trackdb.storage.formats import SourceOptions
+
+from .fuzz_formats import Importer, fire, harm_bytes, harm_folder, harm_text
 from .graph_files import SPOTS, write_geff, write_icy, write_particles, write_trackmate
+from .list_files import (
+    NUCLEI,
+    labels_of,
+    numbers_of,
+    project,
+    stream_of,
+    write_biotracks,
+    write_btrack,
+    write_lineage_mapper,
+    write_napari,
+    write_parents,
+    write_positions,
+    write_spots,
+    write_sulston,
+    write_words,
+    zipped,
+)
 
 
 def small_trackmate(folder):
@@ -32,12 +54,86 @@ def small_geff(folder, zarr_format):
     )
 
 
+def small_mastodon(path):
+    """A Mastodon project of two tracks, with labels."""
+    spots = [(1.0 + t, 2.0, 3.0 + cell, t) for cell in range(2) for t in range(6)]
+    links = [(n, n + 1) for n in range(11) if n != 5]
+    return project(path, stream_of(numbers_of(spots, links), objects=labels_of({0: "AB", 6: "P1"})))
+
+
+def small_btrack(path):
+    """A file of btrack's with two tracks and a daughter."""
+    pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
+    rows = [(t, 5.0 + t, 10.0 * cell, 0.0, 1) for cell in range(3) for t in range(6)]
+    lbepr = [(1, 0, 5, 1, 1, 0), (2, 0, 2, 2, 2, 0), (3, 3, 5, 2, 2, 1)]
+    listed = [*range(6), 6, 7, 8, 15, 16, 17]
+    spans = [(0, 6), (6, 9), (9, 12)]
+    area = {"area": np.arange(18.0)}
+    return write_btrack(path, coords=rows, tracks=listed, spans=spans, lbepr=lbepr, properties=area)
+
+
+def small_lineage_mapper(folder):
+    """Masks with births and deaths, a division and a fusion."""
+    tables = {
+        "birth-death": "Cell ID,Birth Frame,Death Frame\n1,1,2\n2,3,4\n3,3,3\n4,5,5\n",
+        "division": "t (time),Mother ID @t,Daughter ID @t+1,Daughter ID @t+1\n3,1,2,3\n",
+        "fusion": "t (time),Fused ID @t+1,Fusion ID @t,Fusion ID @t\n5,4,2,3\n",
+    }
+    return write_lineage_mapper(folder, {1: [1], 2: [1], 3: [2, 3], 4: [2], 5: [4]}, tables)
+
+
+def harm_beside(path, rng):
+    """Harm a file, or one of those that lie beside it."""
+    harm_text(path.parent, rng)
+
+
+def harm_zip(path, rng):
+    """Harm a member of a zip, or the zip itself."""
+    if rng.random() < 0.2:
+        harm_bytes(path, rng)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, zlib.error):
+        return  # harmed before
+    one = path.with_name("member")
+    for name in rng.choice(sorted(members), 1):
+        one.write_bytes(members[name])
+        (harm_text if rng.random() < 0.5 else harm_bytes)(one, rng)
+        members[name] = one.read_bytes()
+        one.unlink()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def harm_tables(path, rng):
+    """Harm a table of a folder with masks, now and then a mask."""
+    files = sorted(path.glob("*.csv" if rng.random() < 0.9 else "*"))
+    if files:
+        harm_text(files[rng.integers(len(files))], rng)
+
+
+KEEP_ALL = SourceOptions(keep=("all",))
+
 IMPORTERS = [
     Importer("trackmate", small_trackmate, harm_text),
     Importer("track_xml", lambda folder: write_particles(folder / "a.xml"), harm_text, n_cases=300),
     Importer("track_xml", lambda folder: write_icy(folder / "a.xml"), harm_text, n_cases=300),
     Importer("geff", lambda folder: small_geff(folder, 2), harm_folder, n_cases=300),
     Importer("geff", lambda folder: small_geff(folder, 3), harm_folder, n_cases=300),
+    Importer("table", lambda folder: write_parents(folder / "a.csv"), harm_text, KEEP_ALL),
+    Importer("table", lambda folder: write_words(folder / "a.csv"), harm_text, n_cases=300),
+    Importer("table", lambda folder: write_positions(folder / "a.tsv"), harm_text, SourceOptions(sequence="s1"), 300),
+    Importer("table", lambda folder: write_spots(folder / "a-Spot.csv"), harm_beside, KEEP_ALL),
+    Importer("napari", lambda folder: write_napari(folder / "a"), harm_text),
+    Importer("biotracks", lambda folder: write_biotracks(folder / "a"), harm_text),
+    Importer("sulston", lambda folder: write_sulston(folder / "CD.csv"), harm_text, KEEP_ALL),
+    Importer("acetree", lambda folder: zipped(folder / "a.zip", NUCLEI), harm_zip),
+    Importer("mastodon", lambda folder: small_mastodon(folder / "a.mastodon"), harm_zip),
+    Importer("btrack", lambda folder: small_btrack(folder / "a.h5"), harm_bytes),
+    Importer("lineage_mapper", lambda folder: small_lineage_mapper(folder / "a"), harm_tables),
 ]
 
 
