@@ -9,13 +9,23 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measure import head, row, trackdb
 
+from trackdb.engine.evaluate import evaluate
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.engine.simulation import Drawing, Known, Simulation, simulate, simulate_on, write_movie
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.formats.base import SourceOptions
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trackdb.engine.simulation import SimulatedMovie
 
 FRAMES = 5
 LARGE = {
@@ -59,13 +69,13 @@ def accuracy(folder: Path) -> None:
     """Print how well links and divisions are found as cells move farther and the segmentation fails more often."""
     print(f"\n## Accuracy on simulated movies (100 cells at first, 30 frames, mean of {len(SEEDS)} seeds)\n")
     head("axes", "median step, spacings", "merged and split, each", "links F1", "divisions F1", "cells", "divisions")
-    for axes in ("2D", "3D"):
-        for wrong in (0, 0.05):
+    for ndim in (2, 3):
+        for wrong in (0.0, 0.05):
             for motion in MOTIONS:
-                words = ["--cells", 100, "--motion", motion, "--merged", wrong, "--split", wrong]
-                judged = [tracked(folder, [*words, *(["--3d"] if axes == "3D" else []), "--seed", s]) for s in SEEDS]
-                edges, divisions, cells, n = (sum(column) / len(SEEDS) for column in zip(*judged, strict=True))
-                row(axes, motion, f"{wrong:.0%}", f"{edges:.3f}", f"{divisions:.3f}", f"{cells:.0f}", f"{n:.0f}")
+                settings = Simulation(cells=100, ndim=ndim, motion=motion, merged=wrong, split=wrong)
+                judged = [tracked(folder, simulate(replace(settings, seed=seed))) for seed in SEEDS]
+                links, divisions, cells, n = (sum(column) / len(SEEDS) for column in zip(*judged, strict=True))
+                row(f"{ndim}D", motion, f"{wrong:.0%}", f"{links:.3f}", f"{divisions:.3f}", f"{cells:.0f}", f"{n:.0f}")
 
 
 def lineages(folder: Path) -> None:
@@ -73,36 +83,29 @@ def lineages(folder: Path) -> None:
     print("\n## Accuracy on cells drawn on real lineages\n")
     head("lineage", "merged and split, each", "links F1", "divisions F1", "cells", "divisions")
     data = Path(os.environ["TRACKDB_DATA"])
-    sources: dict[str, list[str | Path]] = {}
+    sources: dict[str, Known] = {}
     for name in ("Sparse5", "BMP2"):
-        table = data / C2C12 / name
-        words = ["--on", table / "regionprops.csv.gz", "--truth", table / "02_GT", "--modality", "phase"]
-        sources[f"C2C12 {name}"] = [*words, "--frames", "150"]
+        place = data / C2C12 / name
+        options = SourceOptions(truth=place / "02_GT")
+        sources[f"C2C12 {name}"] = Known(place / "regionprops.csv.gz", options, frames=150)
     for name in ("Pm03", "Pm09"):
-        table = data / ASTEC / name
-        sources[f"ascidian {name}"] = [
-            "--on",
-            f"{table}_spots.csv.gz",
-            "--links",
-            f"{table}_links.csv.gz",
-            "--zoom",
-            "0.2",
-        ]
-    for name, words in sources.items():
-        for wrong in (0, 0.05):
-            edges, divisions, cells, n = tracked(folder, [*words, "--merged", wrong, "--split", wrong])
-            row(name, f"{wrong:.0%}", f"{edges:.3f}", f"{divisions:.3f}", cells, n)
+        options = SourceOptions(links=data / ASTEC / f"{name}_links.csv.gz")
+        sources[f"ascidian {name}"] = Known(data / ASTEC / f"{name}_spots.csv.gz", options, zoom=0.2)
+    for name, known in sources.items():
+        for wrong in (0.0, 0.05):
+            links, divisions, cells, n = tracked(folder, simulate_on(known, Drawing(merged=wrong, split=wrong)))
+            row(name, f"{wrong:.0%}", f"{links:.3f}", f"{divisions:.3f}", cells, n)
 
 
-def tracked(folder: Path, words: list[object]) -> tuple[float, float, int, int]:
-    """Simulate, ingest, solve, evaluate; return F1 of links and of divisions, and how many cells and divisions."""
+def tracked(folder: Path, movie: SimulatedMovie) -> tuple[float, float, int, int]:
+    """Write a movie, ingest, solve, evaluate; return F1 of links and of divisions, and how many cells and divisions."""
     place = Path(tempfile.mkdtemp(dir=folder))
-    movie, store = place / "movie", place / "movie.trackdb"
-    made = trackdb("simulate", "-o", movie, *map(str, words), "--no-images", "--json").report
-    trackdb("ingest", movie / "01_SEG", "--truth", movie / "01_GT", "-o", store)
-    trackdb("solve", store)
-    found = trackdb("evaluate", store, "--json").report
-    return found["edges"]["f1"], found["divisions"]["f1"], made["cells"], made["divisions"]
+    made = write_movie(place / "movie", movie, images=False)
+    store = DuckDBStore(place / "movie.trackdb")
+    ingest(place / "movie" / "01_SEG", store, options=SourceOptions(truth=place / "movie" / "01_GT"))
+    solve(store, store.detection_set())
+    found = evaluate(store, *store.find_solution())
+    return found.edges.f1, found.divisions[0].f1, made.cells, made.divisions
 
 
 PARTS: dict[str, Callable[[Path], None]] = {part.__name__: part for part in (cost, accuracy, lineages)}
