@@ -5,7 +5,7 @@ from contextlib import suppress
 import imagecodecs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackdb.errors import FormatError
@@ -38,12 +38,14 @@ def test_codes_by_hand(codes, bad):
     assert first_bad_code(packed(*codes)) == bad
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 256), st.integers(0, 60_000))
 def test_every_stream_of_the_encoder_is_whole(seed, n_values, size):
     pixels = np.random.default_rng(seed).integers(0, n_values, size).astype(np.uint8).tobytes()
     assert first_bad_code(imagecodecs.lzw_encode(pixels)) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_stream_that_passes_never_crashes_the_decoder(seed):
     rng = np.random.default_rng(seed)

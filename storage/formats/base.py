@@ -29,8 +29,8 @@ class SourceOptions:
     Parameters
     ----------
     sequence : str or None
-        Which one, where a source holds several: the sequence (``"01"``) of a Cell Tracking Challenge data set, or the
-        labels of an OME-Zarr image.
+        Which one, where a source holds several: the sequence (``"01"``) of a Cell Tracking Challenge data set or of a
+        table, or the labels of an OME-Zarr image.
     images : dict of str to Path
         Intensity images for each channel; see `open_channels` for those that hold several.
     truth : Path or None

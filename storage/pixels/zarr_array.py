@@ -23,6 +23,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from ...errors import FormatError, TrackdbError
+from .blosc import checked_blosc
 from .frames import checked, require_backed, require_numbers
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def open_array(folder: Path, root: Path, *, is_label: bool) -> tuple[zarr.Array[
 
 def open_node(folder: Path) -> zarr.Array[Any] | zarr.Group:
     """Open the array or the group in a folder, by its own metadata and not by what another file says of it."""
-    with _reading(str(folder)):
+    with _reading(str(folder)), checked_blosc():
         store = LocalStore(folder, read_only=True)
         return zarr.open(store=store, mode="r", use_consolidated=False)
 
