@@ -69,10 +69,11 @@ def measure(
     evaluate_sequence = _py_ctcmetrics()
     with tempfile.TemporaryDirectory(prefix="trackdb-") as temporary:
         result, truth = Path(temporary, "01_RES"), Path(temporary, "01_GT", "TRA")
-        export_ctc(store, chosen, info, result, progress=progress)
+        progress.start("exporting")  # what the files cannot hold of the cells is no matter here
+        export_ctc(store, chosen, info, result)
         if isinstance(against, SolutionInfo):
             folder = Path(temporary, "reference")
-            export_ctc(store, chosen, against, folder, progress=progress)
+            export_ctc(store, chosen, against, folder)
         else:
             folder = tracking_at(against, options.sequence)
         lay_out_truth(folder, truth)

@@ -106,13 +106,13 @@ def _count_only_daughters(lineage: LabelLineage) -> int:
 def note_counts(name: str, counts: dict[str, int], progress: Progress) -> None:
     """Say what of a tracking is not here as it was told."""
     for key, what in (
-        ("dropped", f"of {counts['cells']} cells have no detection"),
+        ("dropped", f"of {counts['cells']:,} cells have no detection"),
         ("bridged", "links lead over such cells"),
         ("cut", "links would have made a third daughter and are left out"),
         ("merges", "merges: their links are of kind merge, and lineages begin anew after them"),
     ):
         if counts[key]:
-            progress.note(f"{name}: {counts[key]} {what}")
+            progress.note(f"{name}: {counts[key]:,} {what}")
 
 
 def _in_our_labels(lineage: LabelLineage, mask_of: Callable[[int], NDArray[Any]], progress: Progress) -> LabelLineage:

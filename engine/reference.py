@@ -100,7 +100,7 @@ def read_tracking(
         What the user says about the file.
     match_distance : float or None
         Largest distance between a cell and its detection where they are points, in micrometres (pixels without a voxel
-        size); half the median spacing if not given. With masks: for points that lie in none.
+        size); half the median spacing if not given. With masks on one side: for points that lie in none.
     progress : Progress
         Who is told how cells were matched.
 
@@ -221,28 +221,32 @@ def _matched(source: Source, name: str, ours: _Ours, match_distance: float | Non
     ratio = _pixels_of_ours(source, name, ours, progress)
     frames: list[Matches] = []
     positions: list[NDArray[np.float64]] = []
+    has_masks = ours.mask_of is not None
     progress.start(f"matching {name}", source.n_frames)
     for batch in source.frames():
         if batch.points is not None:
             positions.append(batch.points.position_px * ratio)
             frames.append(_points_in_masks(batch.frame, batch.points.label, positions[-1], ours))
-        elif ours.mask_of is not None:
-            _require_as_many(source, name, ours.movie)
-            frames.append(_masks_on_masks(batch, ours, ours.mask_of(batch.frame), name))
         else:
+            has_masks = True
             _require_as_many(source, name, ours.movie)
-            frames.append(_masks_around_points(batch, ours, ratio))
+            if ours.mask_of is not None:
+                frames.append(_masks_on_masks(batch, ours, ours.mask_of(batch.frame), name))
+            else:
+                matches, centre = _masks_around_points(batch, ours, ratio)
+                frames.append(matches)
+                positions.append(centre)
         progress.advance()
     nothing = np.empty(0, dtype=np.int64)
     columns = ("frame", "label", "row", "misfit")
     found = Matches(*(np.concatenate([nothing, *(getattr(f, column) for f in frames)]) for column in columns))
     if not positions:
         if match_distance is not None:
-            raise ConfigError(f"--match-distance: {name} has masks, which need none")
+            raise ConfigError(f"--match-distance: {name} has masks as the detections have, which need none")
         return found
     places = Places(found.frame, found.label, np.concatenate(positions))
     found = _at_the_same_place(found, places, ours.detections)
-    if ours.mask_of is None or match_distance is not None:
+    if not has_masks or match_distance is not None:
         found = _within(found, places, ours.detections, match_distance, name, progress)
     return found
 
@@ -282,8 +286,13 @@ def _masks_on_masks(batch: FrameBatch, ours: _Ours, mask: NDArray[Any], name: st
     return Matches(_frame(batch.frame, row), found.label, row, -found.overlap.astype(np.float64))
 
 
-def _masks_around_points(batch: FrameBatch, ours: _Ours, ratio: NDArray[np.float64]) -> Matches:
-    """Match by the mask that a detection lies in: of several in one cell the one next to its centre."""
+def _masks_around_points(
+    batch: FrameBatch, ours: _Ours, ratio: NDArray[np.float64]
+) -> tuple[Matches, NDArray[np.float64]]:
+    """Match by the mask that a detection lies in: of several in one cell the one next to its centre.
+
+    The centres of the cells in our pixels are returned too.
+    """
     here = ours.rows(batch.frame)
     position = ours.detections.position_px[here] / ratio
     regions = measure(_mask(batch))
@@ -294,7 +303,7 @@ def _masks_around_points(batch: FrameBatch, ours: _Ours, ratio: NDArray[np.float
     best = one_each(cell, distance)
     row = np.full(len(regions), NO_ROW, dtype=np.int64)
     row[cell[best]] = here.start + inside[best]
-    return Matches(_frame(batch.frame, row), regions.label, row, np.zeros(len(row)))
+    return Matches(_frame(batch.frame, row), regions.label, row, np.zeros(len(row))), regions.centroid_px * ratio
 
 
 def _points_in_masks(frame: int, label: NDArray[np.int64], position: NDArray[np.float64], ours: _Ours) -> Matches:

@@ -161,6 +161,15 @@ def test_masks_around_points_are_those_points(points, tmp_path):
     }
 
 
+def test_a_given_distance_finds_points_that_lie_in_no_mask(points, tmp_path):
+    aside = [{k: (y, x + 4) for k, (y, x) in frame.items()} for frame in SHIFTED]
+    res = write_result(tmp_path / "01_RES", aside, SHIFTED_TRACKS)
+    with pytest.raises(FormatError, match="none of its 8 cells"):
+        bring(points, res)
+    report, *_ = bring(points, res, match_distance=7.0)
+    assert (report.cells, report.links) == (8, 6)
+
+
 def test_points_are_matched_one_to_one_within_a_radius_that_is_said(points, tmp_path):
     rows = [(t, y + 0.5, x - 0.5, f"{t}{k}", "") for t, f in enumerate(CENTRES) for k, (y, x) in f.items() if k < 3]
     rows[2] = (*rows[2][:4], "01")
@@ -319,7 +328,7 @@ def test_a_distance_that_is_none_is_refused(store, tmp_path, distance):
 
 
 def test_a_distance_between_masks_is_refused(store, tmp_path):
-    with pytest.raises(ConfigError, match="has masks, which need none"):
+    with pytest.raises(ConfigError, match="has masks as the detections have, which need none"):
         bring(store, write_result(tmp_path / "01_RES", SHIFTED, SHIFTED_TRACKS), match_distance=3.0)
 
 
@@ -354,6 +363,6 @@ def test_what_the_tracking_told_is_kept_with_its_run(store, tmp_path):
     report, links, _ = bring(store, write_result(tmp_path / "01_RES", gone, tracks))
     assert ((0, 2), (2, 4)) in links
     [run] = store.runs()[-1:]
-    told = {"cells": 8, "links": 6, "dropped": 1, "bridged": 1, "cut": 0, "merges": 0, "only_daughters": 0}
+    told = {"cells": 8, "links": 6, "dropped": 1, "bridged": 1, "cut": 0, "merges": 0, "only_daughters": 1}
     assert run.params["trackings"] == {"01_RES": told}
     assert (report.dropped, report.bridged, report.links) == (1, 1, 5)
