@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from trackdb.engine.check import check
+from trackdb.engine.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.arrays import ARRAYS
@@ -29,6 +30,7 @@ ZYGOTE = """
 import os, sys, time
 from pathlib import Path
 from trackdb.engine import ingest as engine_ingest
+from trackdb.engine.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 import scipy.spatial, zarr, tifffile, trackdb.engine.scorers.distance, trackdb.solvers.ilp, trackdb.solvers.matching
@@ -57,7 +59,12 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         store = Telling(Path(place), command=f"trackdb {verb}")
-        ingest(Path(source), store, name="movie") if verb == "ingest" else solve(store, store.detection_set())
+        if verb == "ingest":
+            ingest(Path(source), store, name="movie")
+        elif verb == "import":
+            import_tracking(Path(source), store, store.detection_set(), name="theirs")
+        else:
+            solve(store, store.detection_set())
         os.write(1, b"done\\n")
         os._exit(0)
     os.write(1, f"born {child}\\n".encode())
@@ -217,6 +224,28 @@ def test_a_solve_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_pa
         assert seen(store) == (solved, numbers)
         if kill % 6 == 0:  # a second for each
             assert check(store) == []
+        shutil.rmtree(store.path)
+
+
+def test_an_import_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path):
+    ingested = DuckDBStore(tmp_path / "ingested.trackdb")
+    ingest(sources["table"], ingested, name="movie")
+    undisturbed = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "undisturbed.trackdb"))
+    import_tracking(sources["table"], undisturbed, undisturbed.detection_set(), name="theirs")
+    wanted = seen(undisturbed)
+    rng = random.Random("import")
+    for kill in range(KILLS // 2):
+        store = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "killed.trackdb"))
+        told = zygote.live(
+            "import", sources["table"], store.path, commits=rng.randint(1, 2), then_s=rng.uniform(0, 0.05)
+        )
+        assert seen(store) in (seen(ingested), wanted), kill
+        assert all("import theirs was not finished by" in problem.what for problem in check(store))
+        if not seen(store)[0]:
+            assert "done" not in told
+            import_tracking(sources["table"], store, store.detection_set(), name="theirs")
+        assert seen(store) == wanted
+        assert check(store) == []
         shutil.rmtree(store.path)
 
 
