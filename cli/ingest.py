@@ -25,7 +25,7 @@ def ingest(
         str,
         typer.Option(
             "--format",
-            help="auto, ctc, trackmate, track_xml, geff, lineage_mapper, masks, napari, biotracks, acetree, "
+            help="auto, ctc, trackmate, track_xml, geff, lineage_mapper, masks, napari, tables, biotracks, acetree, "
             "sulston, mastodon, btrack, table.",
         ),
     ] = "auto",

@@ -89,7 +89,7 @@ def open_sulston(path: Path, options: SourceOptions) -> Source:
 
 def is_sulston(path: Path) -> bool:
     """Tell whether a path is a table of AceTree's: names of cells, times and places."""
-    if path.is_dir() or not is_table(path) or path.name.lower().removesuffix(".gz").endswith(".parquet"):
+    if not is_table(path) or path.name.lower().removesuffix(".gz").endswith(".parquet"):
         return False
     try:
         names = column_names(path)

@@ -38,7 +38,7 @@ def open_table(path: Path, options: SourceOptions, *, name: str | None = None) -
     Parameters
     ----------
     path : Path
-        A file, or a folder of tables of cells and links as trackdb writes it.
+        A file.
     options : SourceOptions
         What the user says about it.
     name : str or None
@@ -52,8 +52,6 @@ def open_table(path: Path, options: SourceOptions, *, name: str | None = None) -
     ConfigError
         If the options do not fit a table.
     """
-    if (folder := path).is_dir() and (cells := _cells_of(folder)) is not None:
-        path, name = cells, name or folder.resolve().name
     if not path.is_file():
         raise FormatError(f"{path} is no table", expected="a .csv, .tsv, .txt or .parquet file")
     choice = choose(path, options)
@@ -68,9 +66,7 @@ def open_table(path: Path, options: SourceOptions, *, name: str | None = None) -
 
 
 def is_table(path: Path) -> bool:
-    """Tell whether a path is a file that is named like a table, or a folder of tables as trackdb writes it."""
-    if path.is_dir():
-        return _cells_of(path) is not None
+    """Tell whether a path is a file that is named like a table."""
     return path.is_file() and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
@@ -229,13 +225,6 @@ def _in_pixels(
     told = calibrate(ndim, unit, None, options.scale_um)
     pixels = to_pixels(position, told, table.where)
     return pixels, area / math.prod(told.step[-2:]), told.scale_um, told.notes
-
-
-def _cells_of(folder: Path) -> Path | None:
-    """Return the table of cells in a folder with one of links beside it, None where there is none."""
-    both = (("cells" + suffix, "links" + suffix) for suffix in (".csv", ".parquet"))
-    found = (folder / cells for cells, links in both if (folder / cells).is_file() and (folder / links).is_file())
-    return next(found, None)
 
 
 def _listed(table: Table, column: str) -> NDArray[np.float64]:
