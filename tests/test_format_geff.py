@@ -125,6 +125,15 @@ def test_labels_of_a_segmentation_are_labels_and_ids_a_property(tmp_path):
     named = {"related_objects": [{"type": "labels", "path": "../seg", "node_prop": "mask"}]}
     source = open_source(write_geff(tmp_path / "b.zarr", props={"mask": rank + 7}, **named))
     assert min(int(b.points.label.min()) for b in source.frames()) == 7
+    assert "what lies beside the graph is not read with it: labels in ../seg" in source.notes
+
+
+def test_names_that_no_folder_can_have_come_back_where_we_wrote_them(tmp_path):
+    path = write_geff(tmp_path / "a.zarr", props={"a_b": np.arange(N)})
+    metadata(path, lambda told: told["node_props_metadata"]["a_b"].update(name="a/b: c"))
+    assert "a_b" in properties_of(open_source(path))
+    metadata(path, lambda told: told.update(extra={"trackdb": {}}))
+    assert "a/b: c" in properties_of(open_source(path))
 
 
 @pytest.mark.parametrize("labels", [np.ones(N, int), -np.arange(1, N + 1), (np.arange(N), np.arange(N) == 3)])
@@ -369,7 +378,11 @@ def zarray(path, **changes):
             r"y/values is not what the metadata say; expected: float64; got: float32",
         ),
         ("nodes/props/y/values", {"chunks": [5]}, r"nodes/props/y/values"),
-        ("nodes/props/name/values", {"compressor": {"id": "pickle"}}, r"a codec that is not trusted; got: pickle"),
+        (
+            "nodes/props/name/values",
+            {"compressor": {"id": "pickle"}},
+            r"name/values is compressed by pickle; expected: a codec",
+        ),
         ("nodes/props/y/values", {"compressor": {"id": "who"}}, r"nodes/props/y/values cannot be read"),
         ("nodes/props/y/values", {"shape": [-4]}, r"nodes/props/y/values"),
         ("nodes/props/y/values", {"zarr_format": 7}, r"nodes/props/y/values cannot be read"),

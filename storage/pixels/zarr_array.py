@@ -27,7 +27,7 @@ from .blosc import checked_blosc
 from .frames import checked, require_backed, require_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -99,7 +99,7 @@ class ZarrFrames:
         """
         for slab in self._slabs(rows):
             index = self.axes.index(slice(slab[0], slab[-1] + 1), self.channel)
-            with _reading(f"frame {slab[0]} of {self.where}"):
+            with reading(f"frame {slab[0]} of {self.where}"):
                 block = self.axes.arranged(np.asarray(self.array[index]))
             for row in slab:
                 yield checked(block[row - slab[0]], self.where, is_label=self.is_label)
@@ -147,7 +147,7 @@ def open_array(folder: Path, root: Path, *, is_label: bool) -> tuple[zarr.Array[
     if not isinstance(array, zarr.Array):
         raise FormatError(f"{folder} is no Zarr array", expected=".zarray or zarr.json of an array")
     require_numbers(array.dtype, str(folder), is_label=is_label)
-    _require_codecs(array.metadata.to_dict(), folder)
+    require_codecs(array.metadata.to_dict(), folder, CODECS)
     n_stored, n_files = _stored(folder, root.resolve())
     _require_honest(array, n_stored, folder)
     return array, _missing_chunks(array, n_files, folder, is_label=is_label)
@@ -155,14 +155,14 @@ def open_array(folder: Path, root: Path, *, is_label: bool) -> tuple[zarr.Array[
 
 def open_node(folder: Path) -> zarr.Array[Any] | zarr.Group:
     """Open the array or the group in a folder, by its own metadata and not by what another file says of it."""
-    with _reading(str(folder)), checked_blosc():
+    with reading(str(folder)), checked_blosc():
         store = LocalStore(folder, read_only=True)
         return zarr.open(store=store, mode="r", use_consolidated=False)
 
 
 def attributes_of(node: zarr.Array[Any] | zarr.Group, folder: Path) -> dict[str, Any]:
     """Return what an array or a group says of itself in words of its own."""
-    with _reading(f"the attributes of {folder}"):
+    with reading(f"the attributes of {folder}"):
         return dict(node.attrs)
 
 
@@ -171,16 +171,16 @@ def is_node(path: Path) -> bool:
     return path.is_dir() and any((path / name).is_file() for name in (".zarray", ".zgroup", "zarr.json"))
 
 
-def _require_codecs(metadata: Mapping[str, Any], folder: Path) -> None:
-    """Raise FormatError unless every codec is one that only turns bytes into numbers."""
+def require_codecs(metadata: Mapping[str, Any], folder: Path, codecs: Collection[str]) -> None:
+    """Raise FormatError unless every codec is one of those that only turn bytes into numbers or text."""
     found = [metadata.get("compressor"), *(metadata.get("filters") or ()), *(metadata.get("codecs") or ())]
     while found:
         codec = found.pop()
         if codec is None:
             continue
         name = str(codec.get("id", codec.get("name"))).removeprefix("numcodecs.")
-        if name not in CODECS:
-            raise FormatError(f"{folder} is compressed by {name}", expected="a codec of numbers, such as blosc or zstd")
+        if name not in codecs:
+            raise FormatError(f"{folder} is compressed by {name}", expected="a codec such as blosc or zstd")
         inner = codec.get("configuration") or {}
         found += [*inner.get("codecs", ()), *inner.get("index_codecs", ())]
 
@@ -237,7 +237,7 @@ def _missing_chunks(array: zarr.Array[Any], n_files: int, folder: Path, *, is_la
 
 
 @contextmanager
-def _reading(what: str) -> Iterator[None]:
+def reading(what: str) -> Iterator[None]:
     """Whatever goes wrong while zarr reads is a FormatError that names the place."""
     try:
         with warnings.catch_warnings():

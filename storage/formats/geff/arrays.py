@@ -6,12 +6,12 @@ almost no room; beyond `FREE` bytes its size has to be paid for by stored bytes.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....errors import FormatError, TrackdbError
+from ....errors import FormatError
+from ...pixels.zarr_array import CODECS, open_node, reading, require_codecs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,10 +24,7 @@ FREE = 64 << 20  # bytes that any array may declare
 PAID = 4096  # bytes that each stored byte pays for
 MOST_CHUNKS = 10_000  # that any array may declare, or
 CHUNKS_PER_FILE = 100
-CODECS = {  # of Zarr 2; `pickle`, which is one too, would run whatever a file says
-    "blosc", "zlib", "gzip", "bz2", "lzma", "lz4", "zstd", "shuffle", "delta", "fixedscaleoffset", "packbits", "astype",
-    "quantize", "bitround", "crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "vlen-utf8", "vlen-bytes",
-}  # fmt: skip
+TEXT_CODECS = {"vlen-utf8", "vlen-bytes"}
 
 
 class GeffArray:
@@ -63,12 +60,8 @@ class GeffArray:
         FormatError
             If a chunk is broken.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                values = np.asarray(self._array[...])
-            except Exception as error:  # codecs raise errors of all kinds
-                raise self._broken(error) from error
+        with reading(str(self.where)):
+            values = np.asarray(self._array[...])
         if values.shape != self.shape:
             raise FormatError(f"{self.where} is broken", expected=f"shape {self.shape}", got=f"shape {values.shape}")
         return values
@@ -86,19 +79,11 @@ class GeffArray:
             raise FormatError(f"{self.where} is not what the metadata say", expected=told, got=str(held))
 
     def _open(self) -> Any:
-        import zarr
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                array = zarr.open_array(self.where, mode="r")
-                codecs = set(_v2_codecs(array.metadata.to_dict()))
-            except Exception as error:  # metadata can be wrong in any way
-                raise self._broken(error) from error
-        if strange := codecs - CODECS:
-            raise FormatError(
-                f"{self.where} needs a codec that is not trusted", got=", ".join(sorted(map(str, strange)))
-            )
+        array = open_node(self.where)
+        with reading(str(self.where)):
+            if not hasattr(array, "chunks"):
+                raise FormatError(f"{self.where} is no array", expected=".zarray or zarr.json of an array")
+            require_codecs(array.metadata.to_dict(), self.where, CODECS | TEXT_CODECS)
         return array
 
     def _weigh(self, n_bytes: int, n_files: int) -> None:
@@ -112,13 +97,6 @@ class GeffArray:
         n_chunks = _product(-(-a // b) for a, b in zip(self.shape, self._array.chunks, strict=True) if b)
         if n_chunks > MOST_CHUNKS + CHUNKS_PER_FILE * n_files:
             raise FormatError(f"{self.where} declares {n_chunks:,} chunks", got=f"{n_files:,} files")
-
-    def _broken(self, error: Exception) -> FormatError:
-        if isinstance(error, TrackdbError):
-            raise error
-        return FormatError(
-            f"{self.where} cannot be read", got=" ".join(str(error).split())[:300] or type(error).__name__
-        )
 
 
 def read_ids(group: GeffGroup, name: str, *, ndim: int) -> NDArray[np.int64]:
@@ -147,14 +125,6 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
         place = tuple(int(axis[0]) for axis in np.nonzero(wrong))
         raise FormatError(f"{where} row {place[0]} is no whole number", got=f"{values[place]}")
     return values.astype(np.int64)
-
-
-def _v2_codecs(metadata: dict[str, Any]) -> Iterable[str]:
-    """Return the names of compressor and filters that a Zarr 2 array declares."""
-    if metadata.get("zarr_format") == 2:
-        for codec in (metadata.get("compressor"), *(metadata.get("filters") or ())):
-            if codec is not None:
-                yield codec["id"] if isinstance(codec, dict) else codec.codec_id
 
 
 def _product(numbers: Iterable[int]) -> int:

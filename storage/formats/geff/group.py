@@ -210,5 +210,8 @@ def _files(group: Path, home: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return list(entries)
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise FormatError(f"{folder} cannot be read", got=str(error)) from error

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 NODE_IDS, EDGE_IDS = "nodes/ids", "edges/ids"
 NODE_PROPS, EDGE_PROPS = "nodes/props", "edges/props"
 SOLUTION = "solution"
+OURS = "trackdb"  # among the extra metadata of what trackdb wrote
 SEGMENT = "seg_id"
 AREA = "area"
 EXACT = 2**53  # whole numbers beyond are not exact as floats
@@ -47,7 +48,10 @@ def is_geff(path: Path) -> bool:
         return False
     if path.suffix.lower() == ".geff" or (is_zarr(path / "nodes") and is_zarr(path / "edges")):
         return True
-    return (is_zarr(path) or path.suffix.lower() == ".zarr") and bool(find_groups(path))
+    try:
+        return (is_zarr(path) or path.suffix.lower() == ".zarr") and bool(find_groups(path))
+    except FormatError:
+        return False
 
 
 def open_geff(path: Path, options: SourceOptions) -> Source:
@@ -166,10 +170,15 @@ class _Nodes:
                 continue
             missing = self.missing(name)
             values[missing] = "" if values.dtype.kind == "T" else np.nan
-            found[name] = values
+            found[self._title(name)] = values
         if left_out:
             self.notes.append(f"properties that are neither a number nor a text are left out: {', '.join(left_out)}")
         return found
+
+    def _title(self, name: str) -> str:
+        """Return the name of a property: what trackdb called it where no folder can be called so."""
+        told = self.group.metadata.node_props_metadata.get(name)
+        return told.name if told and told.name and OURS in self.group.metadata.extra else name
 
     def _varies(self, name: str) -> bool:
         """Tell whether values only say where in a further array those of each node lie."""
@@ -255,6 +264,8 @@ def _lineage(
     if tracks := group.metadata.track_node_props:
         kept_as = ", ".join(sorted(set(tracks.values()) & set(nodes.names)))
         notes.append(f"tracks follow from the edges; what the nodes say of them is kept as {kept_as or 'nothing'}")
+    if beside := [f"{thing.type} in {thing.path}" for thing in group.metadata.related_objects or []]:
+        notes.append(f"what lies beside the graph is not read with it: {', '.join(beside)}")
     cells = np.flatnonzero(chosen)
     lineage = LabelLineage(
         name="geff",
