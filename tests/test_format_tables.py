@@ -65,6 +65,7 @@ def broken(folder, file, old, new):
         ("about.json", '"t",', '"q"', "about.json does not tell"),
         ("about.json", '"y",', '"z",', "about.json: axes or voxel size are wrong"),
         ("about.json", "0.65", "-1", "about.json does not tell"),
+        ("about.json", "0.65", "1e308", "about.json does not tell"),
         ("about.json", "0.65", "NaN", "about.json does not tell"),
         ("about.json", '"solution": "merged"', '"solution": ""', "about.json does not tell"),
         ("about.json", '"dataset"', '"data"', "about.json does not tell"),
@@ -109,39 +110,3 @@ def test_a_huge_or_nested_about_is_refused(folder):
     (folder / "about.json").write_text(json.dumps({"x": "y" * (1 << 20)}))
     with pytest.raises(FormatError, match="too large"):
         open_source(folder, "tables")
-
-
-@pytest.mark.parametrize("format", ["csv", "parquet"])
-def test_mutated_files_are_read_or_refused_by_name(exported, tmp_path, format):
-    """Bytes of one file are changed, cut, doubled or swapped, 300 times for each kind of table."""
-    rng = np.random.default_rng(7)
-    refusals = []
-    for _ in range(300):
-        folder = shutil.copytree(exported / format, tmp_path / "tables")
-        file = folder / rng.choice([f"cells.{format}", f"links.{format}", "about.json"])
-        file.write_bytes(mutated(file.read_bytes(), rng))
-        try:
-            source = open_source(folder, "tables")
-            assert sum(len(batch.points.label) for batch in source.frames()) >= 0
-        except FormatError as error:
-            refusals.append(str(error))
-        shutil.rmtree(folder)
-    assert 100 < len(refusals) <= 300
-    assert [text for text in refusals if str(tmp_path / "tables") not in text] == []
-
-
-def mutated(content, rng):
-    """Return bytes with a mistake."""
-    at, length = int(rng.integers(len(content))), int(rng.integers(1, 12))
-    piece = content[at : at + length]
-    match rng.integers(5):
-        case 0:
-            return content[:at]
-        case 1:
-            return content[:at] + rng.bytes(length) + content[at + length :]
-        case 2:
-            return content[:at] + content[at + length :]
-        case 3:
-            return content[:at] + piece * int(rng.integers(2, 9)) + content[at + length :]
-        case _:
-            return content[:at] + rng.choice([b"-1", b"nan", b"1e999", b'"', b"\n", b",", b"\x00"]) + content[at:]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from trackdb.storage.formats import SourceOptions
+from trackdb.storage.writers.tables import write_tables
 
 from .fuzz_formats import Importer, fire, harm_bytes, harm_folder, harm_text
 from .graph_files import SPOTS, write_geff, write_icy, write_particles, write_trackmate
@@ -82,6 +83,18 @@ def small_lineage_mapper(folder):
     return write_lineage_mapper(folder, {1: [1], 2: [1], 3: [2, 3], 4: [2], 5: [4]}, tables)
 
 
+def small_tables(folder, suffix):
+    """A folder of tables as trackdb writes it, with a division, a gap and a merge."""
+    cell, frame = np.arange(1, 10), np.repeat([0, 1, 2], 3)
+    cells = {"id": cell, "t": frame, "y": frame * 1.5, "x": cell * 2.0, "label": cell + 3, "area": np.full(9, np.nan)}
+    cells["name"] = np.array([f"=n{k}" for k in cell])
+    links = {"source": np.array([1, 1, 2, 4, 6, 3]), "target": np.array([4, 5, 6, 7, 7, 9])}
+    about = {"dataset": "movie", "solution": "ilp-1", "axes": ["t", "y", "x"], "frame_interval_s": 30.0}
+    about["scale_um"] = [0.5, 0.5]
+    write_tables(folder / "a", {"cells": cells, "links": links}, about, suffix)
+    return folder / "a"
+
+
 def harm_beside(path, rng):
     """Harm a file, or one of those that lie beside it."""
     harm_text(path.parent, rng)
@@ -128,6 +141,8 @@ IMPORTERS = [
     Importer("table", lambda folder: write_positions(folder / "a.tsv"), harm_text, SourceOptions(sequence="s1"), 300),
     Importer("table", lambda folder: write_spots(folder / "a-Spot.csv"), harm_beside, KEEP_ALL),
     Importer("napari", lambda folder: write_napari(folder / "a"), harm_text),
+    Importer("tables", lambda folder: small_tables(folder, ".csv"), harm_text, KEEP_ALL),
+    Importer("tables", lambda folder: small_tables(folder, ".parquet"), harm_folder, KEEP_ALL, n_cases=300),
     Importer("biotracks", lambda folder: write_biotracks(folder / "a"), harm_text),
     Importer("sulston", lambda folder: write_sulston(folder / "CD.csv"), harm_text, KEEP_ALL),
     Importer("acetree", lambda folder: zipped(folder / "a.zip", NUCLEI), harm_zip),

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ....errors import FormatError
 from ..base import LabelLineage
+from ..calibration import SANE
 from ..links import find_repeat, find_rows
 from ..options import refuse_options
 from ..points import point_source
@@ -122,8 +123,8 @@ def read_about(path: Path) -> About:
             _named(told["dataset"]),
             _named(told["solution"]),
             axes,
-            None if scale is None else tuple(map(_positive, scale)),
-            None if interval is None else _positive(interval),
+            None if scale is None else tuple(map(_size, scale)),
+            None if interval is None else _size(interval),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, FormatError):
@@ -185,7 +186,7 @@ def _named(name: Any) -> str:
     return name
 
 
-def _positive(size: Any) -> float:
-    if isinstance(size, bool) or not 0 < float(size) < float("inf"):
+def _size(size: Any) -> float:
+    if isinstance(size, bool) or not SANE[0] < float(size) < SANE[1]:
         raise ValueError(f"{size!r} is no size")
     return float(size)
