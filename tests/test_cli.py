@@ -162,7 +162,8 @@ def test_the_way_from_files_to_a_lineage_in_json(tmp_path):
     assert {"edges", "divisions", "divisions_1", "ctc", "calibration"} <= set(found)
     found = answer("export", "ctc", store, "-o", tmp_path / "01_RES")
     assert found.items() >= {"format": "ctc", "path": str(tmp_path / "01_RES"), "files": 4}.items()
-    assert (found["links"], found["notes"]) == (len(links_of(store)), [])
+    assert found["links"] == len(links_of(store))
+    assert found["notes"] == [note for note in found["notes"] if "left out" in note]  # no gap was split
     found = answer("info", store)
     wanted = "path store_schema_version datasets solutions scores posteriors annotations unfinished bytes"
     assert set(found) == set(wanted.split())
