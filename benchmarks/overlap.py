@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trackdb.storage.catalogue import DetectionSet
     from trackdb.storage.schema import CandidateEdges, Detections
 
 MOVIES = (
@@ -53,59 +55,57 @@ def readings(detections: Detections, edges: CandidateEdges, iou: Scores) -> Iter
     yield "covered share as probability", Scores(covered, ScoreScale.PROBABILITY)
 
 
+@contextmanager
+def movie_of(
+    folder: str, step: int
+) -> Iterator[tuple[DuckDBStore, DetectionSet, Detections, CandidateEdges, tuple[NDArray[np.int64], ...]]]:
+    """Bring a movie into a store for the while of the block: store, set, cells, candidates, sources and targets."""
+    with tempfile.TemporaryDirectory() as place:
+        store = DuckDBStore(Path(place) / "movie.trackdb")
+        ingest(DATA / folder, store, options=SourceOptions(frames=slice(None, None, step)))
+        chosen = store.detection_set()
+        detections = store.detections(chosen)
+        true = tuple(detections.row_of(ends) for ends in store.link_ends(store.solutions(chosen)["truth"]))
+        yield store, chosen, detections, link_nearest(detections), true
+
+
+def solved_figures(
+    detections: Detections, edges: CandidateEdges, scores: Scores, true: tuple[NDArray[np.int64], ...]
+) -> list[str]:
+    """Solve; return F1 of edges and of divisions, and how many divisions were found and are true."""
+    problem = problem_from(detections, edges, scores, fit(detections, edges, scores))
+    links = edges.take(open_solver("ilp").solve(problem).edge)
+    annotated = np.ones(len(detections), dtype=bool)
+    ends = (*true, links.source, links.target)
+    found = compare_links(*ends, annotated=annotated)
+    divisions = compare_divisions(*ends, tolerance_frames=0, annotated=annotated)
+    return [
+        f"{found.f1:.4f}",
+        f"{divisions.f1:.3f}",
+        str(divisions.tp + divisions.fp),
+        str(divisions.tp + divisions.fn),
+    ]
+
+
 def main(steps: list[int]) -> None:
     """Print the table."""
     print("movie | role | scores | edge F1 | division F1 | found | true | score, CPU s | solve, CPU s")
     print("|".join(["---"] * 9))
     for name, role, folder in MOVIES:
         for step in steps:
-            with tempfile.TemporaryDirectory() as place:
-                store = DuckDBStore(Path(place) / "movie.trackdb")
-                ingest(DATA / folder, store, options=SourceOptions(frames=slice(None, None, step)))
-                judge(store, f"{name} x{step}" if step > 1 else name, role)
-
-
-def judge(store: DuckDBStore, name: str, role: str) -> None:
-    """Print the lines of one movie."""
-    chosen = store.detection_set()
-    detections = store.detections(chosen)
-    true = tuple(detections.row_of(ends) for ends in store.link_ends(store.solutions(chosen)["truth"]))
-    edges = link_nearest(detections)
-    started = time.process_time()
-    by_distance = open_scorer("distance").score(detections, edges)
-    spent = time.process_time() - started
-    report(name, role, "distance", detections, edges, by_distance, true, spent)
-    started = time.process_time()
-    iou = open_scorer("overlap").score(detections, edges, pixels_of(store, chosen))
-    spent = time.process_time() - started
-    for label, scores in readings(detections, edges, iou):
-        report(name, role, label, detections, edges, scores, true, spent)
-
-
-def report(
-    name: str,
-    role: str,
-    label: str,
-    detections: Detections,
-    edges: CandidateEdges,
-    scores: Scores,
-    true: tuple[NDArray[np.int64], ...],
-    spent: float,
-) -> None:
-    """Solve, and print one line."""
-    started = time.process_time()
-    problem = problem_from(detections, edges, scores, fit(detections, edges, scores))
-    links = edges.take(open_solver("ilp").solve(problem).edge)
-    solving = time.process_time() - started
-    annotated = np.ones(len(detections), dtype=bool)
-    ends = (*true, links.source, links.target)
-    found = compare_links(*ends, annotated=annotated)
-    divisions = compare_divisions(*ends, tolerance_frames=0, annotated=annotated)
-    print(
-        f"{name} | {role} | {label} | {found.f1:.4f} | {divisions.f1:.3f} | {divisions.tp + divisions.fp} | "
-        f"{divisions.tp + divisions.fn} | {spent:.2f} | {solving:.2f}",
-        flush=True,
-    )
+            with movie_of(folder, step) as (store, chosen, detections, edges, true):
+                begun = time.process_time()
+                lines = [("distance", open_scorer("distance").score(detections, edges), time.process_time() - begun)]
+                begun = time.process_time()
+                iou = open_scorer("overlap").score(detections, edges, pixels_of(store, chosen))
+                spent = time.process_time() - begun
+                lines += [(label, scores, spent) for label, scores in readings(detections, edges, iou)]
+                for label, scores, scoring in lines:
+                    begun = time.process_time()
+                    figures = solved_figures(detections, edges, scores, true)
+                    solving = time.process_time() - begun
+                    shown = f"{name} x{step}" if step > 1 else name
+                    print(shown, role, label, *figures, f"{scoring:.2f}", f"{solving:.2f}", sep=" | ", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
+from .ingest import parse_columns
 from .options import ConfigFile, Dataset, Detections, Store, open_set
 from .view import Face, command, plural
 
@@ -57,23 +58,40 @@ def link(
 def score(
     face: Face,
     store: Store,
-    by: Annotated[str | None, typer.Option(help="Scorer: distance, overlap.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the scores.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Scorer (distance, overlap), or a table of source, target, score: FILE.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the scores; by default the scorer's, or FILE's.")] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="What the numbers of FILE mean: probability, log-odds, log-density, similarity (auto)."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of FILE: source=..,target=..,score=.. by cell, or "
+            "source_frame=..,source_label=..,target_frame=..,target_label=..,score=.."
+        ),
+    ] = None,
     dataset: Dataset = None,
     detections: Detections = None,
     config: ConfigFile = None,
 ) -> None:
     """Score the candidates: say of each link how likely it is.
 
-    Example: trackdb score movie.trackdb --by distance
+    Example: trackdb score movie.trackdb --by overlap
+
+    Example: trackdb score movie.trackdb --by network.csv --columns score=logit --scale similarity
     """
     from ..engine.config import load_config
     from ..engine.pipeline import score as score_edges
 
     opened, chosen = open_set(store, dataset, detections, face.command)
-    settings = load_config(store, config, {"score": {"by": by}})
+    settings = load_config(store, config, {"score": {"by": by, "scale": scale}})
     with face.progress() as progress:
-        report = score_edges(opened, chosen, settings.score, name=name, progress=progress)
+        report = score_edges(
+            opened, chosen, settings.score, name=name, columns=parse_columns(columns), progress=progress
+        )
     estimates = "".join(f", {key} {value:.4g}" for key, value in report.estimates.items())
     face.close(
         f"scores {report.scores}: {plural(report.edges, 'candidate')}{estimates}, {report.seconds:.1f} s",

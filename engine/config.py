@@ -21,6 +21,9 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+AUTO = "auto"
+SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
+
 
 @dataclass(frozen=True, slots=True)
 class LinkConfig:
@@ -53,10 +56,17 @@ class ScoreConfig:
     Parameters
     ----------
     by : str
-        Name of a scorer.
+        Name of a scorer, or path of a table of source, target and score.
+    scale : str
+        What the numbers of a table mean: ``probability``, ``log-odds``, ``log-density`` or ``similarity``; ``auto``
+        reads it from the numbers.
     """
 
     by: str = "distance"
+    scale: str = AUTO
+
+    def __post_init__(self) -> None:
+        _require(self.scale in (AUTO, *SCALES), "score.scale", self.scale, f"one of {', '.join((AUTO, *SCALES))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..storage.duckdb_store import DuckDBStore
 from ..storage.sandbox import Answer, ask
 from . import pipeline
-from .config import Config, load_config
+from .config import AUTO, Config, ScoreConfig, load_config
 from .evaluate import Evaluation
 from .evaluate import evaluate as _evaluate
 from .exports import export
@@ -20,6 +20,8 @@ from .handoff import to_motile, to_networkx
 from .importing import import_tracking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import networkx as nx
     import numpy as np
     from motile import TrackGraph
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ..storage.schema import CandidateEdges, Detections, SolutionTable
     from .exports import ExportReport
     from .exports.napari import Layer
+    from .scoring import ScoreReport
 
 
 def open(path: str | Path, *, write: bool = False) -> Database:
@@ -93,6 +96,49 @@ class Database:
     def solution(self, name: str | None = None, *, dataset: str | None = None) -> Solution:
         """Return a solution: by default the newest one that was solved here."""
         return Solution(self._store, *self._store.find_solution(dataset, name))
+
+    def score(
+        self,
+        by: str | Path = "distance",
+        *,
+        name: str | None = None,
+        scale: str = AUTO,
+        columns: Mapping[str, str] | None = None,
+        dataset: str | None = None,
+    ) -> ScoreReport:
+        """Score the candidates by a scorer, or by a table of source, target and score; keep the scores under a name.
+
+        Parameters
+        ----------
+        by : str or Path
+            ``distance``, ``overlap``, or a table of text or Parquet.
+        name : str or None
+            Name of the scores; by default that of the scorer, or of the table without its ending.
+        scale : str
+            What the numbers of a table mean: ``probability``, ``log-odds``, ``log-density``, ``similarity``; ``auto``
+            reads it from the numbers.
+        columns : mapping of str to str or None
+            Columns of the table by our names: ``{"score": "logit"}``.
+        dataset : str or None
+            Where the store holds several.
+
+        Raises
+        ------
+        ConfigError
+            If the store was not opened for writing, or there is no such scorer or scale.
+        FormatError
+            If the table is not what it should be.
+        MissingRowsError
+            If there are no candidates yet, or no masks where the scorer needs them.
+
+        Examples
+        --------
+        >>> made = db.score("network.csv", columns={"score": "logit"}, scale="similarity")  # doctest: +SKIP
+        >>> db.solve(scores=made.scores)  # doctest: +SKIP
+        """
+        self._require_write()
+        chosen = self._store.detection_set(dataset)
+        return pipeline.score(self._store, chosen, ScoreConfig(str(by), scale), name=name, columns=columns)
 
     def solve(
         self, linker: str = "ilp", *, name: str | None = None, scores: str | None = None, dataset: str | None = None

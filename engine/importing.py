@@ -19,7 +19,7 @@ from ..storage.formats.base import SourceOptions
 from .imported import IMPORTED, counts_of, edges_between, note_counts
 from .labelled import join
 from .lineages import solution_table
-from .pipeline import free_solution_name
+from .names import free_solution_name
 from .progress import Progress, Silent
 from .reference import read_tracking
 

@@ -1,4 +1,4 @@
-"""One function a stage: link, score, solve. Each reads from the store, computes, and commits once.
+"""One function a stage: link, score (`scoring`), solve. Each reads from the store, computes, and commits once.
 
 No connection is open while a stage computes. A stage that is killed leaves a pending run that nobody sees; the same
 command does it again.
@@ -13,27 +13,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import MissingRowsError, NotProvenError, SolverError, StoreExistsError
+from ..errors import NotProvenError, SolverError
 from ..solvers import open_solver
 from ..solvers.problem import objective
-from ..storage import tables
 from ..storage.catalogue import SolutionInfo
 from . import costs
 from .candidates import link_nearest, radius_from
-from .config import Config, LinkConfig, ScoreConfig, SolveConfig
+from .config import Config, LinkConfig, SolveConfig
 from .lineages import solution_table
-from .pixels import pixels_of
+from .names import free_solution_name, linked, named_scores
 from .progress import Progress, Silent
-from .scorers import open_scorer
 from .scorers.base import Scores, ScoreScale
+from .scoring import ready_scores, score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..solvers.problem import Selection, TrackingProblem
-    from ..storage.catalogue import DetectionSet, RunInfo
+    from ..storage.catalogue import DetectionSet
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.schema import CandidateEdges, Detections, SolutionTable
+
+__all__ = ["LinkReport", "SolveReport", "link", "require_sound", "score", "solve"]
 
 log = logging.getLogger(__name__)
 
@@ -66,16 +65,6 @@ class LinkReport:
     how: str
     neighbors: int
     max_gap: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreReport:
-    """What scoring did: name of the run, edges scored, what was estimated, and how long it took."""
-
-    scores: str
-    edges: int
-    estimates: dict[str, float]
     seconds: float
 
 
@@ -175,38 +164,6 @@ def link(
     )
 
 
-def score(
-    store: DuckDBStore,
-    chosen: DetectionSet,
-    config: ScoreConfig | None = None,
-    *,
-    name: str | None = None,
-    progress: Progress | None = None,
-) -> ScoreReport:
-    """Score all candidates of a detection set in a new run.
-
-    Raises
-    ------
-    MissingRowsError
-        If there are no candidates yet.
-    StoreExistsError
-        If there are scores of that name.
-    """
-    started = time.perf_counter()
-    config, progress = config or ScoreConfig(), progress or Silent()
-    scorer = open_scorer(config.by)
-    require_linked(store, chosen)
-    name = free_score_name(store, chosen, name, scorer.name)
-    progress.start("scoring")
-    with store.running("score", name, asdict(config), chosen=chosen) as run:
-        detections = store.detections(chosen)
-        edges = store.candidate_edges(chosen, detections)
-        scores = scorer.score(detections, edges, pixels_of(store, chosen, progress))
-        store.add_scores(run, edges, scores.value, {"scale": scores.scale.value, "estimates": scores.estimates})
-    log.info("scored: %d candidates by %s", len(edges), scorer.name)
-    return ScoreReport(name, len(edges), scores.estimates, time.perf_counter() - started)
-
-
 def solve(
     store: DuckDBStore,
     chosen: DetectionSet,
@@ -256,7 +213,7 @@ def solve(
     name = free_solution_name(store, chosen, name, settings.linker)
     if scores is not None:
         named_scores(store, chosen, scores)  # refused before any work
-    if not linked(store, chosen):
+    elif not linked(store, chosen):
         progress.note("no candidates yet: linking")
         link(store, chosen, config.link, progress)
     score_run = ready_scores(store, chosen, scores, config.score, progress)
@@ -272,6 +229,8 @@ def solve(
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
         known = costs.as_densities(detections, edges, given)
+        if known.estimates.get(costs.WORTH.get(given.scale, "")) == 0:
+            progress.note(f"{score_run.name} tells nothing of the links of this movie: solved by distance")
         rates = costs.fit(detections, edges, known)
         problem = costs.problem_from(detections, edges, known, rates)
         selection = solver.solve(problem)
@@ -333,81 +292,3 @@ def _report(
         estimates=estimates,
         seconds=seconds,
     )
-
-
-# -- what is there already, and names that are free -------------------------------------------------------------------
-
-
-def linked(store: DuckDBStore, chosen: DetectionSet) -> bool:
-    """Return whether the detection set was linked."""
-    return bool(_done(store, chosen, "link"))
-
-
-def require_linked(store: DuckDBStore, chosen: DetectionSet) -> None:
-    """Raise MissingRowsError unless the detection set was linked."""
-    if not linked(store, chosen):
-        raise MissingRowsError(f"{store.path} has no candidates yet", **{"try": f"trackdb link {store.path}"})
-
-
-def ready_scores(
-    store: DuckDBStore, chosen: DetectionSet, name: str | None, config: ScoreConfig, progress: Progress
-) -> RunInfo:
-    """Return the score run of that name, or the newest one of the configured scorer; make scores where there are none.
-
-    Scores that a scorer of ours made before the graph grew are made again under a new name. Scores that the user named
-    are taken as they are.
-    """
-    if name is not None:
-        return named_scores(store, chosen, name)
-    made = [run for run in _done(store, chosen, "score") if run.params.get("by") == config.by]
-    newest = made[-1] if made else None
-    if newest is not None and store.count_scores(newest) >= store.count_candidates(chosen):
-        return newest
-    if newest is None:
-        progress.note(f"no scores by {config.by} yet: scoring")
-    else:
-        progress.note(f"{newest.name} does not know all candidates: scoring again")
-    report = score(store, chosen, config, progress=progress)
-    return named_scores(store, chosen, report.scores)
-
-
-def named_scores(store: DuckDBStore, chosen: DetectionSet, name: str) -> RunInfo:
-    """Return the score run of that name, or raise MissingRowsError."""
-    done = {run.name: run for run in _done(store, chosen, "score")}
-    if name not in done:
-        raise MissingRowsError(f"there are no scores named {name}", known=", ".join(done) or "none")
-    return done[name]
-
-
-def _done(store: DuckDBStore, chosen: DetectionSet, kind: str) -> list[RunInfo]:
-    r = tables.run
-    return store.runs(r.c.kind == kind, r.c.set_id == chosen.id, r.c.state == "done")
-
-
-def free_score_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None, scorer: str) -> str:
-    """Return the name for new scores: the one asked for, else the scorer's with a number where it is taken."""
-    taken = {run.name for run in _done(store, chosen, "score")}
-    if asked is not None:
-        if asked in taken:
-            raise StoreExistsError(f"there are already scores named {asked}", **{"try": "another --name"})
-        return asked
-    return next(n for n in _numbered(scorer, first_bare=True) if n not in taken)
-
-
-def free_solution_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None, linker: str) -> str:
-    """Return the name for a new solution: the one asked for, else the linker's with a number."""
-    at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "solve"}
-    taken = store.solution_names(chosen)
-    if asked is not None:
-        if asked in taken:
-            raise StoreExistsError(f"there is already a solution named {asked}", **{"try": "another --name"})
-        return asked
-    return next(n for n in _numbered(linker) if n not in taken | at_work)
-
-
-def _numbered(word: str, *, first_bare: bool = False) -> Iterator[str]:
-    """Yield ``word-1``, ``word-2``, ...; the first without its number if asked."""
-    number = 1
-    while True:
-        yield word if first_bare and number == 1 else f"{word}-{number}"
-        number += 1

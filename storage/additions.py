@@ -32,6 +32,26 @@ def insert_edges(
     return numbered.id
 
 
+def grow(
+    connection: sa.Connection,
+    chosen: DetectionSet,
+    detections: Detections,
+    known: CandidateEdges,
+    edges: CandidateEdges,
+    *,
+    candidate: bool,
+) -> NDArray[np.int64]:
+    """Add the edges that are not among the known ones, and return the numbers of all.
+
+    With `candidate` the known ones become candidates too; without it they stay what they are.
+    """
+    ids = edge_ids(known, edges, len(detections)) if len(known) else np.full(len(edges), -1)
+    if candidate:
+        promote(connection, ids[ids >= 0])
+    ids[ids < 0] = insert_edges(connection, chosen, detections, edges.take(ids < 0), candidate=candidate)
+    return ids
+
+
 def promote(connection: sa.Connection, edge_id: NDArray[np.int64]) -> None:
     """Make candidates of edges that only an imported tracking knew."""
     with incoming(connection, pa.table({"edge_id": edge_id})) as name:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from ..errors import SchemaError, StoreError, TrackdbError
 from . import catalogue, features, rows, tables
-from .additions import edge_ids, insert_edges, insert_solution, of_dataset, promote
+from .additions import grow, insert_solution, of_dataset
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
 from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
@@ -305,11 +305,7 @@ class DuckDBStore:
         """
         with self.writing() as connection:
             known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
-            if len(known):
-                ids = edge_ids(known, edges, len(detections))
-                promote(connection, ids[ids >= 0])
-                edges = edges.take(ids < 0)
-            insert_edges(connection, chosen, detections, edges, candidate=True)
+            grow(connection, chosen, detections, known, edges, candidate=True)
             catalogue.close_run(connection, run.id, "done", found)
 
     def add_scores(
@@ -320,6 +316,22 @@ class DuckDBStore:
             raise SchemaError(f"{np.count_nonzero(np.isnan(score))} of {len(score)} scores are not numbers")
         with self.writing() as connection:
             append(connection, tables.edge_score, rows.score_rows(run.id, edges, score))
+            catalogue.close_run(connection, run.id, "done", found)
+
+    def add_scored_pairs(
+        self,
+        run: RunInfo,
+        chosen: DetectionSet,
+        detections: Detections,
+        edges: CandidateEdges,
+        score: NDArray[np.float64],
+        found: dict[str, Any],
+    ) -> None:
+        """Add the scores of a run, with those of its edges that are no candidates yet, and finish it."""
+        with self.writing() as connection:
+            known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
+            ids = grow(connection, chosen, detections, known, edges, candidate=True)
+            append(connection, tables.edge_score, rows.score_rows(run.id, replace(edges, id=ids), score))
             catalogue.close_run(connection, run.id, "done", found)
 
     def add_solution(self, run: RunInfo, info: SolutionInfo, table: SolutionTable, found: dict[str, Any]) -> None:
@@ -368,9 +380,7 @@ class DuckDBStore:
         info, table = tracking
         with self.writing() as connection:
             known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
-            ids = edge_ids(known, edges, len(detections)) if len(known) else np.full(len(edges), -1)
-            new = ids < 0
-            ids[new] = insert_edges(connection, chosen, detections, edges.take(new), candidate=False)
+            ids = grow(connection, chosen, detections, known, edges, candidate=False)
             insert_solution(connection, info, replace(table, edge=ids[table.edge]))
             catalogue.close_run(connection, run.id, "done", found)
 

@@ -191,6 +191,31 @@ def test_masks_go_beside_the_graph_where_the_format_has_a_place_for_them(tmp_pat
     assert not (tmp_path / "x").exists()
 
 
+def test_scores_by_overlap_and_by_a_table_of_ones_own(tmp_path):
+    store = tmp_path / "drawn.trackdb"
+    run("ingest", write_ctc(tmp_path / "drawn"), "-o", store, "-q")
+    run("link", store, "-q")
+    said = run("score", store, "--by", "overlap")
+    assert re.fullmatch(r"scores overlap: \d+ candidates, drift_px 0, largest_drift_px 0, [\d.]+ s\n", said.stdout)
+    candidates = answer("sql", store, "select source, target, distance from candidates")["rows"]
+    table = tmp_path / "net.csv"
+    table.write_text("a,b,logit\n" + "".join(f"{a},{b},{9 - d}\n" for a, b, d in candidates))
+    said = run("score", store, "--by", table, "--columns", "source=a,target=b", "--scale", "similarity")
+    assert said.stdout.startswith(f"scores net: {len(candidates)} candidates, ")
+    assert "note: columns of net.csv guessed from their names: score=logit" in said.stderr
+    assert set(answer("score", store, "--by", table, "--columns", "source=a,target=b")) == {
+        "scores", "edges", "seconds", "device"
+    }  # fmt: skip
+    for name in ("overlap", "net"):
+        assert answer("solve", store, "--scores", name, "--name", f"by {name}")["links"] > 0
+    table.write_text("source,target,score\n1,9,0.5\n1,99,0.5\n")
+    said = refusal("score", store, "--by", table, code=1)
+    assert f"{table} line 3: there is no cell 99" in said
+    (store / "trackdb.toml").write_text('[score]\nby = "overlap"\n')
+    assert run("score", store, "--name", "set").stdout.startswith("scores set: ")
+    assert answer("info", store)["scores"] == ["overlap", "net", "net-2", "set"]
+
+
 def links_of(store):
     _, info = DuckDBStore(store).find_solution(name="ilp-1")
     return DuckDBStore(store).link_ends(info)[0]
@@ -492,7 +517,9 @@ def test_wrong_usage_is_2(words):
         (["solve", "STORE", "--time-limit", "-1"], "time_limit"),
         (["link", "STORE", "--max-distance", "-3"], "max_distance"),
         (["link", "STORE", "--neighbors", "0"], "neighbors"),
-        (["score", "STORE", "--by", "psychic"], "psychic"),
+        (["score", "STORE", "--by", "psychic"], "distance, overlap"),
+        (["score", "STORE", "--by", "net.csv", "--scale", "guess"], "log-odds"),
+        (["score", "STORE", "--by", "net.csv", "--columns", "score"], "--columns"),
         (["link", "STORE", "--config", "none.toml"], "none.toml"),
         (["lineage", "STORE", "1", "--format", "poem"], "poem"),
         (["export", "poem", "STORE", "-o", "out"], "poem"),

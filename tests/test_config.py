@@ -62,6 +62,7 @@ def test_settings_of_one_store_do_not_hold_for_another(home, store, tmp_path):
         ("[link]\nneighbors = true\n", "link.neighbors is True, wanted a int"),
         ("[solve]\nrequire_optimal = 1\n", "solve.require_optimal is 1, wanted a bool"),
         ("[score]\nby = 7\n", "score.by is 7, wanted a str"),
+        ('[score]\nscale = "guess"\n', "score.scale is 'guess', wanted one of auto, probability"),
         ("[link]\nneighbors = 0\n", "link.neighbors is 0, wanted 1 or more"),
         ("[link]\nmax_gap = -1\n", "link.max_gap is -1"),
         ("[link]\nmax_distance = -1.5\n", "link.max_distance is -1.5"),

@@ -57,6 +57,19 @@ def test_known_odds_are_learned_from_shares_that_begin_wrong():
     assert offset == pytest.approx(-np.log(k - 1) - slope**2 / 2, abs=0.5)
 
 
+@pytest.mark.parametrize("n", [3, 30])
+def test_candidates_that_a_number_parts_without_an_error_keep_sure_and_finite_odds(n):
+    """Few targets, three candidates each, of which the first lies far above the others: nothing runs away."""
+    x = np.tile([9.0, 0.0, 0.1], n)
+    target = np.repeat(np.arange(n), 3)
+    for start in (x - 4, np.tile([20.0, -2000.0, -3000.0], n)):
+        offset, slopes = learn_odds(np.stack([x, -(x**2)], axis=1), target, start)
+        odds = offset + slopes @ np.stack([x, -(x**2)])
+        assert odds[0] > 2
+        assert np.abs(odds).max() < 40
+        assert max(odds[1], odds[2]) < -2
+
+
 def test_a_number_that_knows_better_than_distance_is_believed():
     movie, edges, right, x = crossing()
     by_distance = solved(movie, edges, open_scorer("distance").score(movie, edges))

@@ -45,6 +45,24 @@ def test_a_new_solution_is_kept(db):
     assert made.evaluate().edges.tp > 0
 
 
+def test_scores_of_ones_own_are_kept_and_solved(db, tmp_path):
+    ends = db.sql("select source, target from links where solution = 'truth'").rows.to_pylist()
+    table = tmp_path / "mine.csv"
+    table.write_text("from,to,p\n" + "".join(f"{row['source']},{row['target']},0.9\n" for row in ends))
+    made = db.score(table, columns={"source": "from", "target": "to"})
+    assert (made.scores, made.scale, made.edges) == ("mine", "probability", 6)
+    truth = db.solution("truth").links.df()
+    mine = db.solve(scores="mine").links.df()
+    assert mine[["source", "target"]].equals(truth[["source", "target"]])
+    assert db.score("overlap").scale == "iou"
+    assert db.score(name="plain").scale == "log_density"
+
+
+def test_scoring_needs_a_store_that_was_opened_for_writing(solved):
+    with pytest.raises(ConfigError, match="write=True"):
+        trackdb.open(solved.path).score("overlap")
+
+
 def test_detections_and_candidates_are_tables_in_memory(db):
     assert len(db.detections()) == 9
     assert (db.candidates().frames == 1).all()

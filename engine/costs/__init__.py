@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .fit import fit
 from .model import Rates, problem_from
-from .similarity import as_densities
+from .similarity import WORTH, as_densities
 
-__all__ = ["Rates", "as_densities", "fit", "problem_from"]
+__all__ = ["WORTH", "Rates", "as_densities", "fit", "problem_from"]

@@ -33,12 +33,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEARNED: Final = (ScoreScale.IOU, ScoreScale.SIMILARITY)
+WORTH: Final = {ScoreScale.IOU: "nats_per_covered_target", ScoreScale.SIMILARITY: "nats_per_score"}
+"""Scales whose worth is learned, and what it is called among the estimates."""
+
 SWEEPS: Final = 60
-NEWTON_STEPS: Final = 8  # of the regression in each sweep
+NEWTON_STEPS: Final = 25  # of the regression in each sweep, at most
+HALVINGS: Final = 30  # of a step
 SETTLED: Final = 1e-4  # change of every coefficient at which the iteration stops
 RIDGE: Final = 0.1  # keeps slopes finite where a number tells links from the rest without an error
 SUREST: Final = 30.0  # nats; no odds are taken to be further from even
+CLEARLY: Final = 4.0  # standard errors
 
 
 def as_densities(detections: Detections, edges: CandidateEdges, scores: Scores) -> Scores:
@@ -58,10 +62,9 @@ def as_densities(detections: Detections, edges: CandidateEdges, scores: Scores) 
     Scores
         Never falling with the score for edges of one length; the estimates hold what a score is worth.
     """
-    if scores.scale not in LEARNED:
+    if scores.scale not in WORTH:
         return scores
     x = covered_share(detections, edges, scores.value) if scores.scale is ScoreScale.IOU else scores.value
-    worth = "nats_per_covered_target" if scores.scale is ScoreScale.IOU else "nats_per_score"
     if not len(edges):
         return Scores(x, ScoreScale.LOG_DENSITY, scores.estimates)
     motion = fit_motion(detections, edges)
@@ -76,8 +79,45 @@ def as_densities(detections: Detections, edges: CandidateEdges, scores: Scores) 
         odds = offset + slopes[0] * log_q[these] + slopes[1] * x[these]
         log_density[these] = np.clip(odds, -SUREST, SUREST) + np.log(rho)
         over = f"_over_{gap}_frames" if gap > 1 else ""
-        estimates |= {f"nats_per_nat_of_distance{over}": float(slopes[0]), f"{worth}{over}": float(slopes[1])}
+        estimates |= {
+            f"nats_per_nat_of_distance{over}": float(slopes[0]),
+            f"{WORTH[scores.scale]}{over}": float(slopes[1]),
+        }
     return Scores(log_density, ScoreScale.LOG_DENSITY, estimates)
+
+
+def falls_with_links(detections: Detections, edges: CandidateEdges, scores: Scores) -> bool:
+    """Tell whether a similarity is turned round: clearly smaller where distance alone makes a link likely.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    edges : CandidateEdges
+        m candidates.
+    scores : Scores
+        Of the edges.
+
+    Returns
+    -------
+    bool
+        Whether the mean over links is below that over the other candidates by more than 4 standard errors. Where links
+        are likely by distance is said by the shares that `learn_odds` begins with.
+    """
+    if not len(edges):
+        return False
+    rows = sample_edges(detections, edges, int(edges.frames.min()))
+    rho = density_of(detections, thinnest=float(edges.distance.max()) or 1.0)
+    log_q = fit_motion(detections, edges).log_density(edges.distance[rows], detections.ndim, edges.frames[rows])
+    link = _shares(log_q - np.log(rho), np.unique(edges.target[rows], return_inverse=True)[1])
+    if min(link.sum(), (1 - link).sum()) < 1:
+        return False
+    x = scores.value[rows]
+    if np.ptp(x) == 0:
+        return False
+    of_links, of_others = (np.average(x, weights=w) for w in (link, 1 - link))
+    error = x.std() * np.sqrt(1 / link.sum() + 1 / (1 - link).sum())
+    return bool(of_links < of_others - CLEARLY * error)
 
 
 def covered_share(detections: Detections, edges: CandidateEdges, iou: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,11 +162,9 @@ def learn_odds(
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     standard = (features - mean) / spread
-    weight, n = np.zeros(1 + features.shape[1]), int(target.max()) + 1
+    weight = np.zeros(1 + features.shape[1])
     for _ in range(SWEEPS):
-        w = (1 - NEW) * np.exp(np.clip(odds, -SUREST, SUREST))
-        share = w / (np.bincount(target, w, n) + NEW)[target]
-        before, weight = weight, _regress(standard, share, weight)
+        before, weight = weight, _regress(standard, _shares(odds, target), weight)
         odds = weight[0] + standard @ weight[1:]
         if np.abs(weight - before).max() < SETTLED:
             break
@@ -134,21 +172,50 @@ def learn_odds(
     return float(weight[0] - slopes @ mean), slopes
 
 
+def _shares(odds: NDArray[np.float64], target: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share each target between its candidates and "new", in proportion to their odds; `odds` are logs."""
+    w = (1 - NEW) * np.exp(np.clip(odds, -SUREST, SUREST))
+    return np.asarray(w / (np.bincount(target, w) + NEW)[target], dtype=np.float64)
+
+
 def _regress(
     standard: NDArray[np.float64], share: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the weights of a logistic regression; slopes that come out negative are left out, the worst one first."""
+    columns = np.column_stack([np.ones(len(share)), standard])
     used = np.ones(len(weight), dtype=bool)
     while True:
-        columns = np.column_stack([np.ones(len(share)), standard])[:, used]
-        ridge = np.diag(np.r_[0.0, np.full(columns.shape[1] - 1, RIDGE)])
-        found = np.where(used, weight, 0.0)[used]
-        for _ in range(NEWTON_STEPS):
-            p = expit(columns @ found)
-            curvature = (columns * (p * (1 - p) + 1e-9)[:, None]).T @ columns + ridge
-            found = found + np.linalg.solve(curvature, columns.T @ (share - p) - ridge @ found)
-        weight = np.zeros(len(used))
-        weight[used] = found
-        if weight[1:].min(initial=0.0) >= 0:
+        found = np.zeros(len(used))
+        found[used] = _newton(columns[:, used], share, weight[used])
+        if found[1:].min(initial=0.0) >= 0:
+            return found
+        used[1 + np.argmin(found[1:])] = False
+
+
+def _newton(
+    columns: NDArray[np.float64], share: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Minimise the logistic loss and the ridge from `weight` on; a step that overshoots is halved until it does not."""
+    ridge = np.r_[0.0, np.full(columns.shape[1] - 1, RIDGE)]
+
+    def loss(w: NDArray[np.float64]) -> float:
+        z = columns @ w
+        return float((np.logaddexp(0, z) - share * z).sum() + (ridge * w**2).sum() / 2)
+
+    reached = loss(weight)
+    for _ in range(NEWTON_STEPS):
+        p = expit(columns @ weight)
+        curvature = (columns * (p * (1 - p) + 1e-9)[:, None]).T @ columns + np.diag(ridge)
+        step = np.linalg.solve(curvature, columns.T @ (share - p) - ridge * weight)
+        before = reached
+        for _ in range(HALVINGS):
+            reached = loss(weight + step)
+            if reached < before:
+                break
+            step /= 2
+        else:
             return weight
-        used[1 + np.argmin(weight[1:])] = False
+        weight = weight + step
+        if np.abs(step).max() < SETTLED / 10:
+            break
+    return weight

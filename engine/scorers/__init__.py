@@ -11,10 +11,15 @@ from .base import SHARES, Scorer, Scores, ScoreScale
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SHARES", "ScoreScale", "Scorer", "Scores", "open_scorer"]
+__all__ = ["SHARES", "ScoreScale", "Scorer", "Scores", "known_scorers", "open_scorer"]
 
 GROUP = "trackdb.scorers"
 OURS = ("distance", "overlap")
+
+
+def known_scorers() -> tuple[str, ...]:
+    """Return the names of all scorers, ours and those that installed packages offer."""
+    return tuple(sorted({*OURS, *(point.name for point in entry_points(group=GROUP))}))
 
 
 def open_scorer(name: str) -> Scorer:
@@ -39,7 +44,10 @@ def open_scorer(name: str) -> Scorer:
             return OverlapScorer()
     offered = {point.name: point for point in entry_points(group=GROUP)}
     if name not in offered:
-        known = ", ".join(sorted({*OURS, *offered}))
-        raise ConfigError(f"there is no scorer {name!r}", known=known)
+        raise ConfigError(
+            f"there is no scorer {name!r}",
+            known=", ".join(known_scorers()),
+            **{"try": "one of them, or a table of source, target and score: FILE.csv"},
+        )
     make: Callable[[], Scorer] = offered[name].load()
     return make()

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-KEYS = ("t", "y", "x", "z", "id", "parent", "label", "track", "area", "source", "target", "parent_track",
-        "parent_frame", "sequence", "position")  # fmt: skip
-
 KNOWN = {
     "t": ("t", "frame", "frames", "frame_id", "time_point", "timepoint", "time_frame", "time_index", "cmso_frame_id",
           "spot_frame", "time"),
@@ -39,7 +36,13 @@ SKIMAGE = ("centroid_0", "centroid_1", "centroid_2")  # regionprops_table: two o
 
 
 def map_columns(
-    path: Path, there: Sequence[str], asked: Mapping[str, str], *, needed: Sequence[str], welcome: Sequence[str] = ()
+    path: Path,
+    there: Sequence[str],
+    asked: Mapping[str, str],
+    *,
+    needed: Sequence[str],
+    welcome: Sequence[str] = (),
+    known: Mapping[str, tuple[str, ...]] = KNOWN,
 ) -> tuple[dict[str, str], str]:
     """Return the column for each of our names, and a note on what was guessed.
 
@@ -53,6 +56,8 @@ def map_columns(
         What the user says; counts in any case.
     needed, welcome : sequence of str
         Our names that the table must have, and those that are taken where they are found.
+    known : mapping of str to tuple of str
+        Well known columns for each of our names.
 
     Raises
     ------
@@ -61,12 +66,12 @@ def map_columns(
     FormatError
         If a column that the user names, or that is needed, is not there.
     """
-    require_keys(asked)
+    require_keys(asked, known)
     mapped = {key: column for key, column in asked.items() if key in (*needed, *welcome)}
     for key, column in mapped.items():
         if column not in there:
             raise FormatError(f"{path} has no column {column} for {key}", got=f"columns {', '.join(there)}")
-    guesses = {key: guess_column(key, there) for key in (*needed, *welcome) if key not in mapped}
+    guesses = {key: guess_column(key, there, known) for key in (*needed, *welcome) if key not in mapped}
     guessed = {key: column for key, column in guesses.items() if column is not None}
     found = mapped | guessed
     if lost := [key for key in needed if key not in found]:
@@ -79,10 +84,10 @@ def map_columns(
     return found, f"columns of {path.name} guessed from their names: {note}" if note else ""
 
 
-def guess_column(key: str, there: Sequence[str]) -> str | None:
+def guess_column(key: str, there: Sequence[str], known_names: Mapping[str, tuple[str, ...]] = KNOWN) -> str | None:
     """Return the first column of a well known name for `key`, None if there is none."""
     by_name = {plain_name(name): name for name in reversed(there)}
-    known = list(KNOWN[key])
+    known = list(known_names[key])
     if key in "zyx":
         axes = [name for name in SKIMAGE if name in by_name]
         known += [axis for letter, axis in zip("zyx"[3 - len(axes) :], axes, strict=True) if letter == key]
@@ -96,10 +101,10 @@ def path_columns(there: Sequence[str]) -> tuple[str, str] | None:
     return (found[0], found[1]) if found[0] and found[1] else None
 
 
-def require_keys(asked: Mapping[str, str]) -> None:
+def require_keys(asked: Mapping[str, str], known: Mapping[str, tuple[str, ...]] = KNOWN) -> None:
     """Raise ConfigError if the user maps a name that we do not have."""
-    if unknown := [key for key in asked if key not in KEYS]:
-        raise ConfigError(f"{unknown[0]} is no name of a column here", expected=f"some of {', '.join(KEYS)}")
+    if unknown := [key for key in asked if key not in known]:
+        raise ConfigError(f"{unknown[0]} is no name of a column here", expected=f"some of {', '.join(known)}")
 
 
 def dialect_columns(there: Sequence[str]) -> tuple[str, dict[str, str]]:

@@ -1,0 +1,68 @@
+"""What was done already to some detections, and names that are free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import MissingRowsError, StoreExistsError
+from ..storage import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..storage.catalogue import DetectionSet, RunInfo
+    from ..storage.duckdb_store import DuckDBStore
+
+
+def linked(store: DuckDBStore, chosen: DetectionSet) -> bool:
+    """Return whether the detection set was linked."""
+    return bool(done(store, chosen, "link"))
+
+
+def require_linked(store: DuckDBStore, chosen: DetectionSet) -> None:
+    """Raise MissingRowsError unless the detection set was linked."""
+    if not linked(store, chosen):
+        raise MissingRowsError(f"{store.path} has no candidates yet", **{"try": f"trackdb link {store.path}"})
+
+
+def named_scores(store: DuckDBStore, chosen: DetectionSet, name: str) -> RunInfo:
+    """Return the score run of that name, or raise MissingRowsError."""
+    known = {run.name: run for run in done(store, chosen, "score")}
+    if name not in known:
+        raise MissingRowsError(f"there are no scores named {name}", known=", ".join(known) or "none")
+    return known[name]
+
+
+def done(store: DuckDBStore, chosen: DetectionSet, kind: str) -> list[RunInfo]:
+    """Return the finished runs of a kind over some detections, oldest first."""
+    r = tables.run
+    return store.runs(r.c.kind == kind, r.c.set_id == chosen.id, r.c.state == "done")
+
+
+def free_score_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None, scorer: str) -> str:
+    """Return the name for new scores: the one asked for, else the scorer's with a number where it is taken."""
+    taken = {run.name for run in done(store, chosen, "score")}
+    if asked is not None:
+        if asked in taken:
+            raise StoreExistsError(f"there are already scores named {asked}", **{"try": "another --name"})
+        return asked
+    return next(n for n in _numbered(scorer, first_bare=True) if n not in taken)
+
+
+def free_solution_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None, linker: str) -> str:
+    """Return the name for a new solution: the one asked for, else the linker's with a number."""
+    at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "solve"}
+    taken = store.solution_names(chosen)
+    if asked is not None:
+        if asked in taken:
+            raise StoreExistsError(f"there is already a solution named {asked}", **{"try": "another --name"})
+        return asked
+    return next(n for n in _numbered(linker) if n not in taken | at_work)
+
+
+def _numbered(word: str, *, first_bare: bool = False) -> Iterator[str]:
+    """Yield ``word-1``, ``word-2``, ...; the first without its number if asked."""
+    number = 1
+    while True:
+        yield word if first_bare and number == 1 else f"{word}-{number}"
+        number += 1
