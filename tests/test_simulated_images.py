@@ -165,3 +165,10 @@ def test_cells_behind_the_border_are_seen_and_not_in_the_truth():
 def test_images_can_be_left_out():
     drawn = next(simulate(Simulation(cells=3)).frames(images=False))
     assert drawn.image is None
+
+
+def test_the_noise_is_new_in_each_frame():
+    one, two = simulate(Simulation(frames=2, cells=5, shape_px=(200, 200), motion=0, division_rate=0))
+    background = distance_transform_edt((one.truth == 0) & (two.truth == 0)) > 15
+    light = [drawn.image.astype(float) - gaussian_filter(drawn.image.astype(float), 3) for drawn in (one, two)]
+    assert abs(np.corrcoef(light[0][background], light[1][background])[0, 1]) < 0.05
