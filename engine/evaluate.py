@@ -351,7 +351,7 @@ def _of_solution(store: DuckDBStore, info: SolutionInfo, detections: Detections)
         row,
         lost_cells=told["dropped"],
         lost_links=told["links"] - (len(graph.links.source) - told["bridged"]),
-        only_daughters=told["only_daughters"],
+        only_daughters=told.get("only_daughters", 0),
     )
 
 

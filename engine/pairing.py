@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 
 from ..errors import ConfigError
 from ..solvers.pairs import cheapest_pairs
-from .candidates import radius_from
+from .candidates import SAMPLE_FRAMES, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,13 +121,21 @@ def pair_within(
 def radius_of(detections: Detections) -> tuple[float, str]:
     """Return how far a cell may be from its detection, and the rule behind it: half the median spacing.
 
-    The spacing is the distance from a detection to the nearest other one of its frame. Where there are too few to tell,
-    everything is in reach.
+    The spacing is the distance from a detection to the nearest other one of its frame, over frames evenly spread. Where
+    no frame has two, a cell may be as far away as the detections are spread.
     """
-    read = radius_from(detections)
-    if read.spacing is None:
-        return read.radius, "all cells: too few neighbours to learn a spacing from"
-    return SHARE_OF_SPACING * read.spacing, "half the median spacing of the detections"
+    position = detections.position_um
+    _, first, count = np.unique(detections.frame, return_index=True, return_counts=True)
+    shared = np.flatnonzero(count > 1)
+    spacings = []
+    for i in shared[spread(len(shared), SAMPLE_FRAMES)]:
+        here = position[first[i] : first[i] + count[i]]
+        spacings.append(np.asarray(KDTree(here).query(here, k=2)[0])[:, 1])
+    if spacings:
+        spacing = float(np.median(np.concatenate(spacings)))
+        return SHARE_OF_SPACING * spacing, "half the median spacing of the detections"
+    diagonal = float(np.linalg.norm(np.ptp(position, axis=0))) if len(position) else 0.0
+    return diagonal or 1.0, "no frame has two detections to learn a spacing from"
 
 
 def label_under(mask: NDArray[np.integer], position_px: NDArray[np.float64]) -> NDArray[np.int64]:
