@@ -134,6 +134,7 @@ def write_geff(
     props=None,
     edge_props=None,
     edges=None,
+    compressors="auto",
     **metadata,
 ) -> Path:
     """Write the drawn movie by hand as the standard says, with the axes t, y and x."""
@@ -160,14 +161,14 @@ def write_geff(
     group.attrs["geff"] = {key: value for key, value in told.items() if value is not None}
     for kind, array, named in (("nodes", ids, node_props), ("edges", links, edge_props)):
         inside = group.create_group(kind)
-        inside.create_array("ids", data=array)
+        inside.create_array("ids", data=array, compressors=compressors)
         below = inside.create_group("props")
         for name, values in named.items():
             values, missing = values if isinstance(values, tuple) else (values, None)
             prop = below.create_group(name)
-            prop.create_array("values", data=values)
+            prop.create_array("values", data=values, compressors=compressors)
             if missing is not None:
-                prop.create_array("missing", data=missing)
+                prop.create_array("missing", data=missing, compressors=compressors)
     return path
 
 

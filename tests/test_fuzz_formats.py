@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 
+import numcodecs
 import numpy as np
 import pytest
 
@@ -46,6 +47,7 @@ def small_geff(folder, zarr_format):
     return write_geff(
         folder / "a.geff",
         zarr_format=zarr_format,
+        compressors=numcodecs.Blosc() if zarr_format == 2 else "auto",
         props={
             "radius": (np.arange(n, dtype=np.float32), np.arange(n) % 3 == 0),
             "name": np.array([f"n{k}" for k in range(n)], dtype=np.dtypes.StringDType()),
