@@ -181,3 +181,20 @@ def test_real_files_hold_what_a_reader_that_builds_the_tree_finds(name, tracks, 
     assert len(lineage.source) == n_within + listed
     track = np.array([row[3] for row in told])[lineage.label]
     assert (track[lineage.source] != track[lineage.target]).sum() == listed
+
+
+@pytest.mark.data
+def test_the_tracks_that_icy_and_trackmate_tell_of_one_movie_are_the_same(data_dir):
+    told = []
+    for name in ("FakeTracks_Icy.xml", "FakeTracks_TrackMate.xml"):
+        source = open_source(data_dir / "format_fixtures" / "stracking_io" / name)
+        place = {
+            (b.frame, int(label)): (b.frame, *(round(v, 6) for v in at))
+            for b in source.frames()
+            for label, at in zip(b.points.label, b.points.position_px.tolist(), strict=True)
+        }
+        (lineage,) = source.lineages
+        cells = [place[cell] for cell in zip(lineage.frame.tolist(), lineage.label.tolist(), strict=True)]
+        told.append({(cells[a], cells[b]) for a, b in zip(lineage.source, lineage.target, strict=True)})
+    assert len(told[0]) == 232
+    assert told[0] == told[1]
