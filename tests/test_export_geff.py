@@ -94,7 +94,8 @@ def test_lineages_that_merge_are_one_component(written):
     found, read = written
     tracks = read["metadata"].track_node_props
     merges = found.n_merges > 0
-    assert tracks == {"tracklet": "track_id", "lineage": "component_id" if merges else "lineage_id"}
+    of_merges = {"tracklet": "branch_id", "lineage": "component_id"}
+    assert tracks == (of_merges if merges else {"tracklet": "track_id", "lineage": "lineage_id"})
     if merges:
         component = read["node_props"]["component_id"]["values"]
         assert len(set(component.tolist())) == 2  # all cells but the lone one hang together

@@ -12,7 +12,7 @@ from ...storage.arrays import read_frame
 from ...storage.writers.geff import GeffAxis, GeffGraph, require_geff, write_geff, write_geff_with_masks
 from ..progress import Progress, Silent
 from .base import ExportReport, exporter, what_is_lost
-from .tracking import components
+from .tracking import branches, components
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,8 +91,9 @@ def geff_graph(tracking: Tracking) -> GeffGraph:
         "track_id": tracking.track,
         "lineage_id": tracking.lineage,
     }
-    if tracking.n_merges:  # GEFF takes lineages that merge for one
-        own["component_id"] = components(tracking)[0]
+    merges = tracking.n_merges > 0
+    if merges:  # GEFF takes lineages that merge for one, and ends a path where a link leaves it
+        own |= {"branch_id": branches(tracking), "component_id": components(tracking)[0]}
     scales = movie.scale_um or (None,) * movie.ndim
     return GeffGraph(
         node=cells.id,
@@ -106,8 +107,8 @@ def geff_graph(tracking: Tracking) -> GeffGraph:
                 for axis, scale in zip(tracking.axes, scales, strict=True)
             ),
         ],
-        tracklet="track_id",
-        lineage="component_id" if tracking.n_merges else "lineage_id",
+        tracklet="branch_id" if merges else "track_id",
+        lineage="component_id" if merges else "lineage_id",
         label="seg_id",
         extra={"trackdb": {**tracking.about, "n_frames": movie.n_frames, "shape_px": movie.shape_px}},
     )

@@ -9,6 +9,7 @@ import numpy as np
 from ...storage.writers.napari import write_napari
 from ...storage.writers.tables import count_formulas
 from .base import exporter, note_formulas, what_is_lost
+from .tracking import branches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,18 +32,18 @@ def napari_layer(tracking: Tracking) -> Layer:
     Returns
     -------
     data : (n, 4) or (n, 5) float64
-        Tracklet, frame and position ``([z,] y, x)`` in pixels, as images without a scale lie; ordered by tracklet and
-        frame.
+        Tracklet (see `branches`), frame and position ``([z,] y, x)`` in pixels, as images without a scale lie; ordered
+        by tracklet and frame.
     graph : dict of int to list of int
         Tracklets that each one comes from: its mother, and where tracks merge every one that enters it.
     properties : dict of str to (n,) array
         Number of the cell, ``label``, ``area``, ``lineage``, probability and pin of the link that leads into it,
         features and properties.
     """
-    cells = tracking.cells
-    order = np.lexsort((cells.frame, tracking.track))
-    data = np.column_stack([tracking.track, cells.frame, cells.position_px])[order]
-    child, parent = tracking.track[tracking.target], tracking.track[tracking.source]
+    cells, track = tracking.cells, branches(tracking)
+    order = np.lexsort((cells.frame, track))
+    data = np.column_stack([track, cells.frame, cells.position_px])[order]
+    child, parent = track[tracking.target], track[tracking.source]
     pairs = np.unique(np.column_stack([child, parent])[child != parent], axis=0)
     graph: dict[int, list[int]] = {}
     for below, above in pairs.tolist():
@@ -55,7 +56,7 @@ def napari_layer(tracking: Tracking) -> Layer:
         **tracking.into_cells(),
     }
     place = {axis: cells.position_px[:, i] for i, axis in enumerate(tracking.axes)}
-    properties = own | tracking.extras({"track": tracking.track, "t": cells.frame, **place, **own})
+    properties = own | tracking.extras({"track": track, "t": cells.frame, **place, **own})
     return data, graph, {name: column[order] for name, column in properties.items()}
 
 

@@ -10,6 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ...storage.schema import Detections, LinkKind, require_equal_lengths, rows_of
+from ..lineages import tops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,6 +195,26 @@ def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) ->
         has_masks=any(ref.kind == "masks" for ref in store.arrays(chosen)),
         n_left_out=len(detections) - len(cells),
     )
+
+
+def branches(tracking: Tracking) -> NDArray[np.int64]:
+    """Return the unbranched path that each cell lies on, counting links of cells that merge: those of GEFF and napari.
+
+    It is the tracklet, but where a link leaves a tracklet midway for a cell of several mothers: what follows has a
+    number of its own, above those of the tracklets.
+    """
+    if not tracking.n_merges:
+        return tracking.track
+    n_ways = np.bincount(tracking.source, minlength=len(tracking.cells))
+    goes_on = (tracking.kind == LinkKind.CONTINUE) & (n_ways[tracking.source] == 1)
+    before = np.arange(len(tracking.cells))
+    before[tracking.target[goes_on]] = tracking.source[goes_on]
+    heads, path = np.unique(tops(before), return_inverse=True)
+    _, first = np.unique(tracking.track[heads], return_index=True)  # cells are ordered by frame, and so are heads
+    number = tracking.track[heads]
+    later = np.setdiff1d(np.arange(len(heads)), first)
+    number[later] = tracking.tracks.id.max() + 1 + np.arange(len(later))
+    return number[path]
 
 
 def _named(features: Features, cells: Detections) -> dict[str, NDArray[np.generic]]:
