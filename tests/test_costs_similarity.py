@@ -15,6 +15,7 @@ from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.errors import SchemaError
 from trackdb.solvers import open_solver
 
+from .movies import CENTRES, square_mask
 from .scorer_contract import cells, measured, painted, walk
 
 SIMILARITY, IOU = ScoreScale.SIMILARITY, ScoreScale.IOU
@@ -221,6 +222,16 @@ def test_daughters_that_halve_their_mother_are_found_where_distance_finds_none()
     assert found == pytest.approx(n_true, abs=4)
     # the plain reading, in which daughters that overlap by a third are more likely new, has none
     assert divisions(Scores(overlap.value, ScoreScale.PROBABILITY))[1] == 0
+
+
+def test_a_movie_of_nine_cells_is_linked_by_overlap():
+    """So few candidates are parted without an error; the odds stay sane, and the cells that overlap are linked."""
+    movie, pixels = measured(*map(square_mask, CENTRES))
+    edges = link_nearest(movie)
+    overlap = open_scorer("overlap").score(movie, edges, pixels)
+    chosen = solved(movie, edges, overlap)
+    assert chosen.tolist() == (overlap.value > 0).tolist()
+    assert np.count_nonzero(chosen) == 5
 
 
 def test_overlaps_of_discs_say_no_more_than_distance():

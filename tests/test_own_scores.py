@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.check import check
 from trackdb.engine.config import Config, LinkConfig, ScoreConfig
+from trackdb.engine.costs import fit, problem_from
 from trackdb.engine.ingest import ingest
 from trackdb.engine.own_scores import at_most_one_parent, probabilities_of, read_own_scores
 from trackdb.engine.pipeline import link, score, solve
@@ -22,6 +23,7 @@ from trackdb.errors import ConfigError, FormatError, MissingRowsError, StoreExis
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
+from .fuzz_formats import harm_bytes, harm_text
 from .movies import GAP_ROWS, write_ctc, write_points, write_rows
 from .scorer_contract import cells
 
@@ -309,6 +311,40 @@ def test_wrong_columns_are_refused(swap, tmp_path, header, rows, columns, messag
     with pytest.raises(FormatError, match=message):
         bring(swap, table(tmp_path, rows, header), columns=columns)
     assert tables_of(swap) == before
+
+
+@pytest.mark.parametrize("form", ["numbers", "labels", "parquet"])
+def test_harmed_tables_are_read_whole_or_refused(tmp_path, form):
+    """Five hundred of each: what comes out of one that is read is as sound as what comes out of a whole one."""
+    movie = cells([row[0] for row in SWAP], [row[1:] for row in SWAP])
+    path = tmp_path / f"net.{'parquet' if form == 'parquet' else 'csv'}"
+    header = "source_frame,source_label,target_frame,target_label,score" if form == "labels" else "source,target,score"
+    rows = [(t, a - 9, u, b - 9, p) for t, a, u, b, p in LABELLED] if form == "labels" else RIGHT
+    rows = rows if form == "labels" else [(a - 1, b - 1, p) for a, b, p in rows]
+    if form == "parquet":
+        columns = zip(header.split(","), map(list, zip(*rows, strict=True)), strict=True)
+        pq.write_table(pa.table(dict(columns)), path)
+    else:
+        table(tmp_path, rows, header)
+    whole, seen = path.read_bytes(), {"read": 0, "refused": 0}
+    for case in range(500):
+        rng = np.random.default_rng([case, *form.encode()])
+        path.write_bytes(whole)
+        for _ in range(1 + int(rng.integers(3)) // 2):
+            (harm_bytes if form == "parquet" else harm_text)(path, rng)
+        try:
+            own = read_own_scores(path, movie)
+        except (FormatError, ConfigError):
+            seen["refused"] += 1
+            continue
+        seen["read"] += 1
+        assert np.all(movie.frame[own.edges.target] > movie.frame[own.edges.source])
+        assert np.isfinite(own.scores.value).all()
+        if own.scores.scale is ScoreScale.PROBABILITY:
+            assert np.bincount(own.edges.target, own.scores.value).max() <= 1.001
+        rates = fit(movie, own.edges, own.scores)
+        assert np.isfinite(problem_from(movie, own.edges, own.scores, rates).edge_cost).all()
+    assert min(seen.values()) > 50
 
 
 def test_labels_that_come_again_need_frames(tmp_path):
