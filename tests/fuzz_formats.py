@@ -76,6 +76,8 @@ class Importer:
         How it is opened.
     n_cases : int
         How many harmed ones are read.
+    has_links : bool
+        False for a source of cells alone.
     """
 
     name: str
@@ -83,10 +85,11 @@ class Importer:
     harm: Harm
     options: SourceOptions = field(default_factory=SourceOptions)
     n_cases: int = 500
+    has_links: bool = True
 
 
-def read_whole(path: Path, name: str, options: SourceOptions) -> int:
-    """Open a source, read all its frames, join its trackings with them, and return the number of links."""
+def read_whole(path: Path, name: str, options: SourceOptions) -> tuple[int, int]:
+    """Open a source, read all its frames, join its trackings with them, and return how many cells and links it has."""
     source = open_source(path, name, options)
     frame, label, place = [], [], []
     for batch in source.frames():
@@ -99,7 +102,7 @@ def read_whole(path: Path, name: str, options: SourceOptions) -> int:
         label.append(labels)
         place.append(places)
     if not frame:
-        return 0
+        return 0, 0
     n = sum(len(labels) for labels in label)
     detections = Detections(
         id=np.arange(n),
@@ -109,7 +112,7 @@ def read_whole(path: Path, name: str, options: SourceOptions) -> int:
         area=np.full(n, np.nan),
         scale_um=source.scale_um,
     )
-    return sum(len(links_of(lineage, detections).source) for lineage in source.lineages if not lineage.masks)
+    return n, sum(len(links_of(lineage, detections).source) for lineage in source.lineages if not lineage.masks)
 
 
 def fire(importer: Importer, folder: Path, first: int = 0) -> dict[str, int]:
@@ -121,7 +124,9 @@ def fire(importer: Importer, folder: Path, first: int = 0) -> dict[str, int]:
         If anything else came of one; it says which, and ``fire(importer, folder, CASE)`` begins with that one.
     """
     whole = importer.write(_empty(folder / "whole"))
-    assert read_whole(whole, importer.name, importer.options), "the whole source has no links to lose"
+    n_cells, n_links = read_whole(whole, importer.name, importer.options)
+    assert n_cells, "the whole source has no cells to lose"
+    assert bool(n_links) == importer.has_links, f"the whole source has {n_links} links"
     counts = {"read": 0, "refused": 0}
     for case in range(first, importer.n_cases):
         rng = np.random.default_rng([case, *importer.name.encode()])
@@ -200,7 +205,7 @@ def harm_bytes(path: Path, rng: np.random.Generator) -> None:
 
 def harm_folder(path: Path, rng: np.random.Generator) -> None:
     """Harm a folder of files: their JSON, their bytes, or who is there."""
-    files = sorted(p for p in path.rglob("*") if p.is_file() or p.is_symlink())
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())  # nothing is written through links
     if not files:
         return
     said = [p for p in files if p.name.startswith(".z") or p.suffix == ".json"]
@@ -298,9 +303,9 @@ def _replaced(text: str, pattern: str, by, rng: np.random.Generator) -> str:
 
 
 def _some_file(path: Path, rng: np.random.Generator) -> Path | None:
-    """Return a path that is a file with content, or some such file in a folder."""
+    """Return a path that is a file with content, or some such file in a folder; never a link, which may lead away."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    files = [file for file in files if file.stat().st_size]
+    files = [file for file in files if not file.is_symlink() and file.stat().st_size]
     return files[rng.integers(len(files))] if files else None
 
 
