@@ -159,8 +159,10 @@ def _fingerprint(paths: Sequence[Path | None]) -> str:
         if path is not None:
             files = sorted(path.rglob("*")) if path.is_dir() else [path]
             for file in files:
-                fact = file.stat()
-                digest.update(f"{file}\0{fact.st_size}\0{fact.st_mtime_ns}\0".encode())
+                digest.update(f"{file}\0".encode("utf-8", "surrogateescape"))
+                if file.exists():  # else a link to nowhere, which no reader follows
+                    fact = file.stat()
+                    digest.update(f"{fact.st_size}\0{fact.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ import pytest
 from trackdb.storage.formats import SourceOptions
 from trackdb.storage.writers.tables import write_tables
 
+from .containers import CONTAINERS, write_ngff
 from .fuzz_formats import Importer, fire, harm_bytes, harm_folder, harm_text
 from .graph_files import SPOTS, write_geff, write_icy, write_particles, write_trackmate
 from .list_files import (
@@ -29,6 +30,7 @@ from .list_files import (
     write_words,
     zipped,
 )
+from .movies import CENTRES, square_mask, write_ctc
 
 
 def small_trackmate(folder):
@@ -130,6 +132,34 @@ def harm_tables(path, rng):
         harm_text(files[rng.integers(len(files))], rng)
 
 
+def small_images(container):
+    """Masks in a container, drawn in `movies`."""
+
+    def write(folder):
+        (folder / "a").mkdir()
+        return CONTAINERS[container](folder / "a", np.array([square_mask(frame) for frame in CENTRES]))
+
+    return Importer("masks", write, harm_images, n_cases=150, has_links=False)
+
+
+def small_ome_zarr(folder, version):
+    """An OME-Zarr image of two channels with labels."""
+    masks = np.array([square_mask(frame) for frame in CENTRES])
+    path, told = folder / "a.zarr", {"version": version, "scale": [60, 1, 0.5, 0.5], "channels": ["DAPI", "GFP"]}
+    units = {"t": "second", "y": "micrometer", "x": "micrometer"}
+    write_ngff(path, np.stack([masks * 9, masks + 5], axis=1), "tcyx", units=units, **told)
+    write_ngff(path / "labels" / "cells", masks, "tyx", version=version, is_label=True)
+    return path
+
+
+def harm_images(path, rng):
+    """Harm a file of images, one of a folder of them, or a Zarr folder."""
+    if path.is_file():
+        harm_bytes(path, rng)
+    else:
+        harm_folder(path, rng)
+
+
 KEEP_ALL = SourceOptions(keep=("all",))
 
 IMPORTERS = [
@@ -150,6 +180,10 @@ IMPORTERS = [
     Importer("acetree", lambda folder: zipped(folder / "a.zip", NUCLEI), harm_zip),
     Importer("mastodon", lambda folder: small_mastodon(folder / "a.mastodon"), harm_zip),
     Importer("btrack", lambda folder: small_btrack(folder / "a.h5"), harm_bytes),
+    Importer("ctc", lambda folder: write_ctc(folder / "a", images=True), harm_text),
+    Importer("masks", lambda folder: small_ome_zarr(folder, "0.4"), harm_folder, n_cases=300, has_links=False),
+    Importer("masks", lambda folder: small_ome_zarr(folder, "0.5"), harm_folder, n_cases=300, has_links=False),
+    *map(small_images, CONTAINERS),
     Importer("lineage_mapper", lambda folder: small_lineage_mapper(folder / "a"), harm_tables),
 ]
 

@@ -497,6 +497,17 @@ def test_links_that_lead_out_of_the_folder_are_refused(tmp_path, what):
         open_source(path)
 
 
+def test_links_that_run_in_circles_end(tmp_path):
+    path = zarr_array(tmp_path, MOVIE + 1)
+    for name in ("a", "b", "d"):
+        (path / name).symlink_to(path)
+    np.testing.assert_array_equal(masks_of(open_source(path)), MOVIE + 1)
+    (path / "c" / "1" / "0" / "1").unlink()
+    (path / "c" / "1" / "0" / "1").symlink_to("1")
+    with pytest.raises(FormatError, match=r"movie.zarr"):
+        list(open_source(path).frames())
+
+
 def test_links_inside_the_folder_and_to_the_folder_are_followed(tmp_path):
     path = write_ngff(tmp_path / "a.zarr", MOVIE + 1, "tyx", is_label=True)
     (path / "0").rename(path / "full")

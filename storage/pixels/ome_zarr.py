@@ -20,7 +20,8 @@ from .axes import frame_axes
 from .frames import FrameHeader
 from .naming import channel_names
 from .ngff import has_channels, is_labelled, is_multiscale, ome_attributes, read_ngff
-from .zarr_array import ZarrFrames, attributes_of, is_node, open_array, open_node
+from .zarr_array import attributes_of, is_node, open_array, open_node
+from .zarr_frames import ZarrFrames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Frames from a Zarr array of version 2 or 3, read by zarr a frame at a time.
+"""Arrays and groups of Zarr 2 and 3 in the folders of others, opened with care.
 
 By the rule of Zarr a chunk that is not stored reads as the fill value. Writers leave out chunks of background, so that
 is allowed, and said; only label masks whose fill value is a label are refused.
@@ -13,110 +13,30 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
 from ...errors import FormatError, TrackdbError
 from .blosc import checked_blosc
-from .frames import checked, require_backed, require_numbers
+from .frames import require_backed, require_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from .axes import FrameAxes
-    from .frames import FrameHeader
+    from collections.abc import Collection, Iterator, Mapping
 
 METADATA = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
 CODECS = {  # none of these runs or unpickles what it decodes
-    *(
-        "bytes",
-        "endian",
-        "transpose",
-        "sharding_indexed",
-        "crc32c",
-        "blosc",
-        "gzip",
-        "zstd",
-        "zlib",
-        "lz4",
-        "bz2",
-        "lzma",
-    ),
-    *("delta", "shuffle", "packbits", "bitround", "quantize", "fixedscaleoffset", "astype", "pcodec", "zfpy"),
-    *("adler32", "crc32", "fletcher32", "jenkins_lookup3"),
+    *("bytes", "endian", "transpose", "sharding_indexed"),
+    *("blosc", "gzip", "zstd", "zlib", "lz4", "bz2", "lzma", "pcodec", "zfpy", "packbits"),
+    *("shuffle", "delta", "bitround", "quantize", "fixedscaleoffset", "astype"),
+    *("crc32c", "crc32", "adler32", "fletcher32", "jenkins_lookup3"),
 }
 LARGEST_CHUNK = 4 << 30  # bytes; a chunk can only be decoded whole
 LARGE_ARRAY = 1 << 30  # bytes; above, an array has to store
 MOST_EMPTY = 1_000_000  # of its bytes one in so many
-SLAB = 256 << 20  # bytes to read at once where several frames share their chunks
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ZarrFrames:
-    """One channel of a Zarr array.
-
-    Parameters
-    ----------
-    where : str
-        Place of the array, for messages.
-    header : FrameHeader
-        What it promises.
-    array : zarr.Array
-        The array, opened for reading.
-    axes : FrameAxes
-        Its axes.
-    channel : int
-        Which channel is read.
-    is_label : bool
-        True for label masks.
-    """
-
-    where: str
-    header: FrameHeader
-    array: zarr.Array[Any]
-    axes: FrameAxes
-    channel: int
-    is_label: bool
-
-    @property
-    def numbers(self) -> range:
-        """Frames are counted from 0."""
-        return range(self.axes.n_frames)
-
-    def read(self, rows: Sequence[int]) -> Iterator[NDArray[np.generic]]:
-        """Read the frames at increasing places `rows`.
-
-        One frame is in memory at a time; where chunks hold several frames, as many as fit in `SLAB` are read together,
-        so that a chunk need not be decoded for each of them.
-        """
-        for slab in self._slabs(rows):
-            index = self.axes.index(slice(slab[0], slab[-1] + 1), self.channel)
-            with reading(f"frame {slab[0]} of {self.where}"):
-                block = self.axes.arranged(np.asarray(self.array[index]))
-            for row in slab:
-                yield checked(block[row - slab[0]], self.where, is_label=self.is_label)
-            del block
-
-    def _slabs(self, rows: Sequence[int]) -> Iterator[list[int]]:
-        """Part the rows into those that are read together."""
-        n_together = self.array.chunks[self.axes.names.index("t")] if "t" in self.axes.names else 1
-        most = max(1, SLAB // (prod(self.header.shape) * self.header.dtype.itemsize))
-        slab: list[int] = []
-        for row in rows:
-            if slab and (row // n_together != slab[0] // n_together or row - slab[0] >= most):
-                yield slab
-                slab = []
-            slab.append(row)
-        if slab:
-            yield slab
 
 
 def open_array(folder: Path, root: Path, *, is_label: bool) -> tuple[zarr.Array[Any], tuple[str, ...]]:
@@ -148,7 +68,8 @@ def open_array(folder: Path, root: Path, *, is_label: bool) -> tuple[zarr.Array[
         raise FormatError(f"{folder} is no Zarr array", expected=".zarray or zarr.json of an array")
     require_numbers(array.dtype, str(folder), is_label=is_label)
     require_codecs(array.metadata.to_dict(), folder, CODECS)
-    n_stored, n_files = _stored(folder, root.resolve())
+    with reading(str(folder)):
+        n_stored, n_files = _stored(folder, root.resolve())
     _require_honest(array, n_stored, folder)
     return array, _missing_chunks(array, n_files, folder, is_label=is_label)
 
@@ -210,13 +131,20 @@ def _stored(folder: Path, root: Path) -> tuple[int, int]:
     folders = [folder.resolve()]
     if not folders[0].is_relative_to(root):
         raise FormatError(f"{folder} leads out of {root}", expected="an array inside the folder")
+    linked: set[Path] = set()
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
-                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
-                    raise FormatError(f"{entry.path} leads out of {root}", expected="chunks inside the folder")
+                place = Path(entry.path)
+                if entry.is_symlink():
+                    place = place.resolve()
+                    if not place.is_relative_to(root):
+                        raise FormatError(f"{entry.path} leads out of {root}", expected="chunks inside the folder")
+                    if place in linked:
+                        continue  # links may run in circles
+                    linked.add(place)
                 if entry.is_dir():
-                    folders.append(Path(entry.path))
+                    folders.append(place)
                 elif entry.is_file() and entry.name not in METADATA:
                     n_bytes += entry.stat().st_size
                     n_files += 1
