@@ -10,7 +10,7 @@ from .tracked import Columns, Format, Frames, Links, MatchDistance, PixelSize, S
 from .view import Face, as_table, command
 
 if TYPE_CHECKING:
-    from ..engine.evaluate import Evaluation
+    from ..engine.evaluation import Evaluation
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -54,7 +54,7 @@ def evaluate(
     Example: trackdb evaluate movie.trackdb --against 01_GT --ctc
     """
     from ..engine.evaluate import evaluate as compare
-    from ..engine.evaluate import require_at_least, require_known
+    from ..engine.evaluation import require_at_least, require_known
 
     wanted = dict(parse_figure(text) for text in fail_under or ())
     require_known(wanted)

@@ -11,7 +11,6 @@ from ..storage.duckdb_store import DuckDBStore
 from ..storage.sandbox import Answer, ask
 from . import pipeline
 from .config import AUTO, Config, ScoreConfig, load_config
-from .evaluate import Evaluation
 from .evaluate import evaluate as _evaluate
 from .exports import export
 from .exports.napari import napari_layer
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from ..storage.formats.base import SourceOptions
     from ..storage.sandbox import Parameter
     from ..storage.schema import CandidateEdges, Detections, SolutionTable
+    from .evaluation import Evaluation
     from .exports import ExportReport
     from .exports.napari import Layer
     from .scoring import ScoreReport

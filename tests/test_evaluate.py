@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from trackdb.engine.evaluate import FIGURES, evaluate, require_at_least
+from trackdb.engine.evaluate import evaluate
+from trackdb.engine.evaluation import FIGURES, require_at_least
 from trackdb.engine.imported import edges_between
 from trackdb.engine.ingest import ingest
 from trackdb.engine.lineages import solution_table

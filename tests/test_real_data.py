@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from trackdb.engine.check import check
-from trackdb.engine.evaluate import evaluate, require_at_least
+from trackdb.engine.evaluate import evaluate
+from trackdb.engine.evaluation import require_at_least
 from trackdb.engine.exports.ctc import export_ctc
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
