@@ -204,8 +204,7 @@ def _compared(
     # one numbering for both: a true cell has the number of the cell of ours that it is, else one of its own
     number = np.where(cell == NO_ROW, n_ours + np.arange(n_true), cell)
     known = np.zeros(n_ours + n_true, dtype=bool)
-    known[number] = True
-    known[covered_by[covered_by != NO_ROW]] = True
+    known[number] = True  # a cell of ours that covers several true ones is one of them
     true_source, true_target = number[truth.links.source], number[truth.links.target]
     ends = (true_source, true_target, ours.links.source, ours.links.target)
     edges = compare_links(*ends, annotated=known)
