@@ -114,7 +114,7 @@ def _tracks(model, spots, edge_features, track_features):
         members = set()
         for edge in track.findall("Edge"):
             ends = java_int(edge, "SPOT_SOURCE_ID"), java_int(edge, "SPOT_TARGET_ID")
-            assert set(ends) <= set(spots), "unknown spot"
+            assert all(end in spots for end in ends), "unknown spot"
             assert ends[0] != ends[1]
             assert ends not in edges, "bad edge: the graph is simple"
             assert ends[::-1] not in edges, "bad edge: the graph is simple"
