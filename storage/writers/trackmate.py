@@ -79,7 +79,6 @@ TRACK_FEATURES: Final = {
     "TRACK_START": Feature("Track start", "Track start", "TIME"),
     "TRACK_STOP": Feature("Track stop", "Track stop", "TIME"),
 }
-RESERVED: Final = frozenset({"ID", "name", "ROI_N_POINTS", *SPOT_FEATURES, *EDGE_FEATURES, *TRACK_FEATURES})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
