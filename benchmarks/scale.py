@@ -141,7 +141,7 @@ def stages(frames: str, cells: str, spacing: str, neighbors: str, radius: str) -
 
     from trackdb.engine.candidates import link_nearest
     from trackdb.engine.costs import fit, problem_from
-    from trackdb.engine.imported import solution_table
+    from trackdb.engine.lineages import solution_table
     from trackdb.engine.scorers import open_scorer
     from trackdb.engine.simulation import simulate_points
     from trackdb.solvers import open_solver

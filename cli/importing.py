@@ -39,7 +39,7 @@ def import_(
 
     Example: trackdb import movie.trackdb tracks.csv --columns t=frame,y=row,x=col,track=id
     """
-    from ..engine.importing import import_tracking
+    from ..engine.imports.importing import import_tracking
 
     options = tracking_options(sequence, columns, links, frames, pixel_size, truth)
     opened, chosen = open_set(store, dataset, detections, face.command)

@@ -17,7 +17,7 @@ from ..storage.formats.ctc import RESULT_MASK, TRUTH_FILE, TRUTH_MASK
 from ..storage.formats.track_file import find_track_file, read_track_file
 from ..storage.pixels.files import open_numbered
 from .exports.ctc import export_ctc
-from .reference import tracking_at
+from .imports.reference import tracking_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from .exports import export
 from .exports.napari import napari_layer
 from .exports.tracking import tracking_of
 from .handoff import to_motile, to_networkx
-from .importing import import_tracking
+from .imports.importing import import_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +167,7 @@ class Database:
         options: SourceOptions | None = None,
         match_distance: float | None = None,
     ) -> Solution:
-        """Bring someone's tracking of a movie in as a solution; see `engine.importing.import_tracking`.
+        """Bring someone's tracking of a movie in as a solution; see `engine.imports.importing.import_tracking`.
 
         Raises
         ------

@@ -15,12 +15,12 @@ from ..storage.formats.base import SourceOptions
 from .ctc_metrics import measure, require_measurable
 from .evaluation import Evaluation
 from .graphs import TrackingGraph, graph_of_lineage, graph_of_solution
+from .imports.pairing import NO_ROW
+from .imports.reference import read_tracking
 from .metrics.corrections import count_corrections
 from .metrics.edges import compare_divisions, compare_links
 from .metrics.targets import NO_TRACKLET, target_effectiveness
-from .pairing import NO_ROW
 from .progress import Progress, Silent
-from .reference import read_tracking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..storage.schema import LinkKind
-from .labelled import require_mothers
+from .imports.labelled import require_mothers
 from .lineages import label_lineages
 from .metrics.corrections import LinkGraph
 

@@ -17,7 +17,7 @@ from ..storage.formats import open_source
 from ..storage.formats.base import SourceOptions
 from ..storage.ingestion import ingesting, remove
 from ..storage.schema import Detections, Features, Movie
-from .imported import imported_solutions
+from .imports.solutions import imported_solutions
 from .measure import measure
 from .progress import Progress, Silent
 

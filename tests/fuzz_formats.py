@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trackdb.engine.imports.labelled import links_of
 from trackdb.engine.ingest import ingest
-from trackdb.engine.labelled import links_of
 from trackdb.engine.measure import measure
 from trackdb.errors import TrackdbError
 from trackdb.storage.duckdb_store import DuckDBStore

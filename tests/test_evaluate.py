@@ -5,7 +5,7 @@ import pytest
 
 from trackdb.engine.evaluate import evaluate
 from trackdb.engine.evaluation import FIGURES, require_at_least
-from trackdb.engine.imported import edges_between
+from trackdb.engine.imports.solutions import edges_between
 from trackdb.engine.ingest import ingest
 from trackdb.engine.lineages import solution_table
 from trackdb.engine.pipeline import solve

@@ -8,7 +8,7 @@ import trackdb
 from trackdb.engine import ctc_metrics
 from trackdb.engine.evaluate import evaluate
 from trackdb.engine.evaluation import require_at_least
-from trackdb.engine.importing import import_tracking
+from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.errors import CheckFailedError, ConfigError, FormatError, MissingRowsError

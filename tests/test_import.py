@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from trackdb.engine.check import check
-from trackdb.engine.importing import import_tracking
+from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link
 from trackdb.engine.progress import Recorded
@@ -214,7 +214,7 @@ def test_cells_that_merge_come_with_all_their_mothers(points, tmp_path, monkeypa
     fused = point_source(
         "fused", SourceOptions(), frame, Points(np.arange(3), position, np.full(3, np.nan)), lineages=[lineage]
     )
-    monkeypatch.setattr("trackdb.engine.reference.open_source", lambda *_: fused)
+    monkeypatch.setattr("trackdb.engine.imports.reference.open_source", lambda *_: fused)
     report, links, notes = bring(points, tmp_path / "fused.xml")
     assert (report.solution, report.merges, links) == ("fused", 1, {((0, 0), (1, 2)), ((0, 1), (1, 2))})
     assert any("fused: 1 merges" in note for note in notes)

@@ -4,7 +4,7 @@ import pytest
 
 from trackdb.engine.evaluate import evaluate
 from trackdb.engine.exports import export
-from trackdb.engine.importing import import_tracking
+from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.duckdb_store import DuckDBStore

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trackdb.engine.check import check
-from trackdb.engine.importing import import_tracking
+from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.arrays import ARRAYS
@@ -30,7 +30,7 @@ ZYGOTE = """
 import os, sys, time
 from pathlib import Path
 from trackdb.engine import ingest as engine_ingest
-from trackdb.engine.importing import import_tracking
+from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 import scipy.spatial, zarr, tifffile, trackdb.engine.scorers.distance, trackdb.solvers.ilp, trackdb.solvers.matching

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trackdb.engine.labelled import NO_LABEL, links_of, match_by_overlap, with_labels_of_detections
+from trackdb.engine.imports.labelled import NO_LABEL, links_of, match_by_overlap, with_labels_of_detections
 from trackdb.errors import FormatError
 from trackdb.storage.formats.base import LabelLineage
 from trackdb.storage.schema import Detections

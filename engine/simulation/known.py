@@ -13,7 +13,7 @@ from ...storage.catalogue import TRUTH
 from ...storage.formats import open_source
 from ...storage.schema import Detections
 from ...storage.writers.ctc import split_at_gaps
-from ..labelled import links_of
+from ..imports.labelled import links_of
 from ..lineages import label_lineages
 from ..measure import measure
 from ..progress import Progress, Silent

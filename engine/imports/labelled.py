@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FormatError
-from ..storage.formats.lineage import bridge
-from .measure import labels_at, runs
+from ...errors import FormatError
+from ...storage.formats.lineage import bridge
+from ..measure import labels_at, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from ..storage.formats.base import LabelLineage
-    from ..storage.schema import Detections
+    from ...storage.formats.base import LabelLineage
+    from ...storage.schema import Detections
 
 NO_LABEL = -1  # of a cell that no detection covers; a mask holds no label below 1
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ConfigError, FormatError, SchemaError
-from ..storage.arrays import read_frame
-from ..storage.formats import open_source
-from ..storage.formats.base import SourceOptions
-from ..storage.formats.ctc import find_folders, find_sequences
-from ..storage.formats.track_file import NAMES, find_track_file
+from ...errors import ConfigError, FormatError, SchemaError
+from ...storage.arrays import read_frame
+from ...storage.formats import open_source
+from ...storage.formats.base import SourceOptions
+from ...storage.formats.ctc import find_folders, find_sequences
+from ...storage.formats.track_file import NAMES, find_track_file
+from ..measure import measure
+from ..progress import Progress, Silent
 from .labelled import coverage, one_each, rows_of_cells
-from .measure import measure
 from .pairing import NO_ROW, Places, at_the_same_place, label_under, pair_within, radius_of
-from .progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..storage.catalogue import DetectionSet
-    from ..storage.duckdb_store import DuckDBStore
-    from ..storage.formats.base import FrameBatch, LabelLineage, Source
-    from ..storage.schema import Detections, Movie
+    from ...storage.catalogue import DetectionSet
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.formats.base import FrameBatch, LabelLineage, Source
+    from ...storage.schema import Detections, Movie
 
     MaskOf = Callable[[int], NDArray[Any]]
 

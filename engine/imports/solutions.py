@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage.catalogue import SolutionInfo
-from ..storage.pixels.files import read_mask
-from ..storage.schema import CandidateEdges
+from ...storage.catalogue import SolutionInfo
+from ...storage.pixels.files import read_mask
+from ...storage.schema import CandidateEdges
+from ..lineages import solution_table
 from .labelled import JoinedLinks, links_of, match_by_overlap, with_labels_of_detections
-from .lineages import solution_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from ..storage.formats.base import LabelLineage
-    from ..storage.ingestion import Ingestion
-    from ..storage.schema import Detections, SolutionTable
-    from .progress import Progress
+    from ...storage.formats.base import LabelLineage
+    from ...storage.ingestion import Ingestion
+    from ...storage.schema import Detections, SolutionTable
+    from ..progress import Progress
 
 IMPORTED = "imported"  # the linker of a tracking that was not solved here
 

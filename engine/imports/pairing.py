@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import KDTree
 
-from ..errors import ConfigError
-from ..solvers.pairs import cheapest_pairs
-from .candidates import SAMPLE_FRAMES, spread
+from ...errors import ConfigError
+from ...solvers.pairs import cheapest_pairs
+from ..candidates import SAMPLE_FRAMES, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from ..storage.schema import Detections
+    from ...storage.schema import Detections
 
 NO_ROW = -1
 SAME_PLACE_PX = 0.01  # what a table with two decimals may be off

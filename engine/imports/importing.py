@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FormatError
-from ..storage.catalogue import TRUTH, SolutionInfo
-from ..storage.formats.base import SourceOptions
-from .imported import IMPORTED, counts_of, edges_between, note_counts
+from ...errors import FormatError
+from ...storage.catalogue import TRUTH, SolutionInfo
+from ...storage.formats.base import SourceOptions
+from ..lineages import solution_table
+from ..names import free_solution_name
+from ..progress import Progress, Silent
 from .labelled import join
-from .lineages import solution_table
-from .names import free_solution_name
-from .progress import Progress, Silent
 from .reference import read_tracking
+from .solutions import IMPORTED, counts_of, edges_between, note_counts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..storage.catalogue import DetectionSet
-    from ..storage.duckdb_store import DuckDBStore
-    from ..storage.formats.base import LabelLineage
+    from ...storage.catalogue import DetectionSet
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.formats.base import LabelLineage
 
 log = logging.getLogger(__name__)
 
