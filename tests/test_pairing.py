@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from trackdb.engine import pairing
+from trackdb.engine.imports import pairing
 from trackdb.engine.imports.pairing import NO_ROW, Places, at_the_same_place, label_under, pair_within, radius_of
 from trackdb.errors import ConfigError
 from trackdb.storage.schema import Detections
