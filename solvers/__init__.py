@@ -10,7 +10,7 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     from .base import Solver
 
-OWN_SOLVERS = ("greedy", "highs", "ilp")
+OWN_SOLVERS = ("greedy", "highs", "ilp", "lap")
 
 
 def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
@@ -19,10 +19,11 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
     Parameters
     ----------
     name : str
-        ``ilp`` (exact, by matching), ``highs`` (exact, by a general solver; slow), ``greedy`` (a quick baseline), or an
-        entry point of the group ``trackdb.solvers``: a class or function that takes `time_limit_s` by keyword.
+        ``ilp`` (exact, by matching), ``highs`` (exact, by a general solver; slow), ``lap`` (frame to frame, then
+        segments), ``greedy`` (a quick baseline), or an entry point of the group ``trackdb.solvers``: a class or
+        function that takes `time_limit_s` by keyword.
     time_limit_s : float or None
-        After how many seconds to return the best selection found so far. Greedy takes no notice of it.
+        After how many seconds to return the best selection found so far. Greedy and LAP take no notice of it.
 
     Raises
     ------
@@ -34,6 +35,10 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
             from .greedy import GreedySolver
 
             return GreedySolver()
+        case "lap":
+            from .lap import LapSolver
+
+            return LapSolver()
         case "ilp":
             from .ilp import IlpSolver
 

@@ -1,4 +1,4 @@
-"""The greedy solver: best link first, a quick baseline without any bound."""
+"""The greedy solvers: best link first, by cost or by score; quick baselines without any bound."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from ..errors import SchemaError
 from .problem import FORBIDDEN, KEPT, GridProblem, Selection, objective
 
 if TYPE_CHECKING:
@@ -47,19 +48,7 @@ class GreedySolver:
         n_children = np.zeros(problem.n_nodes, dtype=np.int64)
         while True:
             _link(best_first, source, grid.target, node, parent_edge, n_children)
-            if not _shed(
-                latest_first,
-                source,
-                grid.edge,
-                grid.node,
-                grid.appear,
-                grid.disappear,
-                grid.division,
-                grid.pinned,
-                node,
-                parent_edge,
-                n_children,
-            ):
+            if not shed(grid, source, latest_first, node, parent_edge, n_children):
                 break
         return self._selection(problem, grid, node, parent_edge)
 
@@ -70,6 +59,92 @@ class GreedySolver:
         edge[parent_edge[parent_edge >= 0]] = True
         edge = grid.in_problem_order(edge)
         return Selection(edge, node, objective(problem, edge, node), -math.inf, proven=False)
+
+
+class BestScoreSolver:
+    """Links from the best score down to a least one [1]_: at most one parent and two children, whatever links cost.
+
+    Every detection that is not forbidden is kept; the problem prices what comes out. Equal scores go to the edge with
+    the lower (source, target).
+
+    Parameters
+    ----------
+    score : (m,) float64
+        Of each edge of the problem; more is better.
+    least : float
+        No link scores less.
+    max_children : int
+        1 forbids divisions.
+
+    Raises
+    ------
+    SchemaError
+        If a score, or the least one, is not a number.
+
+    References
+    ----------
+    .. [1] Gallusser & Weigert, "Trackastra", ECCV 2024 (the greedy linker; the least score is that of its code).
+    """
+
+    def __init__(self, score: NDArray[np.float64], *, least: float = 0.5, max_children: int = 2) -> None:
+        if np.isnan(score).any():
+            raise SchemaError(f"the score of edge {np.argmax(np.isnan(score))} is not a number")
+        if math.isnan(least):
+            raise SchemaError("the least score is not a number")
+        self.score, self.least, self.max_children = score, least, max_children
+
+    def solve(self, problem: TrackingProblem) -> Selection:
+        """Return a feasible selection; its lower bound is -inf, for greedy knows none."""
+        if len(self.score) != problem.n_edges:
+            raise SchemaError(f"every edge needs a score: wanted {problem.n_edges}, got {len(self.score)}")
+        node = problem.pinned_node != FORBIDDEN
+        rows = np.flatnonzero((self.score >= self.least) & node[problem.source] & node[problem.target])
+        order = np.lexsort((problem.target[rows], problem.source[rows], -self.score[rows]))
+        rows = rows[order]
+        edge = np.zeros(problem.n_edges, dtype=bool)
+        edge[rows[_take(problem.source[rows], problem.target[rows], problem.n_nodes, self.max_children)]] = True
+        return Selection(edge, node, objective(problem, edge, node), -math.inf, proven=False)
+
+
+@njit(cache=True, nogil=True)
+def _take(source: Ints, target: Ints, n: int, max_children: int) -> Bools:
+    """Take links in the order given as long as there is room."""
+    taken = np.zeros(len(source), np.bool_)
+    has_parent = np.zeros(n, np.bool_)
+    n_children = np.zeros(n, np.int64)
+    for e in range(len(source)):
+        if not has_parent[target[e]] and n_children[source[e]] < max_children:
+            taken[e] = True
+            has_parent[target[e]] = True
+            n_children[source[e]] += 1
+    return taken
+
+
+def shed(
+    grid: GridProblem, source: Ints32, latest_first: Ints, node: Bools, parent_edge: Ints, n_children: Ints
+) -> bool:
+    """Drop from each tree of links the optional nodes and the links without which it is cheapest, in place.
+
+    Parameters
+    ----------
+    grid : GridProblem
+        n nodes and their m edges.
+    source : (m,) int32
+        Where each edge begins.
+    latest_first : (n,) int64
+        The nodes, the last frame first.
+    node : (n,) bool
+        Selected nodes.
+    parent_edge, n_children : (n,) int64
+        Edge on the grid into each node, -1 for none, and how many leave it.
+
+    Returns
+    -------
+    bool
+        Whether any were dropped.
+    """
+    costs = (grid.edge, grid.node, grid.appear, grid.disappear, grid.division)
+    return bool(_shed(latest_first, source, *costs, grid.pinned, node, parent_edge, n_children))
 
 
 @njit(cache=True, nogil=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from .matching import Entries, match
+from .assignment import cheapest_matching
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,15 +38,10 @@ def cheapest_pairs(
     """
     if not len(left):
         return left[:0], right[:0]
-    order = np.lexsort((right, left))
-    left, right, cost = left[order], right[order], cost[order]
-    n_left, n_right = int(left[-1]) + 1, int(right.max()) + 1
+    n_left, n_right = int(left.max()) + 1, int(right.max()) + 1
     largest = float(cost.max()) or 1.0
     step = np.rint(cost / largest * STEPS).astype(np.int64)
     bonus = (min(n_left, n_right) + 1) * (STEPS + 1)
-    n = max(n_right, (n_left + 1) // 2)  # the kernel has two rows for each column
-    indptr = np.searchsorted(left, np.arange(2 * n + 1))
-    entries = Entries(indptr, right.astype(np.int32), step - bonus, np.zeros(len(left), dtype=np.int32), base=0)
-    column = match(entries).row_column[:n_left]
-    paired = np.flatnonzero(column >= 0)
-    return paired, column[paired].astype(np.int64)
+    chosen = np.flatnonzero(cheapest_matching(left, right, step - bonus))
+    chosen = chosen[np.argsort(left[chosen])]
+    return left[chosen], right[chosen]

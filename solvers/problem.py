@@ -145,6 +145,9 @@ class Selection:
     dual : (n,) float64 or None
         Price of the in-port of each node in the matching relaxation, at most 0; `ilp.dual_bound` turns it into a lower
         bound in one pass over the edges. None where the solver knows no prices.
+    merge : (m,) bool or None
+        Links into cells of several mothers, for which the costs have no price: they are not among `edge`, and for the
+        objective such a cell appears. None where the solver knows no merges.
     """
 
     edge: NDArray[np.bool_]
@@ -153,6 +156,7 @@ class Selection:
     lower_bound: float
     proven: bool
     dual: NDArray[np.float64] | None = None
+    merge: NDArray[np.bool_] | None = None
 
     @property
     def gap(self) -> float:

@@ -1,8 +1,9 @@
-"""Other ways to the same answer: every selection in turn, and motile with SCIP."""
+"""Other ways to the same answer: every selection in turn, motile with SCIP, and whole square matrices by scipy."""
 
 import warnings
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from trackdb.solvers.problem import SCALE
 
@@ -67,3 +68,79 @@ def cheapest_by_motile(problem):
     solution = solver.solve(backend=ilpy.Preference.Scip, verbose=False)
     assert solution.status == ilpy.SolverStatus.OPTIMAL
     return solution.objective_value
+
+
+def _assignment(size, entries):
+    """Return the least cost of a full assignment in a square matrix of which these entries are given."""
+    far = 1e9
+    table = np.full((size, size), far)
+    for i, j, cost in entries:
+        table[i, j] = cost
+    found = linear_sum_assignment(table)
+    assert (table[found] < far).all()
+    return table[found].sum()
+
+
+def cheapest_linking(source, target, cost, *, factor):
+    """Return the optimum of the (n + m)^2 matrix that links two frames, and what a set of its pairs costs in it.
+
+    Rows are the cells of the first frame, then one for each beginning; columns the cells of the second, then one for
+    each end. The block of a beginning and an end mirrors the pairs, at the least cost of all.
+    """
+    rows, i = np.unique(source, return_inverse=True)
+    columns, j = np.unique(target, return_inverse=True)
+    n, m = len(rows), len(columns)
+    alone = max(factor * cost.max(initial=0), 1e-6)
+    least = min(cost.min(initial=np.inf), alone)
+    entries = list(zip(i, j, cost, strict=True))
+    entries += [(a, m + a, alone) for a in range(n)] + [(n + b, b, alone) for b in range(m)]
+    entries += [(n + b, m + a, least) for a, b in zip(i, j, strict=True)]
+    best = _assignment(n + m, entries)
+
+    def price(taken):
+        k = np.count_nonzero(taken)
+        assert len(set(i[taken])) == len(set(j[taken])) == k
+        return cost[taken].sum() + k * least + (n + m - 2 * k) * alone
+
+    return best, price
+
+
+def cheapest_of_square(frame, source, target, cost, linked, rule):
+    """Return the optimum of the square matrix that joins segments, and what a set of its candidates costs in it.
+
+    Rows are ends and places to split, then a beginning or a refused merge for each column; columns are beginnings and
+    places to merge, then an end or a refused split for each row.
+    """
+    goes_on, came = set(source[linked].tolist()), set(target[linked].tolist())
+    frames = frame[target] - frame[source]
+    allowed = []
+    for e, (u, v) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
+        if u not in goes_on and v not in came:
+            may = cost[e] <= rule.max_cost and (rule.max_gap is None or frames[e] - 1 <= rule.max_gap)
+        elif v not in came:
+            may = rule.split_cost is not None and cost[e] <= rule.split_cost and frames[e] == 1
+        elif u not in goes_on:
+            may = rule.merge_cost is not None and cost[e] <= rule.merge_cost and frames[e] == 1
+        else:
+            may = False
+        if may:
+            allowed.append(e)
+    ordered = sorted(cost[allowed].tolist())
+    if not ordered:
+        return 0.0, lambda taken: 0.0 if not taken.any() else np.inf
+    alone = max(rule.factor * ordered[int((len(ordered) - 1) * rule.percentile / 100)], 1e-6)
+    rows, i = np.unique(source[allowed], return_inverse=True)
+    columns, j = np.unique(target[allowed], return_inverse=True)
+    n, m = len(rows), len(columns)
+    entries = [(a, b, cost[e]) for a, b, e in zip(i, j, allowed, strict=True)]
+    entries += [(a, m + a, alone) for a in range(n)] + [(n + b, b, alone) for b in range(m)]
+    entries += [(n + b, m + a, alone) for a, b in zip(i, j, strict=True)]
+    best = _assignment(n + m, entries)
+
+    def price(taken):
+        k = np.count_nonzero(taken)
+        assert set(np.flatnonzero(taken)) <= set(allowed)
+        assert len(set(source[taken])) == len(set(target[taken])) == k
+        return cost[taken].sum() + k * alone + (n + m - 2 * k) * alone
+
+    return best, price

@@ -42,7 +42,7 @@ def test_a_movie_without_links_is_solved(name, n):
 
 
 def test_an_unknown_solver_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"no solver 'quantum'; known: greedy, highs, ilp"):
+    with pytest.raises(ConfigError, match=r"no solver 'quantum'; known: greedy, highs, ilp, lap"):
         open_solver("quantum")
 
 
@@ -50,5 +50,5 @@ def test_a_solver_can_come_from_another_package(monkeypatch):
     point = importlib.metadata.EntryPoint("mine", "trackdb.solvers.ilp:IlpSolver", "trackdb.solvers")
     monkeypatch.setattr(trackdb.solvers, "entry_points", lambda group: importlib.metadata.EntryPoints([point]))
     assert open_solver("mine", time_limit_s=3).time_limit_s == 3
-    with pytest.raises(ConfigError, match="known: greedy, highs, ilp, mine"):
+    with pytest.raises(ConfigError, match="known: greedy, highs, ilp, lap, mine"):
         open_solver("quantum")

@@ -1,11 +1,15 @@
-"""The greedy solver: best gain first, and nothing kept that does not pay."""
+"""The greedy solvers: best gain first, and nothing kept that does not pay; or best score first."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from trackdb.errors import SchemaError
 from trackdb.solvers import open_solver
-from trackdb.solvers.greedy import GreedySolver
+from trackdb.solvers.greedy import BestScoreSolver, GreedySolver
 from trackdb.solvers.problem import TrackingProblem, objective
 
 from .strategies import crowded_movie, shuffle_edges, tracking_problems
@@ -124,3 +128,75 @@ def test_the_same_links_are_chosen_in_any_order_of_the_edges(seed):
 def test_greedy_proves_nothing():
     chosen = GreedySolver().solve(crowded_movie(0))
     assert (chosen.lower_bound, chosen.proven, chosen.dual) == (-np.inf, False, None)
+
+
+# -- by score ---------------------------------------------------------------------------------------------------------
+
+
+def test_links_of_half_and_more_are_taken_from_the_best_down_at_most_two_from_a_mother():
+    r"""0 has three likely daughters, 3 is the third and goes to 1, its next best.
+
+    ::
+
+        0 --(.9)- 2
+        |`--(.8)- 4 -(.49)- 1
+         `--(.7)- 3 -(.50)- 1
+    """
+    problem = two_frames([(0, 2, 0), (0, 4, 0), (0, 3, 0), (1, 3, 0), (1, 4, 0)], [0] * 5)
+    score = np.array([0.9, 0.8, 0.7, 0.5, 0.49])
+    assert links(problem, BestScoreSolver(score).solve(problem)) == [(0, 2), (0, 4), (1, 3)]
+    assert links(problem, BestScoreSolver(score, least=0.51).solve(problem)) == [(0, 2), (0, 4)]
+    assert links(problem, BestScoreSolver(score, max_children=1).solve(problem)) == [(0, 2), (1, 3)]
+    without = replace(problem, pinned_node=np.array([0, 0, -1, 0, 0], dtype=np.int8))
+    chosen = BestScoreSolver(score).solve(without)
+    assert links(problem, chosen) == [(0, 3), (0, 4)]
+    assert chosen.node.tolist() == [True, True, False, True, True]
+
+
+SCORES = st.integers(0, 8).map(lambda eighth: eighth / 8)
+
+
+@settings(deadline=None)
+@given(st.data(), tracking_problems(), st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([1, 2]))
+def test_by_score_is_what_the_rule_says_word_by_word(data, problem, least, max_children):
+    score = np.array(data.draw(st.lists(SCORES, min_size=problem.n_edges, max_size=problem.n_edges)), dtype=np.float64)
+    ends = list(zip(problem.source.tolist(), problem.target.tolist(), strict=True))
+    parents, children, expected = set(), [], []
+    for s, (u, v) in sorted(zip(score.tolist(), ends, strict=True), key=lambda e: (-e[0], e[1])):
+        allowed = s >= least and problem.pinned_node[u] >= 0 and problem.pinned_node[v] >= 0
+        if allowed and v not in parents and children.count(u) < max_children:
+            parents.add(v)
+            children.append(u)
+            expected.append((u, v))
+    solver = BestScoreSolver(score, least=least, max_children=max_children)
+    chosen = solver.solve(problem)
+    assert links(problem, chosen) == sorted(expected)
+    assert objective(problem, chosen.edge, chosen.node) == chosen.objective
+    assert (chosen.lower_bound, chosen.proven) == (-np.inf, False)
+    shuffled, order = shuffle_edges(problem, seed=5)
+    again = BestScoreSolver(score[order], least=least, max_children=max_children).solve(shuffled)
+    assert np.array_equal(again.edge, chosen.edge[order])
+
+
+@settings(deadline=None)
+@given(tracking_problems(division=(9, 9), pins=(1,)))
+def test_by_cost_is_what_the_rule_says_word_by_word_where_all_is_kept_and_nothing_divides(problem):
+    change = problem.edge_cost - problem.appear_cost[problem.target] - problem.disappear_cost[problem.source]
+    ends = zip(problem.source.tolist(), problem.target.tolist(), strict=True)
+    parents, children, expected = set(), set(), []
+    for c, (u, v) in sorted(zip(change.tolist(), ends, strict=True)):
+        if c < 0 and u not in children and v not in parents:
+            parents.add(v)
+            children.add(u)
+            expected.append((u, v))
+    assert links(problem, GreedySolver().solve(problem)) == sorted(expected)
+
+
+def test_scores_that_are_no_numbers_or_of_another_problem_are_refused():
+    problem = two_frames([(0, 2, 0), (0, 4, 0)], [0] * 5)
+    with pytest.raises(SchemaError, match="edge 1 is not a number"):
+        BestScoreSolver(np.array([0.5, np.nan]))
+    with pytest.raises(SchemaError, match="least score"):
+        BestScoreSolver(np.array([0.5]), least=np.nan)
+    with pytest.raises(SchemaError, match="wanted 2, got 1"):
+        BestScoreSolver(np.array([0.5])).solve(problem)
