@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import FormatError
+from ..pixels.metadata import SANE_UM
 from ..units import is_frame, is_pixel, seconds_per_unit, um_per_unit
 from .masks import checked_scale
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 LARGEST = 1e15  # squares of larger coordinates are lost in single precision, which the store keeps
 SANE = (1e-9, 1e9)  # what a voxel size or a frame interval may be, in whatever unit
-SANE_UM = (1e-3, 20.0)  # a pixel of 72 dpi measures 353 um: that is a screen, not a microscope
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,42 +6,11 @@ import re
 from html import unescape
 from typing import TYPE_CHECKING
 
+from ..units import seconds_per_unit, um_per_unit
+
 if TYPE_CHECKING:
     from tifffile import TiffFile
 
-UM_PER_UNIT = {
-    "um": 1.0,
-    "µm": 1.0,  # micro sign
-    "\u03bcm": 1.0,  # Greek mu
-    "\\u00b5m": 1.0,  # as ImageJ escapes it
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,  # OME-Zarr writes units out
-    "micrometre": 1.0,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "angstrom": 1e-4,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "cm": 1e4,
-    "centimeter": 1e4,
-    "meter": 1e6,
-}
-SECONDS_PER_UNIT = {
-    "s": 1.0,
-    "sec": 1.0,
-    "second": 1.0,
-    "us": 1e-6,
-    "microsecond": 1e-6,
-    "ms": 1e-3,
-    "millisecond": 1e-3,
-    "min": 60.0,
-    "minute": 60.0,
-    "h": 3600.0,
-    "hour": 3600.0,
-    "d": 86400.0,
-    "day": 86400.0,
-}
 SANE_UM = (1e-3, 20.0)  # a pixel of 72 dpi measures 353 um: that is a screen, not a microscope
 SANE_S = (1e-6, 7 * 86400.0)
 
@@ -51,7 +20,7 @@ def voxel_size(tif: TiffFile, ndim: int) -> tuple[float, ...] | None:
     if tif.ome_metadata:
         size = _ome_voxel_size(tif.ome_metadata)
     elif tif.imagej_metadata:
-        size = _resolution(tif, UM_PER_UNIT.get(str(tif.imagej_metadata.get("unit", "")).strip().lower()))
+        size = _resolution(tif, um_per_unit(str(tif.imagej_metadata.get("unit", ""))))
         size["z"] = _number(tif.imagej_metadata.get("spacing")) * size.get("um", 0.0)
     else:
         unit = tif.pages.first.tags.get("ResolutionUnit")
@@ -65,11 +34,11 @@ def frame_interval(tif: TiffFile) -> float | None:
     seconds = 0.0
     if tif.ome_metadata:
         pixels = _ome_pixels(tif.ome_metadata)
-        unit = SECONDS_PER_UNIT.get(pixels.get("TimeIncrementUnit", "s"), 0.0)
-        seconds = _number(pixels.get("TimeIncrement")) * unit
+        unit = seconds_per_unit(pixels.get("TimeIncrementUnit", "s"))
+        seconds = _number(pixels.get("TimeIncrement")) * (unit or 0.0)
     elif tif.imagej_metadata:
-        unit = SECONDS_PER_UNIT.get(str(tif.imagej_metadata.get("tunit", "sec")).strip().lower(), 0.0)
-        seconds = _number(tif.imagej_metadata.get("finterval")) * unit
+        unit = seconds_per_unit(str(tif.imagej_metadata.get("tunit", "sec")))
+        seconds = _number(tif.imagej_metadata.get("finterval")) * (unit or 0.0)
     return seconds if SANE_S[0] <= seconds <= SANE_S[1] else None
 
 
@@ -108,7 +77,7 @@ def _ome_voxel_size(xml: str) -> dict[str, float]:
     pixels = _ome_pixels(xml)
     return {
         axis.lower(): _number(pixels.get(f"PhysicalSize{axis}"))
-        * UM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "um").lower(), 0.0)
+        * (um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "um")) or 0.0)
         for axis in "XYZ"
     }
 

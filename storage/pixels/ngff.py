@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import FormatError
-from .metadata import SANE_S, SANE_UM, SECONDS_PER_UNIT, UM_PER_UNIT
+from ..units import seconds_per_unit, um_per_unit
+from .metadata import SANE_S, SANE_UM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,14 +132,15 @@ def _scale(
             told = True
     scale, notes = {}, []
     for letter, unit, factor in zip(letters, units, factors, strict=True):
-        known, (low, high) = (SECONDS_PER_UNIT, SANE_S) if letter == "t" else (UM_PER_UNIT, SANE_UM)
         if letter not in "tzyx" or not told:
             continue
-        size = factor * known.get(unit, 0.0)
+        per_unit, (low, high) = (seconds_per_unit, SANE_S) if letter == "t" else (um_per_unit, SANE_UM)
+        of_unit = per_unit(unit)
+        size = factor * (of_unit or 0.0)
         assumed = "frames are assumed" if letter == "t" else "pixels are assumed"
         if low <= size <= high:
             scale[letter] = size
-        elif unit in known:
+        elif of_unit is not None:
             notes.append(f"axis {letter} of {where} has a scale of {factor:g} {unit}, which cannot be: {assumed}")
         elif unit or factor != 1:
             said = f"in {unit!r}, which is no known unit" if unit else "without a unit"
