@@ -22,12 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import FormatError
+from ..pixels.frames import MAX_FRAMES
 from .archive import open_archive, read_member
 from .base import Points
 from .calibration import LARGEST
 from .lineage import note_crowded
 from .options import refuse_options
-from .points import MAX_FRAMES, point_source
+from .points import point_source
 from .tabular.columns import LONGEST_TEXT, as_float
 from .tabular.ids import Ids
 from .tabular.lineage import linked

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ConfigError, FormatError
+from ..pixels.frames import MAX_FRAMES
 from .base import LabelLineage, Points
 from .calibration import LARGEST
 from .lineage import note_crowded
 from .options import refuse_options
-from .points import MAX_FRAMES, point_source
+from .points import point_source
 
 if TYPE_CHECKING:
     from pathlib import Path

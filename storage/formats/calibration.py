@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import FormatError
 from ..pixels.metadata import SANE_UM
 from ..units import is_frame, is_pixel, seconds_per_unit, um_per_unit
-from .masks import checked_scale
+from .options import checked_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ...errors import ConfigError, FormatError
+from ...errors import FormatError
 from ..pixels.files import open_numbered
 from ..pixels.numbering import align_frames, is_image, renumbers, select_frames
 from ..pixels.ome_zarr import holds_pixels, open_zarr_channels, open_zarr_labels
@@ -19,6 +19,7 @@ from ..pixels.opening import UNNAMED, open_channels, open_label_frames
 from ..pixels.zarr_array import is_node
 from .base import FrameBatch
 from .lineage import keep_frames, note_crowded
+from .options import checked_interval, checked_scale
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
 
 if TYPE_CHECKING:
@@ -232,22 +233,3 @@ def read_truth(path: Path, numbers: Sequence[int]) -> tuple[list[LabelLineage], 
     shift = numbers[0] - masks.numbers[rows[0]]
     said = [f"truth comes from {track_file.parent}, matched by overlap", *([note] if note else [])]
     return [replace(lineage, frame=lineage.frame + shift)], said
-
-
-def checked_interval(interval_s: float | None) -> float | None:
-    """Return the frame interval that the user gave, or raise ConfigError if time would stand still or run backward."""
-    if interval_s is not None and not 0 < interval_s < float("inf"):
-        raise ConfigError("the frame interval must be positive", expected="seconds", got=f"{interval_s:g}")
-    return interval_s
-
-
-def checked_scale(scale_um: tuple[float, ...] | None, ndim: int) -> tuple[float, ...] | None:
-    """Return the voxel size that the user gave, or raise ConfigError if it does not fit the movie."""
-    if scale_um is not None and (len(scale_um) != ndim or not all(1e-9 < s < 1e9 for s in scale_um)):
-        wanted = "z,y,x" if ndim == 3 else "y,x"
-        raise ConfigError(
-            f"the voxel size of a {ndim}D movie needs {ndim} positive numbers",
-            expected=f"{wanted} in micrometres",
-            got=",".join(map(str, scale_um)),
-        )
-    return scale_um

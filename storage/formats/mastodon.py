@@ -8,13 +8,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from ...errors import FormatError
+from ..pixels.frames import MAX_FRAMES
 from .archive import open_archive, read_member
 from .base import Points
 from .calibration import calibrate, to_pixels
 from .lineage import note_crowded
 from .mastodon_model import read_model
 from .options import refuse_options
-from .points import MAX_FRAMES, point_source
+from .points import point_source
 from .tabular.columns import LONGEST_TEXT
 from .tabular.ids import Ids
 from .tabular.lineage import linked, note_merges

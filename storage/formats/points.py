@@ -12,7 +12,8 @@ from ..pixels.numbering import renumbers, select_frames
 from ..pixels.opening import open_channels
 from .base import FrameBatch
 from .lineage import keep_frames
-from .masks import Channel, checked_interval, checked_scale
+from .masks import Channel
+from .options import checked_interval, checked_scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from ..pixels.frames import Frames
     from .base import LabelLineage, Points, SourceOptions
-
-MAX_FRAMES = 1_000_000  # more than that is a clock, not a frame number
 
 
 @dataclass(slots=True, eq=False)

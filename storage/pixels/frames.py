@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LARGE_FRAME = 256 << 20  # bytes; below this a frame is simply read
 MOST_SHRUNK = 50_000  # times that a compressor makes a frame smaller: a large frame backed by less is a lie
-MAX_FRAMES = 1_000_000
+MAX_FRAMES = 1_000_000  # more than that is a clock, not a frame number
 
 
 @dataclass(frozen=True, slots=True)

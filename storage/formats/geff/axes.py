@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....errors import FormatError
+from ...pixels.frames import MAX_FRAMES
 from ...units import is_frame, seconds_per_unit, um_per_unit
 from ..calibration import SANE, Calibration, calibrate, interval_of
-from ..points import MAX_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

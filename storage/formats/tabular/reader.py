@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ....errors import ConfigError, FormatError
+from ...pixels.frames import MAX_FRAMES
 from ...units import is_pixel
 from ..base import Points
 from ..calibration import LARGEST, calibrate, to_pixels
 from ..lineage import note_crowded
-from ..points import MAX_FRAMES, point_source
+from ..points import point_source
 from .choice import ALL, Choice, choose
 from .columns import Table, as_float, read_columns
 from .ids import Ids, ids_of, require_unique

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....errors import FormatError
+from ...pixels.frames import MAX_FRAMES
 from ..base import LabelLineage, Points
 from ..calibration import calibrate, interval_of, to_pixels
 from ..links import find_repeat, find_rows
-from ..points import MAX_FRAMES, point_source
+from ..points import point_source
 from .attributes import NumberColumns, integers
 from .stream import LARGEST_INTEGER, XmlStream, is_xml, root_of
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....errors import FormatError
+from ...pixels.frames import MAX_FRAMES
 from ..calibration import LARGEST
-from ..points import MAX_FRAMES
 from .attributes import NumberColumns, TextColumn, integers
 from .stream import XmlStream
 
