@@ -22,10 +22,11 @@ import numpy as np
 from ...errors import ConfigError, FormatError
 from ..pixels.frames import MAX_FRAMES
 from .base import LabelLineage, Points
-from .calibration import LARGEST
+from .calibration import LARGEST, flattened
 from .lineage import note_crowded
 from .options import refuse_options
 from .points import point_source
+from .refused import is_hdf5
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 MOST_BYTES = 4 << 30  # of one table: a hundred million objects
 KIND = "obj_type_1"
 FILTER = re.compile(r"(\w+)(>=|<=|==|=|>|<)([0-9.]+)")  # of objects, before they were tracked
@@ -68,13 +68,12 @@ def open_btrack(path: Path, options: SourceOptions) -> Source:
             tracks = _tracks(file, path, properties, len(coords)) if f"tracks/{KIND}" in file else None
             others = [name for name in types if name != KIND]
             has_pixels = "segmentation" in file
+    except FormatError:
+        raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
         raise FormatError(f"{path} cannot be read as HDF5", got=str(error)) from error
     frame, position = _places(path, coords)
-    flat = len(position) > 0 and bool(np.all(position[:, 0] == position[0, 0]))
-    notes = ["z is the same everywhere, so the movie is 2D"] if flat else []
+    position, notes = flattened(position, "z")
     notes += [f"objects of other types are not read: {', '.join(others)}"] if others else []
     notes += ["the segmentation in the file is not read"] if has_pixels else []
     label = np.arange(len(frame))
@@ -85,17 +84,14 @@ def open_btrack(path: Path, options: SourceOptions) -> Source:
         lineages.append(lineage)
         notes += [*said, *note_crowded(lineage)]
         properties = properties | _of_tracks(tracks, len(label))
-    points = Points(label, position[:, 1:] if flat else position, np.full(len(label), np.nan), properties)
+    points = Points(label, position, np.full(len(label), np.nan), properties)
     return point_source(name, options, frame, points, lineages=lineages, notes=notes)
 
 
 def is_btrack(path: Path) -> bool:
     """Tell whether a path is an HDF5 file with objects as btrack writes them."""
-    if not path.is_file():
+    if not is_hdf5(path):
         return False
-    with path.open("rb") as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            return False
     try:
         import h5py
     except ModuleNotFoundError:

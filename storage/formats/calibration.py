@@ -116,6 +116,21 @@ def to_pixels(
     return pixels
 
 
+def flattened(position: NDArray[np.float64], what: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Return positions without their z where it is the same everywhere, and a note that says so.
+
+    Parameters
+    ----------
+    position : (n, 2) or (n, 3) float64
+        Axes ``([z,] y, x)``.
+    what : str
+        What the file calls z.
+    """
+    if position.shape[1] == 3 and len(position) and np.all(position[:, 0] == position[0, 0]):
+        return position[:, 1:], [f"{what} is the same everywhere, so the movie is 2D"]
+    return position, []
+
+
 def interval_of(step: float | None, unit: str | None) -> tuple[float | None, tuple[str, ...]]:
     """Return the frame interval in seconds that a file tells, None where it tells none, and what to say about it."""
     if step is None or is_frame(unit):

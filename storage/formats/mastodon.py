@@ -11,7 +11,7 @@ from ...errors import FormatError
 from ..pixels.frames import MAX_FRAMES
 from .archive import open_archive, read_member
 from .base import Points
-from .calibration import calibrate, to_pixels
+from .calibration import calibrate, flattened, to_pixels
 from .lineage import note_crowded
 from .mastodon_model import read_model
 from .options import refuse_options
@@ -49,10 +49,9 @@ def open_mastodon(path: Path, options: SourceOptions) -> Source:
     wrong = np.flatnonzero((frame < 0) | (frame >= MAX_FRAMES))
     if len(wrong):
         raise FormatError(f"{path}: spot {wrong[0]} is in frame {frame[wrong[0]]}", expected=f"0 to {MAX_FRAMES:,}")
-    flat = len(position) > 0 and bool(np.all(position[:, 0] == position[0, 0]))
-    notes = ["z is the same everywhere, so the movie is 2D"] if flat else []
-    told = calibrate(2 if flat else 3, unit, None, options.scale_um)
-    position = to_pixels(position[:, 1:] if flat else position, told, lambda spot: f"{path} spot {spot}")
+    position, notes = flattened(position, "z")
+    told = calibrate(position.shape[1], unit, None, options.scale_um)
+    position = to_pixels(position, told, lambda spot: f"{path} spot {spot}")
     notes += told.notes
     ids = Ids(np.arange(len(spots)))
     name = path.name.split(".")[0]

@@ -83,7 +83,7 @@ def point_source(
     options : SourceOptions
         What the user says: frames, images, voxel size, frame interval.
     frame : (n,) int64
-        Frame of each point, in any order, below `MAX_FRAMES`.
+        Frame of each point, in any order, below `pixels.frames.MAX_FRAMES`.
     points : Points
         n cells.
     lineages : sequence of LabelLineage

@@ -50,15 +50,20 @@ def reason_to_refuse(path: Path) -> FormatError | None:
 
 def reason_of_hdf5(path: Path) -> FormatError | None:
     """Return why an HDF5 file that no format knows cannot be read, None if it is no HDF5 file."""
-    if not path.is_file():
+    if not is_hdf5(path):
         return None
-    with path.open("rb") as stream:
-        if stream.read(len(HDF5)) != HDF5:
-            return None
     return FormatError(
         f"{path} is HDF5, of which only btrack's objects and tracks are read",
         **{"try": "to save images and labels as tif or OME-Zarr"},
     )
+
+
+def is_hdf5(path: Path) -> bool:
+    """Tell whether a path is a file that begins as HDF5 does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(HDF5)) == HDF5
 
 
 def _of_json(path: Path) -> FormatError | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPATIAL = "zyx"
+STACK_AXES = {2: "yx", 3: "tyx", 4: "tzyx"}  # of an array of several frames that does not name its axes
 DROPPED = "-"  # an axis of length one that says nothing
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import FormatError
-from .axes import FrameAxes, frame_axes
+from .axes import STACK_AXES, FrameAxes, frame_axes
 from .frames import FrameHeader, OneImage, checked, require_numbers
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-STACK_AXES = {2: "yx", 3: "tyx", 4: "tzyx"}
 FRAME_AXES = {2: "yx", 3: "zyx"}
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import zarr
 
 from ...errors import ConfigError, FormatError
-from .axes import frame_axes
+from .axes import STACK_AXES, frame_axes
 from .frames import FrameHeader
 from .naming import channel_names
 from .ngff import has_channels, is_labelled, is_multiscale, ome_attributes, read_ngff
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 LABELS = "labels"
 PIXEL_KEYS = {"multiscales", "plate", "well", "bioformats2raw.layout", LABELS}  # attributes of OME-Zarr
-PLAIN_AXES = {2: "yx", 3: "tyx", 4: "tzyx"}
 NAMED_AXES = {"t": "t", "time": "t", "c": "c", "channel": "c", "z": "z", "y": "y", "x": "x"}
 
 
@@ -190,14 +189,14 @@ def _plain_axes(array: zarr.Array[Any], folder: Path) -> tuple[str, str]:
         named = "".join(NAMED_AXES.get(str(name).lower(), "?") for name in names)
         if "?" not in named:
             return named, ""
-    if array.ndim not in PLAIN_AXES:
+    if array.ndim not in STACK_AXES:
         raise FormatError(
             f"{folder} has {array.ndim} axes without names",
             expected="(y, x), (t, y, x) or (t, z, y, x)",
             got=f"shape {array.shape}",
             **{"try": "dimension_names, or OME-Zarr"},
         )
-    letters = PLAIN_AXES[array.ndim]
+    letters = STACK_AXES[array.ndim]
     return letters, f"the axes of {folder} have no names and are read as {', '.join(letters)}"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....errors import FormatError
 from ..base import LabelLineage, Points
-from ..calibration import to_pixels
+from ..calibration import flattened, to_pixels
 from ..links import find_repeat, find_rows
 from ..points import point_source
 from .arrays import GeffArray, read_ids, whole_numbers
@@ -76,10 +76,9 @@ def open_geff(path: Path, options: SourceOptions) -> Source:
     axes = find_axes(group)
     time = frames_of(nodes.numbers(axes.time.name), axes.time, nodes.where(axes.time.name))
     position = np.column_stack([nodes.numbers(axis.name) for axis in axes.space])
-    space = axes.space
-    if len(space) == 3 and len(position) and bool(np.all(position[:, 0] == position[0, 0])):
-        space, position = space[1:], position[:, 1:]
-        nodes.notes.append(f"axis {axes.space[0].name} is the same everywhere, so the movie is 2D")
+    position, flat = flattened(position, f"axis {axes.space[0].name}")
+    nodes.notes += flat
+    space = axes.space[-position.shape[1] :]
     calibration = calibration_of(group.metadata, space, options.scale_um, str(group.path))
     position = to_pixels(position, calibration, lambda row: f"{nodes.where(space[0].name)} row {row}")
     label = _labels(nodes, ids, time.frame)

@@ -14,7 +14,7 @@ from ....errors import ConfigError, FormatError
 from ...pixels.frames import MAX_FRAMES
 from ...units import is_pixel
 from ..base import Points
-from ..calibration import LARGEST, calibrate, to_pixels
+from ..calibration import LARGEST, calibrate, flattened, to_pixels
 from ..lineage import note_crowded
 from ..points import point_source
 from .choice import ALL, Choice, choose
@@ -177,9 +177,7 @@ def _positions(table: Table, names: dict[str, str], *, flat: bool = True) -> tup
         axes = [axis for axis in "zyx" if axis in names]
         position = np.column_stack([table.numbers(names[axis]) for axis in axes])
         column = names.get("z", "")
-    if flat and position.shape[1] == 3 and len(position) and np.all(position[:, 0] == position[0, 0]):
-        return position[:, 1:], [f"column {column} is the same everywhere, so the movie is 2D"]
-    return position, []
+    return flattened(position, f"column {column}") if flat else (position, [])
 
 
 def _kept(table: Table, columns: tuple[str, ...], *, strict: bool) -> tuple[dict[str, NDArray[np.generic]], list[str]]:

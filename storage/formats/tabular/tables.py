@@ -126,9 +126,9 @@ def read_about(path: Path) -> About:
             None if scale is None else tuple(map(_size, scale)),
             None if interval is None else _size(interval),
         )
+    except FormatError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        if isinstance(error, FormatError):
-            raise
         raise FormatError(f"{path} does not tell what the tables are about", got=repr(error)[:200]) from error
     if axes not in (("z", "y", "x"), ("y", "x")) or len(about.scale_um or axes) != len(axes):
         raise FormatError(f"{path}: axes or voxel size are wrong", expected="t, [z,] y, x", got=f"{axes}, {scale}")
