@@ -272,7 +272,9 @@ def test_bad_links_are_refused_with_their_line(table, tmp_path, content, message
 
 def test_options_that_do_not_fit_are_refused(table, tmp_path):
     refused(table, r"has no column tt for t; got: columns id, t, y, x, parent_id, track", columns={"t": "tt"})
-    with pytest.raises(ConfigError, match="frame is no name of a column here; expected: some of t, z, y, x, position, id"):
+    with pytest.raises(
+        ConfigError, match="frame is no name of a column here; expected: some of t, z, y, x, position, id"
+    ):
         open_source(table, options=SourceOptions(columns={"frame": "t"}))
     refused(
         text(tmp_path / "a.csv", "t,y,x,parent\n0,0,0,\n"), "no column that is clearly id", columns={"parent": "parent"}
