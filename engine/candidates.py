@@ -171,6 +171,26 @@ def link_nearest(
     return CandidateEdges(np.full(len(source), -1, dtype=np.int64), source, target, gap, distance)
 
 
+def edges_of(detections: Detections, source: NDArray[np.int64], target: NDArray[np.int64]) -> CandidateEdges:
+    """Return edges between rows of detections, not numbered yet, with the frames and the distance that they span.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    source, target : (m,) int64
+        Their rows, ordered by source, then target, each pair once.
+    """
+    position = detections.position_um
+    return CandidateEdges(
+        id=np.full(len(source), -1, dtype=np.int64),
+        source=source,
+        target=target,
+        frames=detections.frame[target] - detections.frame[source],
+        distance=np.linalg.norm(position[target] - position[source], axis=1),
+    )
+
+
 def radius_from(detections: Detections) -> LinkRadius:
     """Read from the data how far a cell may go in one frame.
 
@@ -195,7 +215,7 @@ def radius_from(detections: Detections) -> LinkRadius:
         here, there = position[frames.rows(i)], position[frames.rows(i + 1)]
         steps.append(_mutual_distance(here, there))
         if len(here) > 1:
-            spacings.append(np.asarray(_tree(here).query(here, k=2)[0])[:, 1])
+            spacings.append(nearest_distances(here))
     step, spacing = (_median(np.concatenate(s)) for s in (steps, spacings))
     if step is not None and spacing is not None and max(step, spacing) > 0:
         radius, how = max(STEPS * step, SPACINGS * spacing), f"max({STEPS} steps, {SPACINGS} spacings)"
@@ -224,6 +244,12 @@ def density_of(detections: Detections, *, thinnest: float) -> float:
     """
     box = np.maximum(np.ptp(detections.position_um, axis=0), thinnest)
     return float(len(detections) / len(np.unique(detections.frame)) / np.prod(box))
+
+
+def nearest_distances(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distance from each of n >= 2 points, (n, ndim), to the nearest other one."""
+    distance: NDArray[np.float64] = np.asarray(_tree(position).query(position, k=2)[0])[:, 1]
+    return distance
 
 
 def spread(n: int, most: int) -> NDArray[np.int64]:

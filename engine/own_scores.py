@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import FormatError
 from ..storage.formats.tabular.scores import ScoredPairs, read_scored_pairs
-from ..storage.schema import CandidateEdges
+from .candidates import edges_of
 from .config import AUTO, SCALES
 from .costs.similarity import falls_with_links
 from .scorers.base import Scores, ScoreScale
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..storage.schema import Detections
+    from ..storage.schema import CandidateEdges, Detections
 
 KEPT_AS: Final = dict(zip(SCALES, ("probability", "probability", "log_density", "similarity"), strict=True))
 """What a user can say of the numbers, and the scale that they are kept on."""
@@ -84,7 +84,7 @@ def read_own_scores(
     pairs = read_scored_pairs(path, columns or {})
     source, target = rows_of_pairs(pairs, detections)
     order = np.lexsort((target, source))
-    edges = _edges(detections, source[order], target[order])
+    edges = edges_of(detections, source[order], target[order])
     value = pairs.score[order]
     total = np.bincount(edges.target, value, len(detections))
     meant, said = _meant(pairs, scale, most=float(total.max()))
@@ -193,17 +193,6 @@ def _rows_by_label(
 
 def _named(pairs: ScoredPairs, row: int) -> str:
     return f"{pairs.source[row]} -> {pairs.target[row]}"
-
-
-def _edges(detections: Detections, source: NDArray[np.int64], target: NDArray[np.int64]) -> CandidateEdges:
-    place = detections.position_um
-    return CandidateEdges(
-        id=np.full(len(source), -1, dtype=np.int64),
-        source=source,
-        target=target,
-        frames=detections.frame[target] - detections.frame[source],
-        distance=np.linalg.norm(place[target] - place[source], axis=1),
-    )
 
 
 def _meant(pairs: ScoredPairs, scale: str, *, most: float) -> tuple[str, str]:

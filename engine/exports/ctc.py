@@ -6,12 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from ...errors import FormatError
 from ...storage.arrays import read_frame
 from ...storage.writers.ctc import relabel, require_sixteen_bits, split_at_gaps, write_ctc
 from ...storage.writers.paint import paint_points
+from ..candidates import nearest_distances
 from ..progress import Progress, Silent
 from .base import ExportReport, require_nothing_at, what_is_lost
 from .tracking import Tracking, tracking_of
@@ -125,8 +125,7 @@ def marker_radius_px(detections: Detections) -> float:
     here = detections.position_px[detections.frame == frames[np.argmax(counts)]]
     if len(here) < 2:
         return MARKER_PX[1]
-    nearest = np.asarray(KDTree(here).query(here, k=2)[0])[:, 1]
-    return float(np.clip(MARKER_SHARE * np.median(nearest), *MARKER_PX))
+    return float(np.clip(MARKER_SHARE * np.median(nearest_distances(here)), *MARKER_PX))
 
 
 def _by_frame(frame: NDArray[np.int64], n_frames: int) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 
 from ...errors import ConfigError
 from ...solvers.pairs import cheapest_pairs
-from ..candidates import SAMPLE_FRAMES, spread
+from ..candidates import SAMPLE_FRAMES, nearest_distances, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ def radius_of(detections: Detections) -> tuple[float, str]:
     spacings = []
     for i in shared[spread(len(shared), SAMPLE_FRAMES)]:
         here = position[first[i] : first[i] + count[i]]
-        spacings.append(np.asarray(KDTree(here).query(here, k=2)[0])[:, 1])
+        spacings.append(nearest_distances(here))
     if spacings:
         spacing = float(np.median(np.concatenate(spacings)))
         return SHARE_OF_SPACING * spacing, "half the median spacing of the detections"

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...storage.catalogue import SolutionInfo
 from ...storage.pixels.files import read_mask
-from ...storage.schema import CandidateEdges
+from ..candidates import edges_of
 from ..lineages import solution_table
 from .labelled import JoinedLinks, links_of, match_by_overlap, with_labels_of_detections
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...storage.formats.base import LabelLineage
     from ...storage.ingestion import Ingestion
-    from ...storage.schema import Detections, SolutionTable
+    from ...storage.schema import CandidateEdges, Detections, SolutionTable
     from ..progress import Progress
 
 IMPORTED = "imported"  # the linker of a tracking that was not solved here
@@ -126,15 +126,7 @@ def _in_our_labels(lineage: LabelLineage, mask_of: Callable[[int], NDArray[Any]]
 
 
 def edges_between(detections: Detections, source: NDArray[np.int64], target: NDArray[np.int64]) -> CandidateEdges:
-    """Return the links between rows of detections as edges without numbers, in order, each once."""
+    """Return the links between rows of detections as edges that are not numbered yet, in order, each once."""
     n = max(len(detections), 1)
     key = np.unique(source * n + target)
-    source, target = key // n, key % n
-    position = detections.position_um
-    return CandidateEdges(
-        id=np.full(len(key), -1),
-        source=source,
-        target=target,
-        frames=detections.frame[target] - detections.frame[source],
-        distance=np.linalg.norm(position[target] - position[source], axis=1),
-    )
+    return edges_of(detections, key // n, key % n)

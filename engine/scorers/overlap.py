@@ -13,10 +13,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from ...errors import MissingRowsError
-from ..candidates import spread
+from ..candidates import nearest_distances, spread
 from ..measure import labels_at, runs
 from ..pixels import NO_PIXELS
 from .base import Scores, ScoreScale
@@ -141,7 +140,7 @@ def drift_of(
 
 def _spacing(position: NDArray[np.float64]) -> float:
     """Return the median distance from a cell to the nearest other one."""
-    return float(np.median(np.asarray(KDTree(position).query(position, k=2)[0])[:, 1]))
+    return float(np.median(nearest_distances(position)))
 
 
 def _densest(displacement: NDArray[np.float64], width: float) -> NDArray[np.float64]:

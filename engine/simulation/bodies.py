@@ -13,7 +13,7 @@ from numba import njit
 
 from ...storage.writers.paint import own_pixels
 from .looks import BUMPS, OUTLINE, TEXTURE, WAVES
-from .settings import stream
+from .settings import Purpose, stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int32]
 
 NOBODY = -1
-WAVE_NUMBERS = 1  # purpose of these random numbers
 BUMP = 0.05  # standard deviation of the outline, in radii
 TEXTURE_LENGTHS = (0.6, 1.6)  # wavelengths of the texture in radii
 FULL = 0.5  # share of the room that cells fill up to which they keep their shape; then they reach out for each other
@@ -133,7 +132,7 @@ def wave_vectors(seed: int, ndim: int) -> tuple[Floats, Floats]:
 
     A cell is told by the amplitudes and phases that it has of them.
     """
-    rng = stream(seed, WAVE_NUMBERS)
+    rng = stream(seed, Purpose.SHAPE_WAVES)
     direction = np.concatenate([_spread_directions(BUMPS, ndim, rng), _spread_directions(WAVES, ndim, rng)])
     length = np.concatenate([rng.uniform(0.3, 0.6, BUMPS), 1 / rng.uniform(*TEXTURE_LENGTHS, WAVES)])
     vectors = direction * length[:, None]

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from ...errors import ConfigError, FormatError
 from ...storage.catalogue import TRUTH
 from ...storage.formats import open_source
 from ...storage.schema import Detections
 from ...storage.writers.ctc import split_at_gaps
+from ..candidates import nearest_distances
 from ..imports.labelled import links_of
 from ..lineages import label_lineages
 from ..measure import measure
@@ -20,7 +20,7 @@ from ..progress import Progress, Silent
 from .life import Scene
 from .looks import Looks, inherited
 from .movie import SimulatedMovie
-from .settings import MOST_PX, RADIUS_PX, require, stream
+from .settings import MOST_PX, RADIUS_PX, Purpose, require, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-LOOKS = 5  # purpose of these random numbers
 SHARE = 0.45  # of the distance of nearest neighbours that the radius of a cell is
 STEADY = (0.67, 1.5)  # a frame's cells are this much smaller or larger than the movie's at most
 
@@ -86,7 +85,7 @@ class KnownCells:
     def scenes(self) -> Iterator[tuple[Scene, float]]:
         """Tell the cells of each frame."""
         ndim = len(self.shape)
-        rng = stream(self.seed, LOOKS)
+        rng = stream(self.seed, Purpose.LOOKS)
         n = len(self.track)
         has_parent = np.flatnonzero(self.parent >= 0)
         needed_until = np.full(n, -1, dtype=np.int64)  # row of the last child of each
@@ -322,8 +321,7 @@ def _radii(position: Floats, begin: Ints, radius_px: float | None) -> Floats:
     for frame in range(n_frames):
         there = position[begin[frame] : begin[frame + 1]]
         if len(there) > 1:
-            nearest = np.asarray(cKDTree(there).query(there, k=2)[0])
-            distance[frame] = np.median(nearest[:, 1])
+            distance[frame] = np.median(nearest_distances(there))
     known = distance[distance > 0]
     if not len(known):
         return np.full(n_frames, RADIUS_PX)

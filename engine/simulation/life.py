@@ -9,7 +9,7 @@ import numpy as np
 
 from .looks import Looks, inherited, new_looks
 from .motion import MARGIN, MEDIAN_STEP, Room, make_way, pushed_apart, spacing
-from .settings import GROWN, MEAN_VOLUME, ball, stream
+from .settings import GROWN, MEAN_VOLUME, Purpose, ball, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from .settings import Simulation
 
-LIFE = 0  # purpose of these random numbers
 GROWTH = 0.03  # of the full radius, in a frame
 YOUNG = 0.5  # volume of a cell after a division, in volumes of its mother
 DAUGHTERS_APART = 0.6  # of their mother's radius, each from where she was
@@ -67,7 +66,7 @@ class _Cells:
 
 def live(settings: Simulation) -> Iterator[Scene]:
     """Tell the cells of one frame after the other."""
-    rng = stream(settings.seed, LIFE)
+    rng = stream(settings.seed, Purpose.LIFE)
     room = room_of(settings)
     cells = _first_cells(settings, room, rng)
     heading = rng.normal(size=settings.ndim)

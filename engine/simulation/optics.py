@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from .settings import stream
+from .settings import Purpose, stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     Maps = NDArray[np.float32]
 
-FIELD, NOISE = 2, 3  # purposes of these random numbers
 CONDITIONS = {"a": 0, "b": 1}
 CAMERA = 100.0  # counts that the camera shows in the dark
 FULL_WELL = 2**16 - 1
@@ -92,7 +91,7 @@ class Microscope:
         self.optics = MICROSCOPES[drawing.modality, drawing.condition]
         self._drawing, self._pitch, self._radius = drawing, pitch, radius
         self._key = CONDITIONS[drawing.condition]
-        self._field = _uneven_field(shape, self.optics.uneven, stream(drawing.seed, FIELD, self._key))
+        self._field = _uneven_field(shape, self.optics.uneven, stream(drawing.seed, Purpose.FIELD, self._key))
 
     def amount(
         self, brightness: NDArray[np.float64], divides: NDArray[np.bool_], dies: NDArray[np.bool_]
@@ -115,7 +114,7 @@ class Microscope:
         phase = self._drawing.modality == "phase"
         photons = self._phase(matter, depth) if phase else self._nuclei(matter, depth)
         photons *= self._field
-        rng = stream(self._drawing.seed, NOISE, self._key, frame)
+        rng = stream(self._drawing.seed, Purpose.NOISE, self._key, frame)
         noise = rng.standard_normal(photons.shape, dtype=np.float32)
         # photons are counted: hundreds of them, so that their Poisson noise is as good as normal
         noise *= np.sqrt(photons + np.float32(self.optics.read_noise**2))

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from ...storage.writers.paint import own_pixels
 from .bodies import NOBODY
-from .settings import ball, stream
+from .settings import Purpose, ball, stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-ERRORS = 4  # purpose of these random numbers
 KINDS = ("missed", "false", "merged", "split")
 NEAR = 3.5  # radii between the centres of two cells that may be taken for one
 RAG = 5.0  # pixels between the nodes of the field that makes outlines ragged
@@ -100,7 +99,7 @@ def segment(
     errors : SegmentationErrors
         What is wrong.
     """
-    rng = stream(drawing.seed, ERRORS, frame)
+    rng = stream(drawing.seed, Purpose.ERRORS, frame)
     shown = np.flatnonzero(track > 0)
     n_false = int(rng.poisson(drawing.false * len(shown)))
     fate = _fate(bodies, shown, drawing, n_false, rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal
 
 import numpy as np
@@ -253,6 +254,17 @@ def require(name: str, value: float, low: float, high: float) -> None:
     raise ConfigError(f"{name} must be {bounds}, got {value}")
 
 
-def stream(seed: int, purpose: int, *more: int) -> np.random.Generator:
+class Purpose(IntEnum):
+    """What random numbers are for; each purpose has its own, and a seed gives the same movie as long as these stay."""
+
+    LIFE = 0
+    SHAPE_WAVES = 1
+    FIELD = 2
+    NOISE = 3
+    ERRORS = 4
+    LOOKS = 5
+
+
+def stream(seed: int, purpose: Purpose, *more: int) -> np.random.Generator:
     """Return the random numbers of one purpose: a frame is drawn alike whatever else has been drawn before."""
     return np.random.default_rng([seed, purpose, *more])
