@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import CheckFailedError, ConfigError
+from ..errors import CheckFailedError
 from .options import Dataset, Solution, Store, open_solution
+from .parsing import parse_figure
 from .tracked import Columns, Format, Frames, Links, MatchDistance, PixelSize, Sequence, tracking_options
 from .view import Face, as_table, command
 
@@ -104,12 +105,3 @@ def as_text(result: "Evaluation") -> str:
             as_table(["measure", "by py-ctcmetrics" if result.measured else "value"], measures),
         ]
     )
-
-
-def parse_figure(text: str) -> tuple[str, float]:
-    """Return ``edge_f1=0.98`` as its two parts."""
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise ConfigError(f"--fail-under: cannot read {text!r}", expected="FIGURE=NUMBER, as edge_f1=0.98") from None

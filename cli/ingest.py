@@ -1,12 +1,11 @@
 """`trackdb ingest`: files into a store."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from .parsing import parse_channels, parse_columns, parse_frames, parse_scale
 from .view import Face, command, plural
 
 
@@ -98,54 +97,3 @@ def ingest(
             "seconds": report.seconds,
         },
     )
-
-
-def parse_channels(texts: list[str]) -> dict[str, Path]:
-    """Return ``[CHANNEL=]PATH`` texts as a mapping; channels have plain names, each once."""
-    channels: dict[str, Path] = {}
-    for channel, folder in map(parse_channel, texts):
-        if not re.fullmatch(r"[\w.-]{1,64}", channel) or channel in channels:
-            raise ConfigError(
-                f"--images: channel {channel!r} is named twice or badly", expected="letters, digits, dots and dashes"
-            )
-        channels[channel] = folder
-    return channels
-
-
-def parse_channel(text: str) -> tuple[str, Path]:
-    """Return ``CHANNEL=PATH`` as its two parts; a bare path is channel ``image``."""
-    channel, sep, folder = text.partition("=")
-    return (channel, Path(folder)) if sep else ("image", Path(text))
-
-
-def parse_columns(text: str | None) -> dict[str, str]:
-    """Return ``t=frame,y=row`` as a mapping of our names to the table's."""
-    columns = {}
-    for part in (text or "").split(",") if text else ():
-        ours, sep, theirs = part.partition("=")
-        if not sep or not ours or not theirs:
-            raise ConfigError(f"--columns: cannot read {part!r}", expected="t=frame,y=row,x=col")
-        columns[ours.strip()] = theirs.strip()
-    return columns
-
-
-def parse_frames(text: str | None) -> slice:
-    """Return ``START:STOP:STEP`` as a slice."""
-    if text is None:
-        return slice(None)
-    if not re.fullmatch(r"\d*:\d*(:\d*)?", text):
-        raise ConfigError(f"--frames: cannot read {text!r}", expected="START:STOP:STEP, for example 0:100:5")
-    start, stop, step = ([int(p) if p else None for p in text.split(":")] + [None])[:3]
-    if step == 0:
-        raise ConfigError("--frames: a step of 0 goes nowhere", expected="1 or more")
-    return slice(start, stop, step)
-
-
-def parse_scale(text: str | None) -> tuple[float, ...] | None:
-    """Return ``[Z,]Y,X`` as numbers."""
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--pixel-size: cannot read {text!r}", expected="[Z,]Y,X in micrometres") from None

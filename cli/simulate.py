@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError
-from .ingest import parse_columns, parse_scale
+from .parsing import parse_columns, parse_scale, parse_shape
 from .view import Face, command, plural
 
 if TYPE_CHECKING:
@@ -186,13 +186,3 @@ def _refuse(options: dict[str, Any], why: str) -> None:
     if options:
         name = next(iter(options))
         raise ConfigError(f"--{names.get(name, name).replace('_', '-')} has no meaning here: {why}")
-
-
-def parse_shape(text: str | None) -> tuple[int, ...] | None:
-    """Return ``[Z,]Y,X`` as whole numbers."""
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--shape: cannot read {text!r}", expected="[Z,]Y,X in pixels") from None

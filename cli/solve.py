@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .ingest import parse_columns
 from .options import ConfigFile, Dataset, Detections, Store, open_set
+from .parsing import parse_columns
 from .view import Face, command, plural
 
 

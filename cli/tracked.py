@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .ingest import parse_columns, parse_frames, parse_scale
+from .parsing import parse_columns, parse_frames, parse_scale
 
 if TYPE_CHECKING:
     from ..storage.formats.base import SourceOptions
