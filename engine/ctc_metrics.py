@@ -32,7 +32,7 @@ MEASURES = ("TRA", "DET", "LNK", "AOGM", "AOGM_0", *(f"AOGM_{name}" for name in 
 SIXTEEN_BITS = 2**16
 
 
-def measure(
+def measure_files(
     store: DuckDBStore,
     chosen: DetectionSet,
     info: SolutionInfo,

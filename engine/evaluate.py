@@ -12,7 +12,7 @@ from ..errors import ConfigError, MissingRowsError
 from ..storage import tables
 from ..storage.catalogue import TRUTH, SolutionInfo
 from ..storage.formats.base import SourceOptions
-from .ctc_metrics import measure, require_measurable
+from .ctc_metrics import measure_files, require_measurable
 from .evaluation import Evaluation
 from .graphs import TrackingGraph, graph_of_lineage, graph_of_solution
 from .imports.pairing import NO_ROW
@@ -132,7 +132,7 @@ def evaluate(
         reference = Reference(str(against), graph_of_lineage(found.lineage), found.covered_by, found.row)
     measured = None
     if by_py_ctcmetrics:
-        measured = measure(store, chosen, info, place, options or AS_TOLD, progress)
+        measured = measure_files(store, chosen, info, place, options or AS_TOLD, progress)
     progress.start("comparing")
     ours, row = graph_of_solution(store, info, detections)
     cell_of = np.full(len(detections) + 1, NO_ROW, dtype=np.int64)  # the last one, which NO_ROW reads, is nobody

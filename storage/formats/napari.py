@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import FormatError
+from ..writers.napari import GRAPH, TRACKS
 from .lineage import note_crowded
 from .options import refuse_options
 from .points import point_source
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from .base import Source, SourceOptions
     from .tabular.lineage import Tracklets
 
-TRACKS, GRAPH = "tracks.csv", "graph.json"
 BARE = {4: ("track", "t", "y", "x"), 5: ("track", "t", "z", "y", "x")}  # columns of a table without names
 
 

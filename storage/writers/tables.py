@@ -1,8 +1,7 @@
 """Write tables as CSV or Parquet: one file, or a folder of them with a file that tells what they are about.
 
-A text cell of a CSV file that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-``, ``@``, a tab or
-a carriage return, and goes on) gets an apostrophe before it, and so does one that looks like that already: to take the
-first apostrophe away gives back what was. Numbers are never touched, and Parquet keeps all as it is.
+In a CSV file texts that a spreadsheet would run are guarded (see `formulas`). Numbers are never touched, and Parquet
+keeps all as it is.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from ..folders import appearing, appearing_file
 from .columns import as_arrow, is_text
+from .formulas import count_formulas_in, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 ABOUT = "about.json"
 METADATA_KEY = "trackdb"  # of a Parquet file's schema: the same facts as in about.json
-_FORMULA = r"^('*[=+\-@\t\r](?s:.))"
 
 
 def write_table(path: Path, columns: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
@@ -77,8 +75,7 @@ def write_tables(
 
 def count_formulas(columns: Mapping[str, NDArray[Any]]) -> int:
     """Return how many text cells of a CSV table get an apostrophe before them."""
-    found = (pc.sum(pc.match_substring_regex(as_arrow(c), _FORMULA)).as_py() for c in columns.values() if is_text(c))
-    return sum(count or 0 for count in found)
+    return sum(count_formulas_in(as_arrow(column)) for column in columns.values() if is_text(column))
 
 
 def _write(path: Path, columns: Mapping[str, NDArray[Any]], about: Mapping[str, Any], *, parquet: bool) -> None:
@@ -95,13 +92,12 @@ def _write(path: Path, columns: Mapping[str, NDArray[Any]], about: Mapping[str, 
 
 
 def _header(names: list[str]) -> str:
-    guarded = pc.replace_substring_regex(pa.array(names, pa.string()), _FORMULA, r"'\1")
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(guarded.to_pylist())
+    csv.writer(line, lineterminator="\n").writerow(guarded(pa.array(names, pa.string())).to_pylist())
     return line.getvalue()
 
 
 def _guarded(column: NDArray[Any]) -> Any:
     """Return a column for CSV."""
     array = as_arrow(column)
-    return pc.replace_substring_regex(array, _FORMULA, r"'\1") if is_text(column) else array
+    return guarded(array) if is_text(column) else array

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ....errors import FormatError
+from ...writers.formulas import unguarded
+from ...writers.tables import ABOUT
 from ..base import LabelLineage
 from ..calibration import SANE
 from ..links import find_repeat, find_rows
@@ -33,12 +34,10 @@ if TYPE_CHECKING:
     from .columns import Table
     from .reader import Rows
 
-ABOUT = "about.json"
 LARGEST = 1 << 20  # bytes of it
 SUFFIXES = (".csv", ".parquet")
 LONGEST_NAME = 200  # letters of the name of a solution
 FOLLOWS = ("track", "lineage", "equivalent_diameter", "time_s", "z_um", "y_um", "x_um")  # from other columns
-_GUARDED = r"^'('*[=+\-@\t\r](?s:.))"  # as text is written to CSV that a spreadsheet would run
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +175,7 @@ def _as_it_was(column: NDArray[np.generic], file: Path) -> NDArray[np.generic]:
     """Return texts without the apostrophe that keeps a spreadsheet from running them."""
     if column.dtype.kind != "U" or file.suffix != ".csv":
         return column
-    plain = pc.replace_substring_regex(pa.array(column.tolist(), pa.string()), _GUARDED, r"\1")
-    return np.array(plain.to_pylist(), dtype=np.str_)
+    return np.array(unguarded(pa.array(column.tolist(), pa.string())).to_pylist(), dtype=np.str_)
 
 
 def _named(name: Any) -> str:
