@@ -458,28 +458,3 @@ def test_a_score_that_tells_nothing_is_told(tmp_path):
     assert report.links == 7 * 9
     assert "flat tells nothing of the links of this movie: solved by distance" in progress.notes
     assert solve(store, chosen, scores="noise").links == 7 * 9
-
-
-@pytest.mark.slow
-def test_a_million_pairs_come_in_within_seconds(tmp_path):
-    import time
-
-    rng = np.random.default_rng(0)
-    n, frames = 2000, 51
-    side = 300
-    place = rng.uniform(0, side, (n, 2))[None] + np.cumsum(rng.normal(0, 0.3, (frames, n, 2)), axis=0)
-    points = pa.table({"t": np.repeat(np.arange(frames), n), "y": place[..., 0].ravel(), "x": place[..., 1].ravel()})
-    pq.write_table(points, tmp_path / "points.parquet")
-    store = DuckDBStore(tmp_path / "large.trackdb")
-    ingest(tmp_path / "points.parquet", store)
-    detections = store.detections(store.detection_set())
-    edges = link_nearest(detections, max_distance=30)
-    assert len(edges) == 1_000_000
-    import pyarrow.csv
-
-    order = rng.permutation(len(edges))
-    pairs = {"source": detections.id[edges.source][order], "target": detections.id[edges.target][order]}
-    pyarrow.csv.write_csv(pa.table({**pairs, "score": rng.normal(size=len(edges))}), tmp_path / "net.csv")
-    started = time.process_time()
-    assert bring(store, tmp_path / "net.csv").new == 1_000_000
-    assert time.process_time() - started < 15
