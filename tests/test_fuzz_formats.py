@@ -196,6 +196,6 @@ def test_harmed_sources_are_read_or_refused_with_words(importer, tmp_path):
     if importer.name == "geff":
         pytest.importorskip("geff_spec", reason="the extra geff is not installed")
     counts = fire(importer, tmp_path)
-    assert counts["read"] >= importer.n_cases // 20, f"harms that always break tell little: {counts}"
+    assert counts["read"] >= importer.n_cases // 40, f"harms that always break tell little: {counts}"
     assert counts["refused"] >= importer.n_cases // 10, f"harms that never break tell little: {counts}"
     print(counts)
