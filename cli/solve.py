@@ -1,5 +1,6 @@
 """`trackdb link`, `score` and `solve`: from detections to lineages."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -103,9 +104,36 @@ def solve(
     face: Face,
     store: Store,
     ilp: Annotated[bool, typer.Option("--ilp", help="Exact optimum (the default).")] = False,
+    lap: Annotated[bool, typer.Option("--lap", help="Frame to frame, then gaps, divisions, merges.")] = False,
     greedy: Annotated[bool, typer.Option("--greedy", help="Best link first.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="What to go by: cost; --lap: distance (squared; the default without --scores) or cost; "
+            "--greedy: cost (the default) or score (at least --min-score)."
+        ),
+    ] = None,
+    min_score: Annotated[float | None, typer.Option(help="--greedy --by score: least score of a link (0.5).")] = None,
     scores: Annotated[str | None, typer.Option(help="Scores to use; the newest by default.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the solution.")] = None,
+    max_gap: Annotated[
+        int | None, typer.Option(help="--lap: frames that a cell may be missing; by default those of the candidates.")
+    ] = None,
+    divisions: Annotated[
+        bool | None, typer.Option("--divisions/--no-divisions", help="--lap: whether cells divide (they do).")
+    ] = None,
+    merges: Annotated[
+        bool | None, typer.Option("--merges/--no-merges", help="--lap: whether cells merge (they do not).")
+    ] = None,
+    max_distance: Annotated[
+        float | None, typer.Option(help="--lap: longest link and gap; by default that of the candidates.")
+    ] = None,
+    split_distance: Annotated[float | None, typer.Option(help="--lap: the same for second daughters.")] = None,
+    merge_distance: Annotated[float | None, typer.Option(help="--lap: the same for second mothers.")] = None,
+    percentile: Annotated[
+        float | None, typer.Option(help="--lap: what joins segments is weighed against this percentile (90).")
+    ] = None,
+    factor: Annotated[float | None, typer.Option(help="--lap: times this factor (1.05).")] = None,
     backend: Annotated[str | None, typer.Option(help="What solves the ILP: matching, highs.")] = None,
     require_optimal: Annotated[bool, typer.Option("--require-optimal", help="Refuse what is not proven.")] = False,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for the solver.")] = None,
@@ -116,27 +144,62 @@ def solve(
     """Choose the links and label the lineages; links and scores what is missing.
 
     Example: trackdb solve movie.trackdb --ilp
+
+    Example: trackdb solve movie.trackdb --lap --max-gap 2 --split-distance 12
+
+    Example: trackdb solve movie.trackdb --greedy --by score --scores network
     """
     from ..engine.config import load_config
     from ..engine.pipeline import solve as solve_links
 
-    if ilp and greedy:
-        raise ConfigError("--ilp and --greedy exclude each other", **{"try": "one of them"})
-    if greedy and (backend is not None or time_limit is not None):
-        raise ConfigError("--backend and --time-limit are for the ILP", **{"try": "without --greedy"})
+    of_lap = {
+        "max_gap": max_gap,
+        "divisions": divisions,
+        "merges": merges,
+        "max_distance": max_distance,
+        "split_distance": split_distance,
+        "merge_distance": merge_distance,
+        "percentile": percentile,
+        "factor": factor,
+    }
     given = {
-        "linker": "greedy" if greedy else "ilp" if ilp else None,
+        "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}),
+        "by": by,
+        "min_score": min_score,
         "backend": backend,
         "require_optimal": require_optimal or None,
         "time_limit_s": time_limit,
     }
     opened, chosen = open_set(store, dataset, detections, face.command)
-    settings = load_config(store, config, {"solve": given})
+    settings = load_config(store, config, {"solve": given, "lap": of_lap})
+    linker = settings.solve.linker
+    _refuse(linker, "lap", of_lap)
+    if min_score is not None and settings.solve.by != "score":
+        raise ConfigError("--min-score is for --by score", **{"try": "--greedy --by score"})
+    if linker in ("lap", "greedy"):
+        _refuse(linker, "ilp", {"backend": backend, "time_limit": time_limit})
     with face.progress() as progress:
         report = solve_links(opened, chosen, settings, scores=scores, name=name, progress=progress)
     proof = "proven optimal" if report.proven else "not proven"
+    merged = f"{plural(report.merges, 'link')} into merges, " if report.merges else ""
     face.close(
         f"solution {report.solution}: {plural(report.links, 'link')}, {plural(report.tracks, 'track')}, "
-        f"{plural(report.divisions, 'division')}, {proof}, {report.seconds:.1f} s",
+        f"{plural(report.divisions, 'division')}, {merged}{proof}, {report.seconds:.1f} s",
         {**asdict(report), "pins": 0},
     )
+
+
+def _only_one(flags: dict[str, bool]) -> str | None:
+    """Return the linker that was asked for, None for the default."""
+    asked = [name for name, is_set in flags.items() if is_set]
+    if len(asked) > 1:
+        named = " and ".join(f"--{name}" for name in asked)
+        raise ConfigError(f"{named} exclude each other", **{"try": "one of them"})
+    return asked[0] if asked else None
+
+
+def _refuse(linker: str, owner: str, options: Mapping[str, object]) -> None:
+    """Raise ConfigError if an option of one linker is given while another links."""
+    given = [name for name, value in options.items() if value is not None]
+    if linker != owner and given:
+        raise ConfigError(f"--{given[0].replace('_', '-')} is for --{owner}, not for {linker}", **{"try": "without it"})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AUTO = "auto"
+BASES = ("cost", "distance", "score")  # of what a linker goes by
 SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
 
 
@@ -76,7 +77,12 @@ class SolveConfig:
     Parameters
     ----------
     linker : str
-        ``ilp`` (exact) or ``greedy``.
+        ``ilp`` (exact), ``lap`` (frame to frame, then segments) or ``greedy``.
+    by : str
+        What the linker goes by: ``cost``; ``distance``, squared (LAP); ``score``, the best first (greedy). ``auto``:
+        ``cost``, LAP ``distance`` unless scores are named.
+    min_score : float
+        Least score of a link that is taken by score.
     backend : str
         What solves the ILP: ``matching`` (our kernel) or ``highs``.
     time_limit_s : float
@@ -86,6 +92,8 @@ class SolveConfig:
     """
 
     linker: str = "ilp"
+    by: str = AUTO
+    min_score: float = 0.5
     backend: str = "matching"
     time_limit_s: float = 0.0
     require_optimal: bool = False
@@ -93,6 +101,48 @@ class SolveConfig:
     def __post_init__(self) -> None:
         _require(self.time_limit_s >= 0, "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit")
         _require(self.backend in ("matching", "highs"), "solve.backend", self.backend, "matching or highs")
+        _require(self.by in (AUTO, *BASES), "solve.by", self.by, f"one of {', '.join((AUTO, *BASES))}")
+        _require(0 <= self.min_score <= 1, "solve.min_score", self.min_score, "a score between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class LapConfig:
+    """What the LAP may do in its second step, and how far.
+
+    Parameters
+    ----------
+    max_gap : int
+        Frames that a cell may be missing; -1: as many as the candidates skip.
+    divisions, merges : bool
+        Whether segments split, and whether they merge.
+    max_distance, split_distance, merge_distance : float
+        Longest link to the next frame or over a gap, to a second daughter, and of a second mother, in micrometres
+        (pixels where the voxel size is not known); 0: as long as the candidates are.
+    percentile, factor : float
+        A link is weighed against `factor` times this percentile of all candidates between segments; in the first step
+        against `factor` times the longest of its two frames.
+    """
+
+    max_gap: int = -1
+    divisions: bool = True
+    merges: bool = False
+    max_distance: float = 0.0
+    split_distance: float = 0.0
+    merge_distance: float = 0.0
+    percentile: float = 90.0
+    factor: float = 1.05
+
+    def __post_init__(self) -> None:
+        _require(self.max_gap >= -1, "lap.max_gap", self.max_gap, "0 or more, or -1 for what the candidates skip")
+        for name in ("max_distance", "split_distance", "merge_distance"):
+            value = getattr(self, name)
+            _require(0 <= value < float("inf"), f"lap.{name}", value, "a distance, or 0 for that of the candidates")
+        _require(
+            self.divisions or not self.split_distance, "lap.split_distance", self.split_distance, "divisions = true"
+        )
+        _require(self.merges or not self.merge_distance, "lap.merge_distance", self.merge_distance, "merges = true")
+        _require(0 <= self.percentile <= 100, "lap.percentile", self.percentile, "0 to 100")
+        _require(0 < self.factor < float("inf"), "lap.factor", self.factor, "more than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +152,7 @@ class Config:
     link: LinkConfig = field(default_factory=LinkConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     solve: SolveConfig = field(default_factory=SolveConfig)
+    lap: LapConfig = field(default_factory=LapConfig)
 
 
 def load_config(

@@ -19,6 +19,11 @@ def linked(store: DuckDBStore, chosen: DetectionSet) -> bool:
     return bool(done(store, chosen, "link"))
 
 
+def linked_gap(store: DuckDBStore, chosen: DetectionSet) -> int:
+    """Return over how many missing frames the detection set was linked, -1 if it was not."""
+    return max((int(run.params["max_gap"]) for run in done(store, chosen, "link")), default=-1)
+
+
 def require_linked(store: DuckDBStore, chosen: DetectionSet) -> None:
     """Raise MissingRowsError unless the detection set was linked."""
     if not linked(store, chosen):

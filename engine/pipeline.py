@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import NotProvenError, SolverError
-from ..solvers import open_solver
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
+from ..storage.schema import LinkKind
 from . import costs
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, SolveConfig
 from .lineages import solution_table
-from .names import free_solution_name, linked, named_scores
+from .linkers import open_linker
+from .names import free_solution_name, linked_gap, named_scores
 from .progress import Progress, Silent
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..solvers.problem import Selection, TrackingProblem
     from ..storage.catalogue import DetectionSet
     from ..storage.duckdb_store import DuckDBStore
@@ -80,8 +83,9 @@ class SolveReport:
         Cost, and what no solution can be cheaper than (minus infinity where nobody knows).
     proven : bool
         Whether the two meet.
-    links, tracks, divisions, appearances, disappearances : int
-        What the lineage consists of; the first and the last frame with cells do not count as ends.
+    links, tracks, divisions, merges, appearances, disappearances : int
+        What the lineage consists of; the first and the last frame with cells do not count as ends, and nor does what a
+        merge cuts. `merges` counts the links into cells of several mothers.
     left_out : int
         Candidates without a score, which could not be chosen.
     estimates : dict of str to float
@@ -98,6 +102,7 @@ class SolveReport:
     links: int
     tracks: int
     divisions: int
+    merges: int
     appearances: int
     disappearances: int
     left_out: int
@@ -206,19 +211,19 @@ def solve(
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
     settings = config.solve
-    exact_by_other_means = settings.linker == "ilp" and settings.backend != "matching"
-    solver = open_solver(
-        settings.backend if exact_by_other_means else settings.linker, time_limit_s=settings.time_limit_s or None
-    )
+    linker = open_linker(config, scores)
     name = free_solution_name(store, chosen, name, settings.linker)
     if scores is not None:
-        named_scores(store, chosen, scores)  # refused before any work
-    elif not linked(store, chosen):
-        progress.note("no candidates yet: linking")
-        link(store, chosen, config.link, progress)
+        linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
+    else:
+        _link_what_is_missing(store, chosen, config, progress)
     score_run = ready_scores(store, chosen, scores, config.score, progress)
+    linker.require_fitting(score_run)
     progress.start("solving")
-    with store.running("solve", name, {**asdict(settings), "scores": score_run.name}, chosen=chosen) as run:
+    used = {**asdict(settings), "by": linker.by, "scores": score_run.name}
+    if settings.linker == "lap":
+        used["lap"] = asdict(config.lap)
+    with store.running("solve", name, used, chosen=chosen) as run:
         detections = store.detections(chosen)
         edges = store.candidate_edges(chosen, detections)
         value = store.scores(score_run, edges)
@@ -233,16 +238,16 @@ def solve(
             progress.note(f"{score_run.name} tells nothing of the links of this movie: solved by distance")
         rates = costs.fit(detections, edges, known)
         problem = costs.problem_from(detections, edges, known, rates)
-        selection = solver.solve(problem)
+        selection = linker.solver(edges, given).solve(problem)
         require_sound(problem, selection, settings)
-        table = _labelled(detections, edges, selection)
+        table, merged = _labelled(detections, edges, selection)
         info = SolutionInfo(
             0, chosen.id, run.id, name, settings.linker, selection.objective, selection.lower_bound, selection.proven
         )
         estimates = {**rates.as_dict(), **known.estimates}
         progress.start("saving")
         store.add_solution(run, info, table, {"estimates": estimates, "left_out": left_out})
-    report = _report(info, detections, table, left_out, estimates, time.perf_counter() - started)
+    report = _report(info, detections, table, merged, left_out, estimates, time.perf_counter() - started)
     log.info("solved: %s, %d links", name, report.links)
     return report
 
@@ -259,24 +264,54 @@ def require_sound(problem: TrackingProblem, selection: Selection, config: SolveC
         )
 
 
-def _labelled(detections: Detections, edges: CandidateEdges, selection: Selection) -> SolutionTable:
-    """Return the selection with tracklets and interval labels."""
+def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Config, progress: Progress) -> None:
+    """Link what was not linked, or, for a LAP that closes wider gaps, not over as many frames."""
+    reach = linked_gap(store, chosen)
+    wanted = config.lap.max_gap if config.solve.linker == "lap" else 0
+    if reach < 0:
+        progress.note("no candidates yet: linking")
+    elif wanted > reach:
+        progress.note(f"no candidates skip more than {reach} frames yet: linking over {wanted}")
+    else:
+        return
+    link(store, chosen, replace(config.link, max_gap=max(config.link.max_gap, wanted)), progress)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Merged:
+    """Tracklets that merges cut: those that end in one, and those that begin with one, (k,) bool."""
+
+    ends: NDArray[np.bool_]
+    begins: NDArray[np.bool_]
+
+
+def _labelled(detections: Detections, edges: CandidateEdges, selection: Selection) -> tuple[SolutionTable, _Merged]:
+    """Return the selection with tracklets and interval labels, and what its merges cut."""
     cells = np.flatnonzero(selection.node)
-    taken = edges.take(selection.edge)
+    merges = np.zeros(len(edges), dtype=bool) if selection.merge is None else selection.merge
+    chosen = selection.edge | merges
+    taken, merge = edges.take(chosen), merges[chosen]
     dual = None if selection.dual is None else selection.dual[cells]
-    return solution_table(detections, cells, taken.source, taken.target, taken.id, dual)
+    table = solution_table(detections, cells, taken.source, taken.target, taken.id, dual, merge=merge)
+    ends, begins = np.zeros((2, len(table.tracks)), dtype=bool)
+    ends[table.pre[np.searchsorted(cells, taken.source[merge])]] = True
+    begins[table.pre[np.searchsorted(cells, taken.target[merge])]] = True
+    return table, _Merged(ends, begins)
 
 
 def _report(
     info: SolutionInfo,
     detections: Detections,
     table: SolutionTable,
+    merged: _Merged,
     left_out: int,
     estimates: dict[str, float],
     seconds: float,
 ) -> SolveReport:
     tracks = table.tracks
     occupied = detections.frame[[0, -1]] if len(detections) else np.zeros(2, np.int64)
+    appears = (tracks.parent == 0) & (tracks.first_frame > occupied[0]) & ~merged.begins
+    disappears = (tracks.n_children == 0) & (tracks.last_frame < occupied[1]) & ~merged.ends
     return SolveReport(
         solution=info.name,
         linker=info.linker,
@@ -286,8 +321,9 @@ def _report(
         links=len(table.edge),
         tracks=len(tracks),
         divisions=int(np.count_nonzero(tracks.n_children > 1)),
-        appearances=int(np.count_nonzero((tracks.parent == 0) & (tracks.first_frame > occupied[0]))),
-        disappearances=int(np.count_nonzero((tracks.n_children == 0) & (tracks.last_frame < occupied[1]))),
+        merges=int(np.count_nonzero(table.kind == LinkKind.MERGE)),
+        appearances=int(np.count_nonzero(appears)),
+        disappearances=int(np.count_nonzero(disappears)),
         left_out=left_out,
         estimates=estimates,
         seconds=seconds,

@@ -126,7 +126,17 @@ class LapSolver:
     A first child costs ``c_e - c_a(v) - c_d(u)``, a second one ``c_e - c_a(v) + c_s(u)``; only what gains is taken.
     Links over several frames close gaps, in the second step, where daughters come too; nothing merges. At last each
     tree sheds the optional detections without which it is cheaper, as that of the greedy solver.
+
+    Parameters
+    ----------
+    max_gap : int or None
+        Frames that a cell may be missing; None: as many as the candidates skip.
+    divisions : bool
+        Whether cells divide.
     """
+
+    def __init__(self, *, max_gap: int | None = None, divisions: bool = True) -> None:
+        self.max_gap, self.divisions = LapRule(max_gap=max_gap).max_gap, divisions
 
     def solve(self, problem: TrackingProblem) -> Selection:
         """Return a feasible selection; its lower bound is -inf, for two optima apart are none of the whole."""
@@ -142,7 +152,8 @@ class LapSolver:
         rows = np.flatnonzero(usable & (frames == 1))
         linked = rows[cheapest_matching(source[rows], target[rows], first[rows])]
         places = Places.after(problem.n_nodes, source, target, linked)
-        rows = np.flatnonzero(usable & (places.gap | (places.split & (frames == 1))))
+        gap = places.gap if self.max_gap is None else places.gap & (frames <= 1 + self.max_gap)
+        rows = np.flatnonzero(usable & (gap | (places.split & (frames == 1) & self.divisions)))
         weight = np.where(places.split, second, first)[rows]
         joined = rows[cheapest_matching(source[rows], target[rows], weight)]
 
@@ -225,8 +236,8 @@ def link_frames(
 ) -> NDArray[np.bool_]:
     """Choose the links of successive frames, each frame and the next for themselves: the first step.
 
-    A cell that stays single costs `factor` times the costliest candidate between the two frames. The paper takes the
-    costliest link of all frames before; so no pair of frames waits for another.
+    A cell that stays single costs `factor` times the costliest candidate between the two frames, as in laptrack: no
+    pair of frames waits for another.
     """
     rows = np.flatnonzero((frame[target] - frame[source] == 1) & (cost <= rule.max_cost))
     taken = np.zeros(len(source), dtype=bool)

@@ -152,10 +152,8 @@ def test_the_way_from_files_to_a_lineage_in_json(tmp_path):
     assert set(found) == {"scores", "edges", "seconds", "device"}
     assert (found["scores"], found["device"]) == ("mine", "cpu")
     found = answer("solve", store, "--scores", "mine")
-    wanted = (
-        "solution linker objective lower_bound proven links tracks divisions appearances disappearances pins left_out"
-    )
-    assert {*wanted.split(), "seconds"} <= set(found)
+    wanted = "solution linker objective lower_bound proven links tracks divisions merges appearances disappearances"
+    assert {*wanted.split(), "pins", "left_out", "seconds"} <= set(found)
     assert (found["solution"], found["linker"], found["proven"], found["pins"]) == ("ilp-1", "ilp", True, 0)
     assert (found["links"], found["left_out"]) == (len(links_of(store)), 0)
     found = answer("evaluate", store)
@@ -513,6 +511,24 @@ def test_wrong_usage_is_2(words):
     ("words", "message"),
     [
         (["solve", "STORE", "--ilp", "--greedy"], "exclude each other"),
+        (["solve", "STORE", "--lap", "--greedy"], "--lap and --greedy exclude each other"),
+        (["solve", "STORE", "--lap", "--backend", "highs"], "--backend is for --ilp"),
+        (["solve", "STORE", "--greedy", "--time-limit", "3"], "--time-limit is for --ilp"),
+        (["solve", "STORE", "--max-gap", "1"], "--max-gap is for --lap, not for ilp"),
+        (["solve", "STORE", "--greedy", "--no-merges"], "--merges is for --lap"),
+        (["solve", "STORE", "--lap", "--percentile", "101"], "lap.percentile"),
+        (["solve", "STORE", "--lap", "--percentile", "nan"], "lap.percentile"),
+        (["solve", "STORE", "--lap", "--max-gap", "-2"], "lap.max_gap"),
+        (["solve", "STORE", "--lap", "--factor", "0"], "lap.factor"),
+        (["solve", "STORE", "--lap", "--split-distance", "inf"], "lap.split_distance"),
+        (["solve", "STORE", "--lap", "--split-distance", "3", "--no-divisions"], "divisions = true"),
+        (["solve", "STORE", "--lap", "--merge-distance", "3"], "merges = true"),
+        (["solve", "STORE", "--lap", "--by", "score"], "does not go by score"),
+        (["solve", "STORE", "--lap", "--by", "cost", "--merges"], "lap.merges is for a LAP by distance"),
+        (["solve", "STORE", "--ilp", "--by", "distance"], "does not go by distance"),
+        (["solve", "STORE", "--by", "magic"], "solve.by"),
+        (["solve", "STORE", "--greedy", "--min-score", "0.7"], "--by score"),
+        (["solve", "STORE", "--greedy", "--by", "score", "--min-score", "7"], "min_score"),
         (["solve", "STORE", "--backend", "abacus"], "abacus"),
         (["solve", "STORE", "--time-limit", "-1"], "time_limit"),
         (["link", "STORE", "--max-distance", "-3"], "max_distance"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trackdb.engine import pipeline
+from trackdb.engine import linkers, pipeline
 from trackdb.engine.check import check
 from trackdb.engine.config import Config, LinkConfig, ScoreConfig, SolveConfig
 from trackdb.engine.handoff import to_networkx
@@ -266,7 +266,7 @@ def test_a_solver_that_misstates_its_cost_is_refused(walking, monkeypatch, off):
             return replace(honest, objective=honest.objective + off)
 
     chosen = walking.detection_set()
-    monkeypatch.setattr(pipeline, "open_solver", lambda *_, **__: Liar())
+    monkeypatch.setattr(linkers, "open_solver", lambda *_, **__: Liar())
     with pytest.raises(SolverError, match="nothing was kept"):
         solve(walking, chosen)
     assert list(walking.solutions(chosen)) == ["truth"]

@@ -1,0 +1,121 @@
+"""What a linker goes by: the costs of the problem, squared distances, or the scores as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+from ..errors import ConfigError
+from ..solvers import open_solver
+from .config import AUTO, LapConfig
+from .scorers.base import SHARES
+
+if TYPE_CHECKING:
+    from ..solvers.base import Solver
+    from ..storage.catalogue import RunInfo
+    from ..storage.schema import CandidateEdges
+    from .config import Config
+    from .scorers.base import Scores
+
+COST: Final = "cost"
+DISTANCE: Final = "distance"
+SCORE: Final = "score"
+
+GOES_BY: Final = {"lap": (DISTANCE, COST), "greedy": (COST, SCORE)}
+"""What our linkers can go by, their default first; all others go by cost."""
+
+OF_EITHER: Final = ("max_gap", "divisions")
+"""Settings of the LAP that mean the same by distance and by cost, where alternatives are priced already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """A linker that a user asked for.
+
+    Parameters
+    ----------
+    config : Config
+        Its settings.
+    by : str
+        What it goes by: ``cost``, ``distance`` or ``score``.
+    plain : Solver
+        The solver of that name, which reads the problem alone.
+    """
+
+    config: Config
+    by: str
+    plain: Solver
+
+    def require_fitting(self, run: RunInfo) -> None:
+        """Raise ConfigError where links are to be taken by scores that no least score can be compared with."""
+        scale = run.params["scale"]
+        if self.by == SCORE and scale not in SHARES:
+            raise ConfigError(
+                f"links of a least score need scores from 0 to 1; {run.name} is on the scale {scale}",
+                **{"try": "--scores of another scorer, or --by cost"},
+            )
+
+    def solver(self, edges: CandidateEdges, given: Scores) -> Solver:
+        """Return the solver, bound to what it reads besides the problem.
+
+        Parameters
+        ----------
+        edges : CandidateEdges
+            m candidates, those of the problem.
+        given : Scores
+            Their scores, as the scorer gave them.
+        """
+        from ..solvers.greedy import BestScoreSolver  # here: `trackdb link` starts without numba
+        from ..solvers.lap import JaqamanSolver, LapRule, LapSolver
+
+        lap = self.config.lap
+        max_gap = None if lap.max_gap < 0 else lap.max_gap
+        match self.config.solve.linker, self.by:
+            case "greedy", "score":
+                return BestScoreSolver(given.value, least=self.config.solve.min_score)
+            case "lap", "cost":
+                return LapSolver(max_gap=max_gap, divisions=lap.divisions)
+            case "lap", _:
+                rule = LapRule(
+                    max_cost=_squared(lap.max_distance),
+                    max_gap=max_gap,
+                    split_cost=_squared(lap.split_distance) if lap.divisions else None,
+                    merge_cost=_squared(lap.merge_distance) if lap.merges else None,
+                    factor=lap.factor,
+                    percentile=lap.percentile,
+                )
+                return JaqamanSolver(edges.distance**2, rule)
+        return self.plain
+
+
+def open_linker(config: Config, scores: str | None) -> Linker:
+    """Return the linker that is configured; LAP goes by cost where the user named scores, else by distance.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such linker, it does not go by what it shall, or settings of the LAP ask for what it does only by
+        distance.
+    """
+    settings = config.solve
+    exact_by_other_means = settings.linker == "ilp" and settings.backend != "matching"
+    name = settings.backend if exact_by_other_means else settings.linker
+    plain = open_solver(name, time_limit_s=settings.time_limit_s or None)
+
+    known = GOES_BY.get(settings.linker, (COST,))
+    by = settings.by
+    if by == AUTO:
+        by = COST if scores is not None else known[0]
+    if by not in known:
+        raise ConfigError(f"the linker {settings.linker} does not go by {by}", known=", ".join(known))
+    if settings.linker == "lap" and by == COST:
+        for setting in fields(LapConfig):
+            if setting.name not in OF_EITHER and getattr(config.lap, setting.name) != setting.default:
+                why = f"lap.{setting.name} is for a LAP by distance, this one goes by cost"
+                raise ConfigError(why, **{"try": "--by distance"})
+    return Linker(config, by, plain)
+
+
+def _squared(distance: float) -> float:
+    """Return the cost of a distance; 0 stands for any."""
+    return distance**2 if distance else float("inf")
