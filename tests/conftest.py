@@ -1,6 +1,8 @@
 """What several test files share: where the real data are, and movies drawn by hand."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from trackdb.engine.pipeline import solve
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .exported import rich_store
-from .movies import write_ctc
+from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
 DATA = Path(os.environ.get("TRACKDB_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 
@@ -42,3 +44,24 @@ def solved(tmp_path: Path, drawn: Path) -> DuckDBStore:
 def rich(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
     """The store drawn in `exported`, with all that an export can carry; for reading."""
     return rich_store(tmp_path_factory.mktemp("rich"))
+
+
+@pytest.fixture(scope="session")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
+    """A store of dividing cells with truth and an exact solution; for reading."""
+    folder = tmp_path_factory.mktemp("movie")
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_rows(folder / "movie.csv", dividing_cells(n_frames=6, side=3), header=DIVIDING), store)
+    solve(store, store.detection_set())
+    return store
+
+
+@pytest.fixture
+def own_home_and_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home without settings; and the root logger, which a command sets to its own stderr, is given back."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)

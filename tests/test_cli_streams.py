@@ -1,0 +1,76 @@
+"""What the command line writes to which stream, and what it does with signals."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from trackdb.engine.check import check
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .command_line import COUNT, child, run
+from .movies import write_ctc, write_points
+
+pytestmark = pytest.mark.usefixtures("own_home_and_log")
+
+
+@pytest.mark.parametrize("words", [["info"], ["check"], ["evaluate"], ["sql", COUNT], ["log"]])
+def test_what_is_not_a_terminal_gets_no_escape_codes(movie, words):
+    said = child(words[0], movie.path, *words[1:])
+    assert said.returncode == 0
+    assert "\x1b" not in said.stdout + said.stderr
+    assert said.stdout or words == ["check"]
+
+
+def test_a_terminal_with_no_color_gets_no_colour(tmp_path):
+    pty = pytest.importorskip("pty")
+    write_points(tmp_path / "points.csv")
+    ours, theirs = pty.openpty()
+    words = ["ingest", str(tmp_path / "points.csv"), "-o", str(tmp_path / "a.trackdb"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "trackdb.cli.main", *words],
+        env={**os.environ, "NO_COLOR": "1", "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    shown = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        try:
+            while part := terminal.read(4096):
+                shown += part
+        except OSError:  # the other end is closed
+            pass
+    assert json.loads(done.stdout)["detections"] == 54
+    assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m", shown)
+
+
+def test_ctrl_c_is_130_and_the_same_command_goes_on(tmp_path):
+    """The child sends itself SIGINT in the middle of the frames, as a terminal would."""
+    drawn, place = write_ctc(tmp_path / "drawn", images=True), tmp_path / "a.trackdb"
+    code = (
+        "import os, signal, sys\nfrom trackdb.engine import ingest as engine_ingest\nfrom trackdb.cli.main import run\n"
+        "engine_ingest.BATCH_ROWS = 1\nmeasured, calls = engine_ingest._measured, []\n"
+        "def interrupted(batch):\n"
+        "    calls.append(batch.frame)\n"
+        "    if len(calls) == 2: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return measured(batch)\n"
+        "engine_ingest._measured = interrupted\n"
+        f"sys.argv = ['trackdb', 'ingest', {str(drawn)!r}, '-o', {str(place)!r}]\nrun()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    store = DuckDBStore(place)
+    assert store.detection_sets() == []
+    [problem] = check(store)
+    assert "ingest drawn was not finished" in problem.what
+    said = run("ingest", drawn, "-o", place)
+    assert "going on with an unfinished ingest at frame 1" in said.stderr
+    assert "9 detections" in said.stdout
+    assert check(store) == []
