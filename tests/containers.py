@@ -120,6 +120,11 @@ def write_ngff(
     return path
 
 
+def masks_of(source) -> np.ndarray:
+    """Return the masks of all frames."""
+    return np.array([batch.mask for batch in source.frames()])
+
+
 def _list_label(path: Path, version: str) -> None:
     """Add a name to those that a ``labels`` group lists."""
     group = zarr.open_group(path.parent, mode="a", zarr_format=2 if version == "0.4" else 3)
