@@ -1,17 +1,12 @@
 """Reading GEFF: axes, labels, properties and edges, of either Zarr format and of old versions; and what is refused."""
 
-import json
-import os
-import shutil
-import sys
-
 import numpy as np
 import pytest
 
-from trackdb.errors import ConfigError, FormatError
+from trackdb.errors import FormatError
 from trackdb.storage.formats import SourceOptions, detect, open_source
 
-from .graph_files import LINKS, SPOTS, ids_by_place, links_by_place, write_geff
+from .graph_files import LINKS, SPOTS, changed_geff, ids_by_place, links_by_place, replaced_array, write_geff
 
 pytest.importorskip("geff", reason="the extra geff is not installed")
 
@@ -26,23 +21,6 @@ def refused(path, message, **options):
 def properties_of(source):
     batches = [b.points for b in source.frames() if len(b.points.label)]
     return {name: np.concatenate([p.properties[name] for p in batches]) for name in batches[0].properties}
-
-
-def metadata(path, change):
-    """Change the GEFF's metadata in place."""
-    file = path / ".zattrs"
-    told = json.loads(file.read_text())
-    change(told["geff"])
-    file.write_text(json.dumps(told))
-    return path
-
-
-def replaced(path, name, values, **options):
-    """Write another array over one of a GEFF."""
-    import zarr
-
-    zarr.create_array(path / name, data=np.asarray(values), zarr_format=2, overwrite=True, **options)
-    return path
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -130,9 +108,9 @@ def test_labels_of_a_segmentation_are_labels_and_ids_a_property(tmp_path):
 
 def test_names_that_no_folder_can_have_come_back_where_we_wrote_them(tmp_path):
     path = write_geff(tmp_path / "a.zarr", props={"a_b": np.arange(N)})
-    metadata(path, lambda told: told["node_props_metadata"]["a_b"].update(name="a/b: c"))
+    changed_geff(path, lambda told: told["node_props_metadata"]["a_b"].update(name="a/b: c"))
     assert "a_b" in properties_of(open_source(path))
-    metadata(path, lambda told: told.update(extra={"trackdb": {}}))
+    changed_geff(path, lambda told: told.update(extra={"trackdb": {}}))
     assert "a/b: c" in properties_of(open_source(path))
 
 
@@ -186,9 +164,11 @@ def test_units_and_scales_of_space(tmp_path, axis, asked, scale, factor, note):
 
 def timed(path, times, **axis):
     """Give a GEFF other times and another axis of time."""
-    metadata(path, lambda told: told["axes"].__setitem__(0, {"name": "t", "type": "time", **axis}))
-    metadata(path, lambda told: told["node_props_metadata"]["t"].update(dtype="float64"))
-    return replaced(path, "nodes/props/t/values", np.array([times[place[0]] for place in SPOTS.values()], dtype=float))
+    changed_geff(path, lambda told: told["axes"].__setitem__(0, {"name": "t", "type": "time", **axis}))
+    changed_geff(path, lambda told: told["node_props_metadata"]["t"].update(dtype="float64"))
+    return replaced_array(
+        path, "nodes/props/t/values", np.array([times[place[0]] for place in SPOTS.values()], dtype=float)
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,16 +197,16 @@ def test_times_become_frames(tmp_path, times, axis, interval, first):
 
 def test_axes_are_known_by_their_names_or_in_their_order(tmp_path):
     path = write_geff(tmp_path / "a.zarr")
-    metadata(path, lambda told: told.update(axes=told["axes"][::-1]))
+    changed_geff(path, lambda told: told.update(axes=told["axes"][::-1]))
     assert links_by_place(open_source(path)) == LINKS
-    metadata(path, lambda told: told.pop("axes"))
+    changed_geff(path, lambda told: told.pop("axes"))
     assert links_by_place(open_source(path)) == LINKS
     path = write_geff(tmp_path / "b.zarr")
     for old, new in (("y", "row"), ("x", "column")):
         (path / "nodes/props" / old).rename(path / "nodes/props" / new)
-        metadata(path, lambda told, old=old, new=new: told["axes"]["tyx".index(old)].update(name=new))
+        changed_geff(path, lambda told, old=old, new=new: told["axes"]["tyx".index(old)].update(name=new))
         about = {"identifier": new, "dtype": "float64"}
-        metadata(
+        changed_geff(
             path,
             lambda told, a=about, o=old: (
                 told["node_props_metadata"].pop(o),
@@ -238,7 +218,7 @@ def test_axes_are_known_by_their_names_or_in_their_order(tmp_path):
 
 def test_a_z_that_is_the_same_everywhere_makes_no_3d(tmp_path):
     path = write_geff(tmp_path / "a.zarr", props={"z": np.full(N, 3.0)})
-    metadata(
+    changed_geff(
         path,
         lambda told: told["axes"].append(
             {"name": "z", "type": "space", "unit": "pixel", "scale": 2.0, "scaled_unit": "micrometer"}
@@ -247,7 +227,7 @@ def test_a_z_that_is_the_same_everywhere_makes_no_3d(tmp_path):
     source = open_source(path)
     assert (source.ndim, source.scale_um) == (2, (0.5, 0.5))
     assert "axis z is the same everywhere, so the movie is 2D" in source.notes
-    replaced(path, "nodes/props/z/values", np.arange(N, dtype=float))
+    replaced_array(path, "nodes/props/z/values", np.arange(N, dtype=float))
     source = open_source(path)
     assert (source.ndim, source.scale_um) == (3, (2.0, 0.5, 0.5))
     assert next(source.frames()).points.position_px[0].tolist() == [0, 10, 20]
@@ -255,10 +235,10 @@ def test_a_z_that_is_the_same_everywhere_makes_no_3d(tmp_path):
 
 def test_metadata_of_old_versions_may_tell_less(tmp_path):
     path = write_geff(tmp_path / "a.zarr", geff_version="0.2.2.dev20+g611e7a2.d20250719", roi_min=[0, 0])
-    metadata(path, lambda told: (told.pop("node_props_metadata"), told.pop("edge_props_metadata")))
-    replaced(path, "nodes/ids", np.array(list(SPOTS), dtype=float))
+    changed_geff(path, lambda told: (told.pop("node_props_metadata"), told.pop("edge_props_metadata")))
+    replaced_array(path, "nodes/ids", np.array(list(SPOTS), dtype=float))
     assert links_by_place(open_source(path)) == LINKS
-    metadata(path, lambda told: told.update(geff_version="1.0"))
+    changed_geff(path, lambda told: told.update(geff_version="1.0"))
     refused(path, "a.zarr breaks the GEFF standard; got: node_props_metadata: Field required")
 
 
@@ -273,202 +253,12 @@ def test_tracks_that_the_nodes_tell_are_kept_as_properties(tmp_path):
 def test_an_empty_graph_is_an_empty_movie(tmp_path):
     path = write_geff(tmp_path / "a.zarr", edges=[])
     for name in ("nodes/ids", "nodes/props/t/values"):
-        replaced(path, name, np.empty(0, dtype=np.int64))
+        replaced_array(path, name, np.empty(0, dtype=np.int64))
     for axis in "yx":
-        replaced(path, f"nodes/props/{axis}/values", np.empty(0))
+        replaced_array(path, f"nodes/props/{axis}/values", np.empty(0))
     source = open_source(path)
     assert source.n_frames == 0
     assert "no detections" in source.notes
-
-
-# ------------------------------------------------------------------------------------------------- what is refused
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "message"),
-    [
-        ("nodes/ids", [*range(N - 1), 3], r"nodes/ids row 17: id 3 is there already; .* the same in row 3"),
-        (
-            "nodes/ids",
-            list(range(N - 1)),
-            r"nodes/props/t/values does not fit; expected: 17 rows, as nodes/ids; got: shape \(18,\)",
-        ),
-        ("nodes/ids", np.arange(2 * N).reshape(N, 2), r"nodes/ids holds no ids; expected: one id a row"),
-        ("nodes/ids", np.arange(N) - 1, r"nodes/ids row 0 is negative"),
-        ("nodes/ids", np.arange(N, dtype=np.uint64) + 2**63, r"nodes/ids row 0 is no whole number"),
-        ("edges/ids", [(10, 99)], r"edges/ids row 0: edge 10 -> 99 names a node that is not there"),
-        ("edges/ids", [(10, 10)], r"edges/ids row 0: edge 10 -> 10 ties a node to itself"),
-        ("edges/ids", [(10, 20)], r"edges/ids row 0: edge 10 -> 20 lies within a frame"),
-        ("edges/ids", [(10, 11), (10, 11)], r"edges/ids row 1: the edge is there already; got: the same in row 0"),
-        ("edges/ids", [[10, 11, 12]], r"edges/ids holds no ids; expected: two ids a row; got: shape \(1, 3\)"),
-        ("nodes/props/t/values", np.arange(N) - 1, r"props/t/values row 0 is no frame; .* got: -1"),
-        ("nodes/props/t/values", np.arange(N) * 10**6, r"props/t/values row 1 is no frame"),
-        (
-            "nodes/props/t/values",
-            np.arange(N) + 0.5,
-            r"t/values is not what the metadata say; expected: int64; got: float64",
-        ),
-        ("nodes/props/y/values", np.where(np.arange(N) == 4, np.nan, 1.0), r"values row 4: a cell has no place"),
-        ("nodes/props/y/values", np.where(np.arange(N) == 4, 1e20, 1.0), r"values row 4: a cell has no place"),
-        (
-            "nodes/props/y/values",
-            np.zeros((N, 2)),
-            r"y/values does not fit; expected: one number a node; got: shape \(18, 2\)",
-        ),
-    ],
-)
-def test_arrays_that_are_wrong_are_named(tmp_path, name, values, message):
-    path = write_geff(tmp_path / "a.zarr")
-    values = np.asarray(values)
-    refused(replaced(path, name, values.astype(np.int64) if values.dtype == np.int32 else values), message)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"directed": "maybe"}, "directed: Input should be a valid boolean"),
-        ({"axes": [{"name": "t", "type": "tempo"}]}, "axes.0.type: Input should be 'space', 'time' or 'channel'"),
-        ({"axes": [{"name": "t", "type": "time"}]}, "has no axes of space; expected: two or three; got: axes t"),
-        ({"axes": [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]}, "has no axis of time"),
-        (
-            {"axes": [{"name": name, "type": kind} for name, kind in (("w", "time"), ("y", "space"), ("x", "space"))]},
-            "has no property w; got: properties t, x, y",
-        ),
-        ({"more": 1}, "more: Extra inputs are not permitted"),
-        ({"geff_version": "new"}, "geff_version: String should match pattern"),
-    ],
-)
-def test_metadata_that_are_wrong_are_told(tmp_path, change, message):
-    refused(metadata(write_geff(tmp_path / "a.zarr"), lambda told: told.update(change)), message)
-
-
-def test_axes_of_different_units_are_refused(tmp_path):
-    path = write_geff(tmp_path / "a.zarr")
-    metadata(path, lambda told: told["axes"][1].update(unit="micrometer"))
-    refused(path, "the axes of space have different units; expected: one; got: .*micrometer")
-    path = write_geff(tmp_path / "b.zarr", scale=(0.5, -0.5))
-    refused(path, "the scale of an axis is wrong")
-
-
-def zarray(path, **changes):
-    """Change what an array of Zarr 2 says of itself."""
-    file = path / ".zarray"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "message"),
-    [
-        (
-            "nodes/ids",
-            {"shape": [10**12]},
-            r"nodes/ids declares more than it holds",
-        ),
-        (
-            "edges/ids",
-            {"shape": [10**12, 2]},
-            r"edges/ids declares more than it holds; got: shape \(1000000000000, 2\)",
-        ),
-        ("edges/ids", {"chunks": [10**12, 2]}, r"edges/ids declares more than it holds"),
-        ("edges/ids", {"shape": [200_000, 2], "chunks": [1, 2]}, r"edges/ids declares 200,000 chunks; got: 3 files"),
-        ("edges/ids", {"dtype": "<u2"}, r"edges/ids"),
-        (
-            "nodes/props/y/values",
-            {"dtype": "<f4"},
-            r"y/values is not what the metadata say; expected: float64; got: float32",
-        ),
-        ("nodes/props/y/values", {"chunks": [5]}, r"nodes/props/y/values"),
-        (
-            "nodes/props/name/values",
-            {"compressor": {"id": "pickle"}},
-            r"name/values is compressed by pickle; expected: a codec",
-        ),
-        ("nodes/props/y/values", {"compressor": {"id": "who"}}, r"nodes/props/y/values cannot be read"),
-        ("nodes/props/y/values", {"shape": [-4]}, r"nodes/props/y/values"),
-        ("nodes/props/y/values", {"zarr_format": 7}, r"nodes/props/y/values cannot be read"),
-    ],
-)
-def test_arrays_that_lie_are_refused_before_memory_is_taken(tmp_path, name, changes, message):
-    import resource
-
-    path = write_geff(tmp_path / "a.zarr", props={"name": np.array(["a"] * N, dtype=np.dtypes.StringDType())})
-    zarray(path / name, **changes)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    refused(path, message)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
-
-
-def test_chunks_that_are_cut_or_foreign_are_refused(tmp_path):
-    for kind, harm in (("v2", lambda b: b[: len(b) // 2]), ("v3", lambda b: b"zarr" * 20), ("v3", lambda b: b"")):
-        path = tmp_path / f"{kind}.zarr"
-        write_geff(path, zarr_format=int(kind[1]))
-        (chunk,) = (file for file in (path / "edges/ids").rglob("*") if file.is_file() and "z" not in file.name)
-        chunk.write_bytes(harm(chunk.read_bytes()))
-        refused(path, r"edges/ids cannot be read")
-
-
-def test_files_of_others_are_not_read(tmp_path):
-    path = write_geff(tmp_path / "a.zarr")
-    (tmp_path / "secret").write_bytes(b"secret")
-    chunk = path / "nodes/props/y/values/0"
-    chunk.unlink()
-    chunk.symlink_to(tmp_path / "secret")
-    refused(path, r"values/0 is a link that leads out of .*a.zarr; expected: files of its own")
-    chunk.unlink()
-    chunk.symlink_to(path / "gone")
-    refused(path, r"values/0 cannot be read")
-    chunk.unlink()
-    os.mkfifo(chunk)
-    refused(path, r"values/0 is no file")
-
-
-def test_links_within_the_store_are_followed(tmp_path):
-    path = write_geff(tmp_path / "a.zarr")
-    chunk = path / "nodes/props/y/values/0"
-    chunk.rename(path / "kept")
-    chunk.symlink_to(path / "kept")
-    assert links_by_place(open_source(path)) == LINKS
-    (tmp_path / "door.zarr").symlink_to(path)
-    assert links_by_place(open_source(tmp_path / "door.zarr")) == LINKS
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"geff": 3}', '{"geff": {}}', "[" * 100_000, '{"geff": {"axes": 1e999}}']
-)
-def test_attributes_that_are_broken_are_refused(tmp_path, text):
-    path = write_geff(tmp_path / "a.geff")
-    (path / ".zattrs").write_text(text)
-    refused(path, r"a.geff")
-
-
-@pytest.mark.parametrize(
-    "name", ["nodes", "edges", "nodes/ids", "edges/ids", "nodes/props", "nodes/props/t", "nodes/props/y/values"]
-)
-def test_what_is_missing_is_named(tmp_path, name):
-    path = write_geff(tmp_path / "a.geff")
-    shutil.rmtree(path / name)
-    refused(path, r"a.geff")
-
-
-def test_many_properties_of_nothing_are_refused(tmp_path):
-    import zarr
-
-    path = write_geff(tmp_path / "a.zarr", geff_version="0.3")
-    n = 200_000
-    replaced(path, "nodes/ids", np.arange(n))
-    zarr.create_array(path / "nodes/props/p0/values", shape=(n,), dtype="f8", zarr_format=2)
-    for k in range(1, 400):
-        shutil.copytree(path / "nodes/props/p0", path / f"nodes/props/p{k}")
-    refused(path, "declares 403 properties of 200,000 nodes, and holds few bytes")
-
-
-def test_the_package_that_is_missing_is_named(tmp_path, monkeypatch):
-    path = write_geff(tmp_path / "a.zarr")
-    monkeypatch.setitem(sys.modules, "geff_spec", None)
-    with pytest.raises(
-        ConfigError, match=r'is a GEFF, for which a package is missing; try: pip install "trackdb\[geff\]"'
-    ):
-        open_source(path)
 
 
 @pytest.mark.filterwarnings("ignore:The data type")
