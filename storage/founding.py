@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GRAPH = "graph.duckdb"
+HEADERS = 3 * 4096  # bytes with which every file of the database begins
 _FILES = {GRAPH, f"{GRAPH}.wal"}
 _OURS = {*_FILES, ARRAYS, LOCKS, "annotations", "trackdb.toml"}
 _NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
@@ -45,23 +46,41 @@ def found_store(path: Path, *, patience_s: float) -> bool:
     except OSError as error:
         raise StoreError(f"{path} cannot be made", reason=error.strerror or str(error)) from error
     with lease(path, "founding", holder="another process that makes it", wait_s=patience_s):
+        _take_away_stub(path)
         if (path / GRAPH).exists() and is_founded(path, patience_s=patience_s):
             return False
-        with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
-            tables.metadata.create_all(connection)
-            for statement in [*queries.view_statements(), *queries.macro_statements()]:
-                connection.exec_driver_sql(statement)
-            facts = {
-                "schema_version": tables.SCHEMA_VERSION,
-                "oldest_reader": tables.OLDEST_READER,
-                "project": uuid.uuid4(),
-                "storage_version": duckdb.__version__,
-                "commits": 1,
-                **{f"next_{name}": 1 for name in _NUMBERED},
-            }
-            values = [{"key": key, "value": str(value)} for key, value in facts.items()]
-            connection.execute(sa.insert(tables.meta), values)
+        try:
+            _make_tables(path, patience_s=patience_s)
+        except StoreError:  # on a full disk
+            _take_away_stub(path)
+            raise
     return True
+
+
+def _make_tables(path: Path, *, patience_s: float) -> None:
+    """Make tables, views and macros in one transaction, and the facts that a store tells about itself."""
+    with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
+        tables.metadata.create_all(connection)
+        for statement in [*queries.view_statements(), *queries.macro_statements()]:
+            connection.exec_driver_sql(statement)
+        facts = {
+            "schema_version": tables.SCHEMA_VERSION,
+            "oldest_reader": tables.OLDEST_READER,
+            "project": uuid.uuid4(),
+            "storage_version": duckdb.__version__,
+            "commits": 1,
+            **{f"next_{name}": 1 for name in _NUMBERED},
+        }
+        values = [{"key": key, "value": str(value)} for key, value in facts.items()]
+        connection.execute(sa.insert(tables.meta), values)
+
+
+def _take_away_stub(path: Path) -> None:
+    """Take a database away whose own headers were never written whole, where nothing else was kept yet."""
+    graph = path / GRAPH
+    if graph.is_file() and graph.stat().st_size < HEADERS and not (path / ARRAYS).exists():
+        for name in _FILES:
+            (path / name).unlink(missing_ok=True)
 
 
 def is_founded(path: Path, *, patience_s: float) -> bool:

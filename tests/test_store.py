@@ -239,3 +239,23 @@ def test_a_store_without_facts_about_itself_is_damaged(store, spoil):
         connection.exec_driver_sql("insert into meta values ('commits', '1') on conflict do update set value = '1'")
     with pytest.raises(StoreDamagedError, match="lacks facts"):
         store.check_version()
+
+
+@pytest.mark.parametrize("size", [0, 100, 3 * 4096 - 1])
+def test_a_store_whose_making_broke_off_in_its_first_bytes_is_made_anew(tmp_path, size):
+    path = tmp_path / "a.trackdb"
+    path.mkdir()
+    (path / GRAPH).write_bytes(bytes(size))
+    assert DuckDBStore(path).create()
+    assert DuckDBStore(path).meta()["commits"] == "1"
+
+
+def test_a_disk_that_is_full_at_once_leaves_no_database(tmp_path):
+    path = tmp_path / "a.trackdb"
+    text = (
+        "import resource, sys; from pathlib import Path; from trackdb.storage.duckdb_store import DuckDBStore\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); DuckDBStore(Path(sys.argv[1])).create()"
+    )
+    said = subprocess.run([sys.executable, "-c", text, str(path)], capture_output=True, text=True, check=False)
+    assert "the database refused" in said.stderr
+    assert not (path / GRAPH).exists()
