@@ -18,6 +18,9 @@ import typer
 from ..errors import ConfigError, TrackdbError
 
 JSON_SCHEMA_VERSION = 1
+LONGEST_LINE = 1000  # letters of a line of an error: what a damaged file holds may be any length
+BLANKS = "\n\t\u00a0\u202f"  # that a terminal takes as they are, beside the ordinary one
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,11 @@ class Face:
     def note(self, text: str) -> None:
         """Tell a fact on stderr."""
         if not self.quiet:
-            typer.echo(f"note: {text}", err=True)
+            typer.echo(f"note: {printable(text)}", err=True)
 
     def close(self, line: str, payload: Mapping[str, Any]) -> None:
         """End a command whose result is an effect: one line, or one JSON object."""
-        typer.echo(as_json(payload) if self.json else line)
+        typer.echo(as_json(payload) if self.json else printable(line))
 
     def show(self, text: str, line: str, payload: Mapping[str, Any]) -> None:
         """End a command whose result is data: the data on stdout, the closing line on stderr."""
@@ -55,7 +58,7 @@ class Face:
         if text:
             typer.echo(text)
         if not self.quiet:
-            typer.echo(line, err=True)
+            typer.echo(printable(line), err=True)
 
     @contextmanager
     def progress(self) -> Iterator["Reporter"]:
@@ -149,7 +152,7 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
                     if interrupted:  # libraries turn an interrupt into errors of their own
                         raise typer.Exit(130) from None
                     if isinstance(error, OSError) and not isinstance(error, TrackdbError):
-                        error = TrackdbError(f"{error.filename or title}: {error.strerror or error}")
+                        error = _of_the_system(error, title, options)
                     if not isinstance(error, TrackdbError):
                         raise
                     show_error(error)
@@ -164,6 +167,13 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
         return function
 
     return register
+
+
+def _of_the_system(error: OSError, title: str, options: Mapping[str, Any]) -> TrackdbError:
+    """Return an error of the operating system in our words; where it names no file, with the place that is written."""
+    place = error.filename or options.get("out") or options.get("store") or title
+    again = {"try": "make room, then give the command again"} if error.errno in NO_ROOM else {}
+    return TrackdbError(f"{place}: {error.strerror or error}", **again)
 
 
 @contextmanager
@@ -213,10 +223,21 @@ _COMMON = (
 
 def show_error(error: TrackdbError) -> None:
     """Say on stderr what went wrong, where, why, and what to do: one to four lines."""
-    typer.echo(f"error: {error.message}", err=True)
+    typer.echo(f"error: {_shortened(error.message)}", err=True)
     width = max((len(key) for key in error.details), default=0)
     for key, text in list(error.details.items())[:3]:
-        typer.echo(f"  {key:<{width}}  {' '.join(text.split())}", err=True)
+        typer.echo(f"  {key:<{width}}  {_shortened(text)}", err=True)
+
+
+def _shortened(text: str) -> str:
+    """Return a text as one line that is not too long."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+
+
+def printable(text: str) -> str:
+    """Return a text without what would steer a terminal: names in files of others may hold anything."""
+    return "".join(c if c.isprintable() or c in BLANKS else ascii(c)[1:-1] for c in text)
 
 
 def as_json(payload: Mapping[str, Any]) -> str:
@@ -253,7 +274,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.9g}"
-    return " ".join(str(value).split())
+    return printable(" ".join(str(value).split()))
 
 
 def plural(count: int, noun: str) -> str:
