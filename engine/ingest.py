@@ -19,6 +19,7 @@ from ..storage.ingestion import ingesting, remove
 from ..storage.schema import Detections, Features, Movie
 from .imports.solutions import imported_solutions
 from .measure import measure
+from .names import require_name
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -106,11 +107,15 @@ def ingest(
     ------
     FormatError
         If the source is not what its format promises.
+    ConfigError
+        If the options do not fit it, or the name cannot be one.
     StoreError
         If the store cannot take it.
     """
     started = time.perf_counter()
     options, progress = options or SourceOptions(), progress or Silent()
+    if name is not None:
+        require_name(name)
     source = open_source(path, file_format, options)
     for note in source.notes:
         progress.note(note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import MissingRowsError, StoreExistsError
+from ..errors import ConfigError, MissingRowsError, StoreExistsError
 from ..storage import tables
 
 if TYPE_CHECKING:
@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
     from ..storage.catalogue import DetectionSet, RunInfo
     from ..storage.duckdb_store import DuckDBStore
+
+
+LONGEST_NAME = 200  # letters; names stand in tables, and in names of files and columns of exports
+
+
+def require_name(name: str) -> None:
+    """Raise ConfigError unless a name can be shown, and be asked for again."""
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        shown = repr(name if len(name) <= LONGEST_NAME else name[:40] + "...")
+        wanted = f"1 to {LONGEST_NAME} letters that can be seen"
+        raise ConfigError(f"{shown} cannot be a name", expected=wanted, **{"try": "another --name"})
 
 
 def linked(store: DuckDBStore, chosen: DetectionSet) -> bool:
@@ -48,6 +59,7 @@ def free_score_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None,
     """Return the name for new scores: the one asked for, else the scorer's with a number where it is taken."""
     taken = {run.name for run in done(store, chosen, "score")}
     if asked is not None:
+        require_name(asked)
         if asked in taken:
             raise StoreExistsError(f"there are already scores named {asked}", **{"try": "another --name"})
         return asked
@@ -59,6 +71,7 @@ def free_solution_name(store: DuckDBStore, chosen: DetectionSet, asked: str | No
     at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "solve"}
     taken = store.solution_names(chosen)
     if asked is not None:
+        require_name(asked)
         if asked in taken:
             raise StoreExistsError(f"there is already a solution named {asked}", **{"try": "another --name"})
         return asked
