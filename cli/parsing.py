@@ -21,6 +21,8 @@ def parse_channels(texts: list[str]) -> dict[str, Path]:
 def parse_channel(text: str) -> tuple[str, Path]:
     """Return ``CHANNEL=PATH`` as its two parts; a bare path is channel ``image``."""
     channel, sep, folder = text.partition("=")
+    if not (folder if sep else channel):
+        raise ConfigError(f"--images: {text!r} names no path", expected="[CHANNEL=]PATH")
     return (channel, Path(folder)) if sep else ("image", Path(text))
 
 
@@ -31,6 +33,8 @@ def parse_columns(text: str | None) -> dict[str, str]:
         ours, sep, theirs = part.partition("=")
         if not sep or not ours or not theirs:
             raise ConfigError(f"--columns: cannot read {part!r}", expected="t=frame,y=row,x=col")
+        if ours.strip() in columns:
+            raise ConfigError(f"--columns: {ours.strip()} is named twice", got=text or "")
         columns[ours.strip()] = theirs.strip()
     return columns
 

@@ -78,6 +78,14 @@ def test_wrong_usage_is_2(words):
         (["ingest", "CSV", "-o", "new.trackdb", "--frames", "5"], "START:STOP:STEP"),
         (["ingest", "CSV", "-o", "new.trackdb", "--frames", "0:5:0"], "step of 0"),
         (["ingest", "CSV", "-o", "new.trackdb", "--columns", "t"], "--columns"),
+        (["ingest", "CSV", "-o", "new.trackdb", "--columns", "t=t,t=y"], "t is named twice"),
+        (["ingest", "CSV", "-o", "new.trackdb", "--images", "dapi="], "names no path"),
+        (["ingest", "CSV", "-o", "new.trackdb", "--name", ""], "cannot be a name"),
+        (["ingest", "CSV", "-o", "new.trackdb", "--name", "a" * 201], "cannot be a name"),
+        (["import", "STORE", "CSV", "--name", ""], "cannot be a name"),
+        (["import", "STORE", "CSV", "--name", "a\x1b[31mb"], "cannot be a name"),
+        (["solve", "STORE", "--name", " "], "cannot be a name"),
+        (["score", "STORE", "--name", ""], "cannot be a name"),
         (["ingest", "CSV", "-o", "new.trackdb", "--pixel-size", "tiny"], "--pixel-size"),
         (["ingest", "CSV", "-o", "new.trackdb", "--format", "poem"], "poem"),
         (["import", "STORE", "CSV", "--format", "poem"], "poem"),
@@ -227,6 +235,26 @@ def test_a_bad_table_is_1_and_leaves_no_store(tmp_path, text):
     (tmp_path / "points.csv").write_text(text)
     assert "points.csv" in refusal("ingest", tmp_path / "points.csv", "-o", tmp_path / "a.trackdb", "-q", code=1)
     assert not (tmp_path / "a.trackdb").exists()
+
+
+def test_what_a_damaged_file_holds_does_not_steer_the_terminal_or_fill_it(tmp_path):
+    (tmp_path / "points.csv").write_text(",".join(f"\x1b[31mred{i}" for i in range(2000)) + "\n1\n")
+    said = refusal("ingest", tmp_path / "points.csv", "-o", tmp_path / "a.trackdb", code=1)
+    assert r"\x1b[31mred0" in said
+    assert "\x1b" not in said
+    assert len(said) < 2500
+
+
+@pytest.mark.parametrize("words", [["export", "csv", "STORE", "-o", "out.csv"], ["simulate", "-o", "out"]])
+def test_a_full_disk_is_1_names_the_place_and_leaves_nothing(movie, tmp_path, words):
+    places = {"STORE": movie.path, "out.csv": tmp_path / "out.csv", "out": tmp_path / "out"}
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", sys.executable, "-m", "trackdb.cli.main"]
+    command = [*limited, *(str(places.get(word, word)) for word in words)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert f"error: {tmp_path / 'out'}" in said.stderr
+    assert "make room" in said.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_source_that_is_not_there_is_1(tmp_path):
