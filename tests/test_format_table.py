@@ -1,6 +1,7 @@
 """Reading tables of points: columns, order, lineages, and what is refused with its line."""
 
 import gzip
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -321,3 +322,17 @@ def test_parquet_errors_name_row_and_type(tmp_path):
 )
 def test_names_are_guessed_in_any_spelling(there, expected):
     assert [guess_column(key, there) for key in "tzyx"] == expected
+
+
+def test_a_pipe_is_refused_and_not_waited_for(table, tmp_path):
+    os.mkfifo(tmp_path / "links.csv")
+    refused(table, "links.csv is no table; expected: a file", links=tmp_path / "links.csv")
+
+
+@pytest.mark.parametrize(("alone", "hint"), [(False, "or --truth NN_GT tells them"), (True, "NAME tells them")])
+def test_what_would_tell_parents_is_an_option_of_the_command(tmp_path, alone, hint):
+    path = tmp_path / "a.csv"
+    path.write_text("t,y,x,track\n0,1,1,1\n1,1,1,1\n")
+    (note,) = (n for n in open_source(path, options=SourceOptions(alone=alone)).notes if "parents" in n)
+    assert note.endswith(hint)
+    assert ("--truth" in note) != alone

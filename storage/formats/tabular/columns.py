@@ -370,6 +370,8 @@ def as_float(text: str) -> float:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Turn whatever arrow or gzip raise into a FormatError that names the file."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise FormatError(f"{path} is no table", expected="a file")
     try:
         yield
     except TrackdbError:

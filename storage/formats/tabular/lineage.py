@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..base import SourceOptions
     from .ids import Ids
 
     Integers = NDArray[np.int64]
@@ -151,7 +152,7 @@ def lineage_of_tracklets(
 
 
 def lineage_of_track_column(
-    table: Table, columns: Mapping[str, str], frame: Integers, label: Integers, truth: Path | None
+    table: Table, columns: Mapping[str, str], frame: Integers, label: Integers, options: SourceOptions
 ) -> tuple[LabelLineage, list[str]]:
     """Return the lineage that a column of tracks tells, with their parents from a track file or another column.
 
@@ -175,13 +176,14 @@ def lineage_of_track_column(
     nobody = np.empty(0, dtype=np.int64)
     where: Callable[[int], str] = table.where
     mother, daughter = nobody, nobody
-    if truth is not None:
-        mother, daughter, where, said = _parents_of_track_file(truth, tracks)
+    if options.truth is not None:
+        mother, daughter, where, said = _parents_of_track_file(options.truth, tracks)
         notes += said
     elif "parent_track" in columns:
         mother, daughter, where = _parents_of_column(table, columns["parent_track"], tracks)
     else:
-        notes.append("tracks come without parents, so the truth has no divisions; --truth NN_GT tells them")
+        tell = ["--columns parent_track=NAME", *([] if options.alone else ["--truth NN_GT"])]
+        notes.append(f"tracks come without parents, so no divisions are known: {' or '.join(tell)} tells them")
     return lineage_of_tracklets(tracks, frame, label, "truth", str(table.path), mother, daughter, where), notes
 
 

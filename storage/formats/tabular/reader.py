@@ -306,5 +306,5 @@ def _lineage(rows: Rows, choice: Choice, options: SourceOptions) -> tuple[LabelL
     if "parent" in names:
         return lineage_of_parents(table, names["parent"], ids, frame), []
     if "track" in names:
-        return lineage_of_track_column(table, names, frame, ids.label, options.truth)
+        return lineage_of_track_column(table, names, frame, ids.label, options)
     return None
