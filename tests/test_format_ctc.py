@@ -263,3 +263,11 @@ def test_what_is_no_data_set_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("t,y,x\n")
     with pytest.raises(FormatError, match="is no folder"):
         open_source(tmp_path / "a.csv", "ctc")
+
+
+@pytest.mark.parametrize(
+    ("said", "alone"), [({"columns": {"t": "frame"}}, False), ({"links": "a.csv"}, False), ({"truth": "01_GT"}, True)]
+)
+def test_options_of_other_formats_are_refused(dataset, said, alone):
+    with pytest.raises(ConfigError, match=f"--{next(iter(said))} says nothing about"):
+        open_source(dataset, options=SourceOptions(**said, alone=alone))

@@ -208,3 +208,8 @@ def test_the_package_that_is_missing_is_named(tmp_path, monkeypatch):
         ConfigError, match=r'is a GEFF, for which a package is missing; try: pip install "trackdb\[geff\]"'
     ):
         open_source(path)
+
+
+def test_options_of_other_formats_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--columns says nothing about a GEFF"):
+        open_source(write_geff(tmp_path / "a.geff"), options=SourceOptions(columns={"t": "frame"}))

@@ -1,5 +1,7 @@
 """Reading label masks: frame numbers, axes, voxel sizes, and what is refused."""
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
@@ -113,7 +115,7 @@ def test_files_of_another_kind_are_refused_by_name(tmp_path):
     (tmp_path / "a1.gif").write_bytes(b"")
     with pytest.raises(FormatError, match=r"holds no images; .*got: 1 .gif"):
         open_source(tmp_path, "masks")
-    with pytest.raises(FormatError, match=r"a1.gif is no image; expected: a name that ends in .tif"):
+    with pytest.raises(FormatError, match=r"a1.gif is no image; expected: a file that ends in .tif"):
         open_source(tmp_path / "a1.gif", "masks")
     with pytest.raises(FormatError, match="looks like no format"):
         open_source(tmp_path)
@@ -326,3 +328,19 @@ def test_images_that_count_from_another_number_are_paired_by_rank(tmp_path):
     source = open_source(masks, options=SourceOptions(images={"dna": images}))
     assert [float(b.images["dna"].max()) for b in source.frames()] == [1.0, 2.0]
     assert any("frame 0 there is taken for frame 1 of the masks" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("said", [{"columns": {"t": "frame"}}, {"links": "links.csv"}, {"sequence": "01"}])
+def test_options_of_other_formats_are_refused(tmp_path, said):
+    folder_of(tmp_path, ["seg_1.tif", "seg_2.tif"])
+    with pytest.raises(ConfigError, match=f"--{next(iter(said))} says nothing about label masks"):
+        open_source(tmp_path, options=SourceOptions(**said))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "masks.tif")
+    with pytest.raises(FormatError, match="is neither a file nor a folder"):
+        open_source(tmp_path / "masks.tif")
+    folder_of(tmp_path, ["seg_1.tif", "seg_2.tif"])
+    with pytest.raises(FormatError, match="is no image; expected: a file"):
+        open_source(tmp_path, options=SourceOptions(images={"dapi": tmp_path / "masks.tif"}))

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from trackdb.errors import FormatError
+from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import SourceOptions, detect, open_source
 
 from .graph_files import LINKS, SPOTS, chains, ids_by_place, links_by_place, write_icy, write_particles
@@ -129,6 +129,11 @@ def test_tracks_of_one_id_cannot_be_linked(tmp_path):
     path = write_icy(tmp_path / "a.xml")
     path.write_text(path.read_text().replace('<track id="18"', '<track id="10"'))
     refused(path, "track 10 is there already; expected: an id of its own for each track")
+
+
+def test_options_of_other_formats_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--columns says nothing about a list of tracks"):
+        open_source(write_particles(tmp_path / "a.xml"), options=SourceOptions(columns={"t": "frame"}))
 
 
 def test_foreign_xml_is_refused(tmp_path):

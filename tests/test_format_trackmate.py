@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trackdb.engine.ingest import ingest
-from trackdb.errors import FormatError
+from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats import SourceOptions, detect, open_source
 
@@ -272,6 +272,23 @@ def test_polygons_that_are_broken_are_refused(tmp_path):
         )
         line = next(n for n, words in enumerate(path.read_text().splitlines(), start=1) if 'ID="11"' in words)
         refused(path, f"line {line}: the polygon of spot 11 is broken; expected: x y of 3 corners")
+
+
+@pytest.mark.parametrize("said", [{"columns": {"t": "FRAME"}}, {"sequence": "1"}, {"truth": "x"}, {"links": "x"}])
+def test_options_of_other_formats_are_refused(drawn, said):
+    with pytest.raises(ConfigError, match=f"--{next(iter(said))} says nothing about a TrackMate file"):
+        open_source(drawn, options=SourceOptions(**said))
+
+
+def test_a_file_is_known_by_what_it_holds_whatever_its_name(drawn):
+    other = drawn.rename(drawn.with_name("tracks"))
+    assert detect(other) == "trackmate"
+    assert links_of(open_source(other).lineages[0])
+
+
+def test_a_tag_that_does_not_end_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "a.xml").write_text(f'<TrackMate version="{"7" * (12 << 20)}"/>')
+    refused(tmp_path / "a.xml", "line 1 holds a tag that does not end")
 
 
 def test_cut_and_foreign_files_are_refused(drawn, tmp_path):

@@ -59,6 +59,8 @@ def open_source(path: Path, format: str = "auto", options: SourceOptions | None 
     options = SourceOptions() if options is None else options
     if not path.exists():
         raise FormatError(f"there is nothing at {path}", expected="a file or a folder")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise FormatError(f"{path} is neither a file nor a folder", **{"try": "a copy of it in a file"})
     name = detect(path) if format == "auto" else format
     opened = _of_format(name, "open") if name in MODULES else _installed(name)
     return cast("Source", opened(path, options))

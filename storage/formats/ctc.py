@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ...errors import ConfigError, FormatError
 from ..pixels.files import open_numbered
 from .masks import mask_source, read_truth
+from .options import refuse_options
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
 
 if TYPE_CHECKING:
@@ -54,10 +55,13 @@ def open_ctc(path: Path, options: SourceOptions) -> Source:
     Raises
     ------
     ConfigError
-        If the folder holds several sequences and none was chosen, or not the one that was.
+        If the folder holds several sequences and none was chosen, or not the one that was; if an option is that of
+        another format.
     FormatError
         If masks or the track file are missing, damaged, or contradict each other.
     """
+    own_truth = ("truth",) if options.alone else ()  # a tracking has no other one beside it
+    refuse_options(path, "a Cell Tracking Challenge folder", options, "columns", "links", *own_truth)
     folders = find_folders(path, options.sequence)
     folder = folders.result or folders.truth
     if folder is None:

@@ -19,7 +19,7 @@ from ..pixels.opening import UNNAMED, open_channels, open_label_frames
 from ..pixels.zarr_array import is_node
 from .base import FrameBatch
 from .lineage import keep_frames, note_crowded
-from .options import checked_interval, checked_scale
+from .options import checked_interval, checked_scale, refuse_options
 from .track_file import find_track_file, lineage_of_tracks, read_track_file, require_frames
 
 if TYPE_CHECKING:
@@ -97,10 +97,12 @@ def open_masks(path: Path, options: SourceOptions) -> Source:
     Raises
     ------
     ConfigError
-        If a Zarr folder holds several labels and none was chosen, or not the one that was.
+        If a Zarr folder holds several labels and none was chosen, or not the one that was; if an option is that of
+        another format.
     FormatError
         If frames are missing, or files are not label masks of one shape.
     """
+    refuse_options(path, "label masks", options, "columns", "links", *(() if is_node(path) else ("sequence",)))
     images: dict[str, Frames] = {}
     notes: list[str] = []
     if is_node(path):

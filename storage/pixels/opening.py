@@ -78,6 +78,6 @@ def _open_container(path: Path, *, is_label: bool) -> dict[str, Frames]:
         return dict(open_zarr_channels(path))
     if path.is_dir():
         return open_folder(path, is_label=is_label)
-    if not is_image(path):
-        raise FormatError(f"{path} is no image", expected="a name that ends in .tif, .tiff, .png or .npy")
+    if not (is_image(path) and path.is_file()):
+        raise FormatError(f"{path} is no image", expected="a file that ends in .tif, .tiff, .png or .npy")
     return open_file(path, is_label=is_label)

@@ -14,6 +14,7 @@ from ....errors import FormatError
 from ..base import LabelLineage, Points
 from ..calibration import flattened, to_pixels
 from ..links import find_repeat, find_rows
+from ..options import refuse_options
 from ..points import point_source
 from .arrays import GeffArray, read_ids, whole_numbers
 from .axes import calibration_of, find_axes, frames_of
@@ -64,6 +65,7 @@ def open_geff(path: Path, options: SourceOptions) -> Source:
     ConfigError
         If the package `geff` is missing, or the options do not fit.
     """
+    refuse_options(path, "a GEFF", options, "columns", "links", "truth", "sequence")
     group = open_group(path)
     ids = read_ids(group, NODE_IDS, ndim=1)
     if twice := find_repeat(ids):

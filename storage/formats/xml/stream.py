@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 LONGEST_ROOT = 1 << 20  # bytes of comments that may stand before the root element
+LONGEST_TAG = 4 << 20  # bytes; the parser begins a tag anew with every chunk that does not end it
 LARGEST_INTEGER = 2**62
 
 
@@ -71,6 +72,8 @@ class XmlStream:
             with self.path.open("rb") as file:
                 while chunk := file.read(CHUNK):
                     self._parser.Parse(chunk, False)
+                    if file.tell() - self._parser.CurrentByteIndex > LONGEST_TAG:
+                        raise FormatError(f"{self.where} holds a tag that does not end", expected="an XML file")
                 self._parser.Parse(b"", True)
         except TrackdbError:
             raise

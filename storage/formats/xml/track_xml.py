@@ -22,6 +22,7 @@ from ...pixels.frames import MAX_FRAMES
 from ..base import LabelLineage, Points
 from ..calibration import calibrate, interval_of, to_pixels
 from ..links import find_repeat, find_rows
+from ..options import refuse_options
 from ..points import point_source
 from .attributes import NumberColumns, integers
 from .stream import LARGEST_INTEGER, XmlStream, is_xml, root_of
@@ -59,6 +60,7 @@ def open_track_xml(path: Path, options: SourceOptions) -> Source:
     """
     if not path.is_file():
         raise FormatError(f"{path} is no list of tracks", expected="an .xml file")
+    refuse_options(path, "a list of tracks", options, "columns", "links", "truth", "sequence")
     reader = _Reader(path)
     reader.stream.read(reader.start)
     reader.require_dialect()

@@ -15,8 +15,9 @@ from ....errors import FormatError
 from ..base import LabelLineage, Points
 from ..calibration import SANE, calibrate, interval_of, to_pixels
 from ..links import find_repeat, find_rows
+from ..options import refuse_options
 from ..points import point_source
-from .stream import is_xml, root_of
+from .stream import root_of
 from .trackmate_file import read_trackmate
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ MESHES = ".meshes"  # TrackMate 8 keeps the surfaces of 3D cells in a file of th
 
 
 def is_trackmate(path: Path) -> bool:
-    """Tell whether a path is an XML file whose root element is that of TrackMate."""
-    return is_xml(path) and root_of(path) == "TrackMate"
+    """Tell whether a path is a file whose root element is that of TrackMate, whatever its name."""
+    return path.is_file() and root_of(path) == "TrackMate"
 
 
 def open_trackmate(path: Path, options: SourceOptions) -> Source:
@@ -53,6 +54,7 @@ def open_trackmate(path: Path, options: SourceOptions) -> Source:
     """
     if not path.is_file():
         raise FormatError(f"{path} is no TrackMate file", expected="an .xml file")
+    refuse_options(path, "a TrackMate file", options, "columns", "links", "truth", "sequence")
     file = read_trackmate(path)
     spots = file.spots
     _require_unique(path, spots.id, spots.line, "spot ID")
