@@ -22,6 +22,7 @@ from zarr.storage import LocalStore
 
 from ...errors import FormatError, TrackdbError
 from .blosc import checked_blosc
+from .bounded import bound_chunks, bounded_codecs
 from .frames import require_backed, require_numbers
 
 if TYPE_CHECKING:
@@ -76,9 +77,12 @@ def open_array(folder: Path, root: Path, *, is_label: bool) -> tuple[zarr.Array[
 
 def open_node(folder: Path) -> zarr.Array[Any] | zarr.Group:
     """Open the array or the group in a folder, by its own metadata and not by what another file says of it."""
-    with reading(str(folder)), checked_blosc():
+    with reading(str(folder)), checked_blosc(), bounded_codecs():
         store = LocalStore(folder, read_only=True)
-        return zarr.open(store=store, mode="r", use_consolidated=False)
+        node = zarr.open(store=store, mode="r", use_consolidated=False)
+    if isinstance(node, zarr.Array):
+        bound_chunks(node)
+    return node
 
 
 def attributes_of(node: zarr.Array[Any] | zarr.Group, folder: Path) -> dict[str, Any]:
