@@ -125,7 +125,8 @@ def test_images_can_be_left_out_and_an_empty_folder_is_taken(tmp_path):
 
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
-    for place in (tmp_path, tmp_path / "mine.txt"):
+    (tmp_path / "link").symlink_to("nowhere")
+    for place in (tmp_path, tmp_path / "mine.txt", tmp_path / "link"):
         with pytest.raises(FormatError, match="holds something already; try: name a new folder"):
             write_movie(place, simulate(SMALL))
     assert (tmp_path / "mine.txt").read_text() == "precious"

@@ -66,7 +66,7 @@ def write_movie(
     FormatError
         If the folder exists and is not empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise FormatError(f"{folder} holds something already", **{"try": "name a new folder, or remove this one"})
     if folder.exists():
         folder.rmdir()
