@@ -117,7 +117,17 @@ def test_a_spreadsheet_runs_no_text_and_numbers_stay_numbers(tmp_path):
     assert [float(row[1]) for row in rows[1:]] == [-float(i) for i in range(len(texts))]
 
 
-@pytest.mark.parametrize(("format", "out"), [("csv", "cells.parquet"), ("parquet", "cells.csv")])
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_a_name_that_ends_in_capitals_is_one_table(rich, tmp_path, format):
+    out = tmp_path / f"cells.{format.upper()}"
+    trackdb.open(rich.path).solution("merged").export(format, out)
+    frame = pd.read_csv(out) if format == "csv" else pd.read_parquet(out)
+    assert {"id", "t", "track"} <= set(frame.columns)
+
+
+@pytest.mark.parametrize(
+    ("format", "out"), [("csv", "cells.parquet"), ("parquet", "cells.csv"), ("parquet", "cells.CSV")]
+)
 def test_a_name_that_promises_the_other_format_is_refused(rich, tmp_path, format, out):
     with pytest.raises(FormatError, match="is named like"):
         trackdb.open(rich.path).solution().export(format, tmp_path / out)

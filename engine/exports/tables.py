@@ -29,9 +29,10 @@ SUFFIXES = (".csv", ".parquet")
 
 def _lost(suffix: str, tracking: Tracking, out: Path) -> list[str]:
     """Say what is lost, or refuse a path whose name promises another format."""
-    if out.suffix in SUFFIXES and out.suffix != suffix:
-        raise FormatError(f"{out} is named like {out.suffix[1:]}, not like {suffix[1:]}", expected=f"NAME{suffix}")
-    if out.suffix == suffix:
+    named = out.suffix.lower()
+    if named in SUFFIXES and named != suffix:
+        raise FormatError(f"{out} is named like {named[1:]}, not like {suffix[1:]}", expected=f"NAME{suffix}")
+    if named == suffix:
         notes = what_is_lost(tracking, "gaps", "probabilities", "pins", "numbers", "texts")
         columns = [_one_table(tracking)]
     else:
@@ -41,7 +42,7 @@ def _lost(suffix: str, tracking: Tracking, out: Path) -> list[str]:
 
 
 def _write(suffix: str, tracking: Tracking, out: Path) -> int:
-    if out.suffix == suffix:
+    if out.suffix.lower() == suffix:
         write_table(out, _one_table(tracking), _about(tracking))
         return 1
     return len(write_tables(out, _tables(tracking), _about(tracking), suffix))

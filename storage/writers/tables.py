@@ -42,7 +42,7 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any]], about: Mapping[
         Facts about the tables, for the metadata of a Parquet file.
     """
     with appearing_file(path) as partial:
-        _write(partial, columns, about, parquet=path.suffix == ".parquet")
+        _write(partial, columns, about, parquet=path.suffix.lower() == ".parquet")
 
 
 def write_tables(
