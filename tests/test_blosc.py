@@ -66,3 +66,13 @@ def test_zarr_itself_goes_on_with_its_own_codec(tmp_path):
     path = zarr_array(tmp_path, PIXELS, **V3)
     open_source(path)
     assert type(zarr.open_array(path).metadata.codecs[-1]) is zarr.codecs.BloscCodec
+
+
+@pytest.mark.parametrize("options", [V2, V3], ids=["2", "3"])
+def test_a_bomb_in_a_chunk_is_refused_by_name(tmp_path, options):
+    path = zarr_array(tmp_path, PIXELS, chunks=(1, 128, 128), **options)
+    chunk = path / ("1.0.0" if options is V2 else "c/1/0/0")
+    assert chunk.is_file()
+    chunk.write_bytes(numcodecs.Blosc().encode(bytes(64 << 20)))
+    with pytest.raises(FormatError, match=r"frame 1 of .*movie.zarr cannot be read; .* bytes for 67108864"):
+        list(open_source(path).frames())

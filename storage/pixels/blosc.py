@@ -14,46 +14,51 @@ import zarr
 from zarr.codecs import BloscCodec
 from zarr.registry import register_codec
 
+from .bounded import Bounded, room_of
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from zarr.core.array_spec import ArraySpec
     from zarr.core.buffer import Buffer
 
+LARGEST_BLOSC = 2**31 - 1  # bytes that any chunk of Blosc may make
 HEADER = struct.Struct("<4B3I")  # version, of the codec, flags, bytes of a number; sizes decoded, of a block, encoded
 
 
-def require_blosc(chunk: Any) -> None:
+def require_blosc(chunk: Any, largest: int = LARGEST_BLOSC) -> None:
     """Raise ValueError unless the sizes in the header of a chunk fit the chunk.
 
     Parameters
     ----------
     chunk : buffer
         The encoded bytes.
+    largest : int
+        Bytes that they may make.
     """
     content = memoryview(chunk).cast("B")
     if len(content) < HEADER.size:
         raise ValueError(f"a Blosc chunk of {len(content)} bytes")
     *_, n_decoded, n_block, n_encoded = HEADER.unpack_from(content)
-    if n_encoded != len(content) or n_decoded >= 2**31 or not 0 < n_block <= max(n_decoded, 1):
+    if n_encoded != len(content) or n_decoded > largest or not 0 < n_block <= max(n_decoded, 1):
         sizes = f"{n_encoded} bytes for {n_decoded}, in blocks of {n_block}"
         raise ValueError(f"a Blosc chunk of {len(content)} bytes whose header promises {sizes}")
 
 
-class CheckedBlosc(numcodecs.Blosc):  # type: ignore[misc]  # numcodecs has no types
+class CheckedBlosc(Bounded, numcodecs.Blosc):  # type: ignore[misc]  # numcodecs has no types
     """Blosc as arrays of version 2 use it."""
 
-    def decode(self, buf: Any, out: Any = None) -> Any:
-        """Decode a chunk whose header is right."""
-        require_blosc(buf)
-        return super().decode(buf, out)
+    def _unpack(self, content: bytes) -> Any:
+        require_blosc(content, min(self._largest, LARGEST_BLOSC))
+        return numcodecs.Blosc.decode(self, content)
 
 
 class CheckedBloscCodec(BloscCodec):
     """Blosc as arrays of version 3 use it."""
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        require_blosc(chunk_bytes.as_numpy_array())
+        room = room_of(chunk_spec.shape, chunk_spec.dtype.to_native_dtype())
+        require_blosc(chunk_bytes.as_numpy_array(), min(room, LARGEST_BLOSC))
         return await super()._decode_single(chunk_bytes, chunk_spec)
 
 

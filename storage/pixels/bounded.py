@@ -113,13 +113,13 @@ def _bytes_of(chunk: Any) -> bytes:
     return bytes(memoryview(chunk).cast("B"))
 
 
-def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+def room_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Return how many bytes a chunk may make."""
     n_bytes = prod(shape) * dtype.itemsize
     return n_bytes + n_bytes // 8 + SPARE if dtype.kind in FIXED else LARGEST
 
 
-class _Bounded:
+class Bounded:
     """A codec of numcodecs that knows how large a chunk may become."""
 
     _largest = LARGEST
@@ -133,42 +133,42 @@ class _Bounded:
         raise NotImplementedError
 
 
-class BoundedGZip(_Bounded, numcodecs.GZip):  # type: ignore[misc]  # numcodecs has no types
+class BoundedGZip(Bounded, numcodecs.GZip):  # type: ignore[misc]  # numcodecs has no types
     """Gzip as arrays of version 2 use it."""
 
     def _unpack(self, content: bytes) -> Any:
         return inflate(content, self._largest, partial(zlib.decompressobj, wbits=31))
 
 
-class BoundedZlib(_Bounded, numcodecs.Zlib):  # type: ignore[misc]
+class BoundedZlib(Bounded, numcodecs.Zlib):  # type: ignore[misc]
     """Zlib as arrays of version 2 use it."""
 
     def _unpack(self, content: bytes) -> Any:
         return inflate(content, self._largest, zlib.decompressobj)
 
 
-class BoundedBZ2(_Bounded, numcodecs.BZ2):  # type: ignore[misc]
+class BoundedBZ2(Bounded, numcodecs.BZ2):  # type: ignore[misc]
     """Bz2 as arrays of version 2 use it."""
 
     def _unpack(self, content: bytes) -> Any:
         return inflate(content, self._largest, bz2.BZ2Decompressor)
 
 
-class BoundedLZMA(_Bounded, numcodecs.LZMA):  # type: ignore[misc]
+class BoundedLZMA(Bounded, numcodecs.LZMA):  # type: ignore[misc]
     """Lzma as arrays of version 2 use it."""
 
     def _unpack(self, content: bytes) -> Any:
         return inflate(content, self._largest, partial(lzma.LZMADecompressor, self.format, filters=self.filters))
 
 
-class BoundedZstd(_Bounded, numcodecs.Zstd):  # type: ignore[misc]
+class BoundedZstd(Bounded, numcodecs.Zstd):  # type: ignore[misc]
     """Zstd as arrays of version 2 use it."""
 
     def _unpack(self, content: bytes) -> Any:
         return _unpack_zstd(content, self._largest, partial(numcodecs.Zstd.decode, self))
 
 
-class BoundedLZ4(_Bounded, numcodecs.LZ4):  # type: ignore[misc]
+class BoundedLZ4(Bounded, numcodecs.LZ4):  # type: ignore[misc]
     """Lz4 as arrays of version 2 use it: its size stands before it."""
 
     def _unpack(self, content: bytes) -> Any:
@@ -181,7 +181,7 @@ class BoundedGzipCodec(GzipCodec):
     """Gzip as arrays of version 3 use it."""
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        room = _room(chunk_spec.shape, chunk_spec.dtype.to_native_dtype())
+        room = room_of(chunk_spec.shape, chunk_spec.dtype.to_native_dtype())
         content = _bytes_of(chunk_bytes.as_numpy_array())
         found = await asyncio.to_thread(inflate, content, room, partial(zlib.decompressobj, wbits=31))
         return chunk_spec.prototype.buffer.from_bytes(found)
@@ -191,7 +191,7 @@ class BoundedZstdCodec(ZstdCodec):
     """Zstd as arrays of version 3 use it."""
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        room = _room(chunk_spec.shape, chunk_spec.dtype.to_native_dtype())
+        room = room_of(chunk_spec.shape, chunk_spec.dtype.to_native_dtype())
         content = _bytes_of(chunk_bytes.as_numpy_array())
         found = await asyncio.to_thread(_unpack_zstd, content, room, numcodecs.Zstd().decode)
         return chunk_spec.prototype.buffer.from_bytes(_bytes_of(found))
@@ -214,6 +214,6 @@ def bounded_codecs() -> AbstractContextManager[Any]:
 def bound_chunks(array: zarr.Array[Any]) -> None:
     """Tell the codec of an array of version 2 how large a chunk may become; in version 3 it is told with each chunk."""
     compressor = getattr(array.metadata, "compressor", None)
-    if isinstance(compressor, _Bounded):
+    if isinstance(compressor, Bounded):
         widened = MOST_WIDENED if getattr(array.metadata, "filters", None) else 1
-        compressor._largest = min(_room(array.chunks, array.dtype) * widened, LARGEST)
+        compressor._largest = min(room_of(array.chunks, array.dtype) * widened, LARGEST)
