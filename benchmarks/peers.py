@@ -167,8 +167,11 @@ def solve(work: Callable[..., tuple], file: str, limit_s: str) -> None:
     print(json.dumps({**spent, "total_s": total}))
 
 
-def laptrack(file: str, radius: str) -> None:
-    """Link a table of points (columns t, axes) by laptrack with splitting, and print the links as rows."""
+def laptrack(file: str, radius: str, gap: str = "0", merging: str = "") -> None:
+    """Link a table of points (columns t, axes) by laptrack with splitting, and print the links as rows.
+
+    A cell may be missing for `gap` frames; with ``merging`` cells merge.
+    """
     import pandas as pd
     from laptrack import LapTrack
 
@@ -176,7 +179,13 @@ def laptrack(file: str, radius: str) -> None:
     axes = [a for a in "zyx" if a in table]
     cutoff = float(radius) ** 2
     start = time.process_time()
-    linker = LapTrack(cutoff=cutoff, splitting_cutoff=cutoff, gap_closing_cutoff=False)
+    linker = LapTrack(
+        cutoff=cutoff,
+        splitting_cutoff=cutoff,
+        gap_closing_cutoff=cutoff if int(gap) else False,
+        gap_closing_max_frame_count=1 + int(gap),  # it counts frames from end to beginning
+        merging_cutoff=cutoff if merging else False,
+    )
     tree = linker.predict([table.loc[table["t"] == t, axes].to_numpy() for t in range(int(table["t"].max()) + 1)])
     total = time.process_time() - start
     first = table.groupby("t").cumcount()
@@ -203,8 +212,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["motile" | "tracksdata" as name, file, limit_s]:
             solve({"motile": motile, "tracksdata": tracksdata}[name], file, limit_s)
-        case ["laptrack", file, radius]:
-            laptrack(file, radius)
+        case ["laptrack", file, radius, *more]:
+            laptrack(file, radius, *more)
         case ["ctcmetrics", result, truth]:
             ctcmetrics(result, truth)
         case _:

@@ -107,10 +107,13 @@ class _Source:
         if not self.found:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
         parent, target, distance = (np.concatenate(column) for column in zip(*self.found, strict=True))
-        # targets rise already; a counting sort by parent, which csr is, leaves them so
-        size = (self.rows.stop - self.rows.start, len(parent))
-        number = np.arange(len(parent))
-        order = coo_array((number, (parent, number)), shape=size).tocsr().data
+        # targets rise already; a sort by parent in linear time leaves them so: by digits where these are few
+        n_parents = self.rows.stop - self.rows.start
+        if n_parents <= 2**16:
+            order = np.argsort(parent.astype(np.uint16), kind="stable")
+        else:
+            number = np.arange(len(parent))
+            order = coo_array((number, (parent, number)), shape=(n_parents, len(parent))).tocsr().data
         return self.rows.start + parent[order].astype(np.int64), target[order], distance[order]
 
 
