@@ -141,18 +141,37 @@ class Database:
         return pipeline.score(self._store, chosen, ScoreConfig(str(by), scale), name=name, columns=columns)
 
     def solve(
-        self, linker: str = "ilp", *, name: str | None = None, scores: str | None = None, dataset: str | None = None
+        self,
+        linker: str = "ilp",
+        *,
+        by: str = AUTO,
+        name: str | None = None,
+        scores: str | None = None,
+        dataset: str | None = None,
     ) -> Solution:
         """Choose links, label the lineages and keep them; links and scores what is missing.
+
+        Parameters
+        ----------
+        linker : str
+            ``ilp``, ``lap`` or ``greedy``.
+        by : str
+            What it goes by: ``cost``; ``distance`` for LAP, its default without named scores; ``score`` for greedy.
+        name : str or None
+            Name of the solution; by default the linker and a number.
+        scores : str or None
+            Name of a score run; by default the newest.
+        dataset : str or None
+            Where the store holds several.
 
         Raises
         ------
         ConfigError
-            If the store was not opened for writing, or there is no such linker.
+            If the store was not opened for writing, there is no such linker, or it does not go by that.
         """
         self._require_write()
         settings: Config = load_config(self._store.path)
-        config = replace(settings, solve=replace(settings.solve, linker=linker))
+        config = replace(settings, solve=replace(settings.solve, linker=linker, by=by))
         chosen = self._store.detection_set(dataset)
         report = pipeline.solve(self._store, chosen, config, name=name, scores=scores)
         return self.solution(report.solution, dataset=chosen.movie.name)

@@ -151,17 +151,27 @@ def shed(
 def _link(best_first: Ints, source: Ints32, target: Ints32, node: Bools, parent_edge: Ints, n_children: Ints) -> None:
     """Take changes in order until a whole pass takes none; change k is edge k as first child, m + k as second."""
     m = len(source)
+    waiting = best_first
+    later = np.empty(len(best_first), np.int64)
     taken = True
     while taken:
         taken = False
-        for change in best_first:
-            e = change % m
+        n_later = 0
+        for change in waiting:
+            second = change // m
+            e = change - second * m
             u = source[e]
             v = target[e]
-            if node[u] and node[v] and parent_edge[v] < 0 and n_children[u] == change // m:
+            if not (node[u] and node[v]) or parent_edge[v] >= 0 or n_children[u] > second:
+                continue
+            if n_children[u] == second:
                 parent_edge[v] = e
                 n_children[u] += 1
                 taken = True
+            else:  # a second child whose mother has no first one yet: all that a further pass could take
+                later[n_later] = change
+                n_later += 1
+        waiting = later[:n_later].copy()
 
 
 @njit(cache=True, nogil=True)

@@ -131,6 +131,14 @@ def test_lap_goes_by_cost_where_scores_are_named(store):
         assert links(store, name) >= SIMPLE - {(4, 8)}
 
 
+def test_from_python_a_linker_is_told_what_to_go_by(store):
+    db = trackdb.open(store.path, write=True)
+    assert db.solve("lap", by="cost").linker == "lap"
+    assert done(store, store.detection_set(), "solve")[-1].params["by"] == "cost"
+    with pytest.raises(ConfigError, match="the linker ilp does not go by score; known: cost"):
+        db.solve(by="score")
+
+
 def test_greedy_takes_the_best_scores_of_a_half_and_more(store, tmp_path):
     """6 -> 9 scores more than 5 -> 9, and 7 -> 10 less than a half."""
     table = write_rows(
