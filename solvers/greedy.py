@@ -29,6 +29,8 @@ class GreedySolver:
     optional detections without which it is cheaper, the best choice by dynamic programming; what that sets free may be
     linked again.
 
+    Where a problem prices daughters in pairs, no cell divides.
+
     Equal gains go to first children, then to the edge with the lower (source, target), so the answer does not depend on
     the order of the edges or on the platform.
     """
@@ -38,7 +40,9 @@ class GreedySolver:
         grid = GridProblem.of(problem)
         source = np.repeat(np.arange(problem.n_nodes, dtype=np.int32), np.diff(grid.first))
         gain = grid.edge - grid.appear[grid.target]
-        gain = np.concatenate([gain - grid.disappear[source], gain + grid.division[source]])
+        as_first, as_second = gain - grid.disappear[source], gain + grid.division[source]
+        # a price of two daughters together is no gain of one link after the other: then no cell divides
+        gain = as_first if problem.pairs is not None else np.concatenate([as_first, as_second])
         useful = np.flatnonzero(gain < 0)
         best_first = useful[np.argsort(gain[useful], kind="stable")]
         latest_first = np.argsort(-problem.frame, kind="stable")

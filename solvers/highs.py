@@ -17,6 +17,7 @@ from .problem import FORBIDDEN, KEPT, SCALE, Selection, objective, on_grid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .daughters import Pairs
     from .problem import TrackingProblem
 
 
@@ -35,15 +36,20 @@ class HighsSolver:
     def solve(self, problem: TrackingProblem) -> Selection:
         """Return an optimal selection; the greedy one if time ends before HiGHS found any."""
         m, n = problem.n_edges, problem.n_nodes
-        cost, matrix = flow_form(problem)
-        lower = np.concatenate([np.zeros(m), problem.pinned_node == KEPT, np.zeros(n)])
-        upper = np.concatenate([np.ones(m), problem.pinned_node != FORBIDDEN, np.ones(n)])
-        found = minimise_binary(cost, matrix, np.zeros(3 * n), lower=lower, upper=upper, time_limit_s=self.time_limit_s)
+        cost, matrix = flow_form(problem) if problem.pairs is None else pair_form(problem, problem.pairs)
+        rest = len(cost) - m - n
+        lower = np.concatenate([np.zeros(m), problem.pinned_node == KEPT, np.zeros(rest)])
+        upper = np.concatenate([np.ones(m), problem.pinned_node != FORBIDDEN, np.ones(rest)])
+        most = np.zeros(matrix.shape[0])
+        found = minimise_binary(cost, matrix, most, lower=lower, upper=upper, time_limit_s=self.time_limit_s)
         if found.value is None:
             greedy = GreedySolver().solve(problem)
             edge, node = greedy.edge, greedy.node
         else:
             edge, node = found.value[:m], found.value[m : m + n]
+            if problem.pairs is not None:
+                together = found.value[m + n :]
+                edge[problem.pairs.first[together]] = edge[problem.pairs.second[together]] = True
         cost_of_it = objective(problem, edge, node)
         bound = min(whole_bound(found.bound), cost_of_it * SCALE) / SCALE
         return Selection(edge, node, cost_of_it, bound, proven=bound == cost_of_it)
@@ -83,6 +89,38 @@ def flow_form(
         ]
     )
     return cost, sparse.csc_matrix((value, (row, column)), shape=(3 * n, m + 2 * n))
+
+
+def pair_form(problem: TrackingProblem, pairs: Pairs) -> tuple[NDArray[np.int64], sparse.csc_matrix]:
+    r"""Write a problem whose divisions are pairs: links x of only children, pairs y.
+
+    Returns
+    -------
+    cost : (m + n + p,) int64
+        Of the variables x, n and y, in millionths.
+    matrix : (2n, m + n + p) sparse
+        Its product with the variables must not exceed 0.
+
+    Notes
+    -----
+    .. math:: \sum_{in} x + \sum_{in} y \le n, \qquad \sum_{out} x + \sum_{out} y \le n
+    """
+    m, n, p = problem.n_edges, problem.n_nodes, len(pairs)
+    source, target, node = problem.source, problem.target, np.arange(n)
+    appear, disappear = on_grid(problem.appear_cost), on_grid(problem.disappear_cost)
+    mother, one, other = source[pairs.first], target[pairs.first], target[pairs.second]
+    y = m + n + np.arange(p)
+    row = np.concatenate([target, one, other, node, n + source, n + mother, n + node])
+    column = np.concatenate([np.arange(m), y, y, m + node, np.arange(m), y, m + node])
+    value = np.concatenate([np.ones(m + 2 * p), -np.ones(n), np.ones(m + p), -np.ones(n)])
+    cost = np.concatenate(
+        [
+            on_grid(problem.edge_cost) - appear[target] - disappear[source],
+            on_grid(problem.node_cost) + appear + disappear,
+            on_grid(pairs.cost) - appear[one] - appear[other] - disappear[mother],
+        ]
+    )
+    return cost, sparse.csc_matrix((value, (row, column)), shape=(2 * n, m + n + p))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,19 +182,11 @@ def minimise_binary(
         matrix.data,
     )
     model.integrality_ = [highspy.HighsVarType.kInteger] * len(cost)
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy says nothing of its constructor
-    options = {
-        "output_flag": False,
-        "threads": 1,  # one thread: the same answer on every machine
-        "mip_rel_gap": 0.0,
-        "mip_abs_gap": 0.1 / SCALE,  # less than a step of the grid, so an optimum is an optimum
-        "primal_feasibility_tolerance": 1e-9,
-        "dual_feasibility_tolerance": 1e-9,
-    }
+    solver = _quiet_highs()
+    solver.setOptionValue("mip_rel_gap", 0.0)
+    solver.setOptionValue("mip_abs_gap", 0.1 / SCALE)  # less than a step of the grid, so an optimum is an optimum
     if time_limit_s is not None:
-        options["time_limit"] = max(time_limit_s, 0.0)
-    for name, value in options.items():
-        solver.setOptionValue(name, value)
+        solver.setOptionValue("time_limit", max(time_limit_s, 0.0))
     if solver.passModel(model) == highspy.HighsStatus.kError or solver.run() == highspy.HighsStatus.kError:
         raise SolverError(f"HiGHS failed on a model of {len(cost)} variables", status=str(solver.getModelStatus()))
     info = solver.getInfo()
@@ -166,6 +196,58 @@ def minimise_binary(
     return BinaryOptimum(found, bound, finished=solver.getModelStatus() == highspy.HighsModelStatus.kOptimal)
 
 
+class PackingProgramme:
+    """A packing as a linear programme that variables may join: of each port, one share in all is given away.
+
+    Parameters
+    ----------
+    n_ports : int
+        Number of ports, the rows of the programme.
+    """
+
+    def __init__(self, n_ports: int) -> None:
+        self._solver = _quiet_highs()
+        empty = np.empty(0, dtype=np.int32)
+        never = np.full(n_ports, -highspy.kHighsInf)
+        self._solver.addRows(n_ports, never, np.ones(n_ports), 0, empty, empty, np.empty(0))
+
+    def add(self, cost: NDArray[np.float64], ports: sparse.csc_matrix) -> None:
+        """Add variables: what each costs, and the ports that it takes as ones in its column."""
+        k = len(cost)
+        most = np.full(k, highspy.kHighsInf)
+        self._solver.addCols(k, cost, np.zeros(k), most, ports.nnz, ports.indptr[:-1], ports.indices, ports.data)
+
+    def solve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the share of each variable, and the price of each port, at most 0; goes on from the last optimum.
+
+        Raises
+        ------
+        SolverError
+            If HiGHS finds no optimum, which every packing has.
+        """
+        if not self._solver.getNumCol():
+            return np.empty(0), np.zeros(self._solver.getNumRow())
+        self._solver.run()
+        if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            self._solver.clearSolver()  # the last optimum led astray; from the start, then
+            self._solver.run()
+        status = self._solver.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise SolverError(f"HiGHS found no optimum of {self._solver.getNumCol()} variables", status=str(status))
+        solution = self._solver.getSolution()
+        return np.array(solution.col_value), np.array(solution.row_dual)
+
+
 def whole_bound(bound: float) -> float:
     """Raise a bound to the grid: a cost is a whole number of millionths, and HiGHS stops a tenth of one short."""
     return float(math.ceil(bound - 0.25)) if math.isfinite(bound) else bound
+
+
+def _quiet_highs() -> highspy.Highs:
+    """Return HiGHS as we want it: exact, and the same on every machine."""
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy says nothing of its constructor
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)  # more threads, more answers
+    solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
+    solver.setOptionValue("dual_feasibility_tolerance", 1e-9)
+    return solver

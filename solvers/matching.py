@@ -107,6 +107,19 @@ def row_prices(entries: Entries, price: NDArray[np.int64]) -> NDArray[np.int64]:
     return _row_prices(entries.indptr, entries.column, entries.weight, price)
 
 
+def lowest_prices(entries: Entries, matching: Matching) -> NDArray[np.int64]:
+    """Return the lowest column prices that prove a cheapest matching, (n,) int64.
+
+    A row and the column that it takes share what their entry is worth; those of `match` leave it to the rows where
+    nobody competes. A pair takes two columns and one row: the more the columns hold, the fewer pairs look cheap that
+    would only take a child from another mother.
+    """
+    used = np.flatnonzero(matching.row_column >= 0)
+    row_entry = np.full(len(matching.row_column), -1)
+    row_entry[used] = matching.column_entry[matching.row_column[used]]
+    return _lowest_prices(entries.indptr, entries.column, entries.weight, row_entry, entries.n_nodes)
+
+
 @njit(cache=True, nogil=True)
 def _build(
     first: Ints,
@@ -305,3 +318,34 @@ def _row_prices(indptr: Ints, column: Ints32, weight: Ints, price: Ints) -> Ints
         for k in range(indptr[i], indptr[i + 1]):
             row_price[i] = min(row_price[i], weight[k] - price[column[k]])
     return row_price
+
+
+@njit(cache=True, nogil=True)
+def _lowest_prices(indptr: Ints, column: Ints32, weight: Ints, row_entry: Ints, n: int) -> Ints:
+    """Let row prices fall from 0 until no entry undercuts them, to and fro; the columns hold the rest."""
+    n_rows = len(row_entry)
+    holder = np.full(n, -1, np.int32)
+    for i in range(n_rows):
+        if row_entry[i] >= 0:
+            holder[column[row_entry[i]]] = i
+    row_price = np.zeros(n_rows, np.int64)
+    falls = True
+    forward = True
+    while falls:
+        falls = False
+        for step in range(n_rows):
+            i = step if forward else n_rows - 1 - step
+            for k in range(indptr[i], indptr[i + 1]):
+                other = holder[column[k]]
+                cost = weight[k]
+                if other >= 0:
+                    cost += row_price[other] - weight[row_entry[other]]
+                if cost < row_price[i]:
+                    row_price[i] = cost
+                    falls = True
+        forward = not forward
+    price = np.zeros(n, np.int64)
+    for i in range(n_rows):
+        if row_entry[i] >= 0:
+            price[column[row_entry[i]]] = weight[row_entry[i]] - row_price[i]
+    return price

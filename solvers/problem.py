@@ -21,6 +21,8 @@ from ..errors import InfeasibleError, SchemaError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .daughters import Pairs
+
 SCALE: Final = 1_000_000
 """Costs are counted in whole millionths, so that sums are exact and equal costs are equal."""
 
@@ -44,6 +46,8 @@ class TrackingProblem:
         Cost of selecting a detection, and of what it does there: no parent, no child, two children.
     pinned_node : (n,) int8
         1 where the detection must be selected, -1 where it must not, 0 where the solver decides.
+    pairs : Pairs or None
+        Where given, the only divisions, each with a cost of its own; `division_cost` is not read then.
 
     Raises
     ------
@@ -61,6 +65,7 @@ class TrackingProblem:
     disappear_cost: NDArray[np.float64]
     division_cost: NDArray[np.float64]
     pinned_node: NDArray[np.int8]
+    pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
         for name, dtype, length in (
@@ -82,6 +87,8 @@ class TrackingProblem:
         self._check_edges()
         if len(self.pinned_node) and (self.pinned_node.min() < FORBIDDEN or self.pinned_node.max() > KEPT):
             raise SchemaError("pinned_node must be 1 (kept), 0 (optional) or -1 (forbidden)")
+        if self.pairs is not None:
+            self.pairs.check(self.source)
 
     @property
     def n_nodes(self) -> int:
@@ -100,6 +107,8 @@ class TrackingProblem:
             if not math.isfinite(size):
                 raise SchemaError(f"{name} must be finite", use="pinned_node to force or forbid a detection")
             total += size
+        if self.pairs is not None:
+            total += float(np.abs(self.pairs.cost).sum())
         if total * SCALE >= 2**53:  # beyond it a float no longer tells one millionth from the next
             raise SchemaError(f"the costs add up to {total:.3g}, expected less than {2**53 / SCALE:.3g}")
 
@@ -205,16 +214,25 @@ def objective(problem: TrackingProblem, edge: NDArray[np.bool_], node: NDArray[n
     ):
         if broken.any():
             raise InfeasibleError(f"detection {np.argmax(broken)} {rule}")
-    cost = 0
+    cost = _divisions(problem, edge, children == 2)
+    single = edge if problem.pairs is None else edge & (children[problem.source] == 1)
     for price, where in (
-        (problem.edge_cost, edge),
+        (problem.edge_cost, single),
         (problem.node_cost, node),
         (problem.appear_cost, node & (parents == 0)),
         (problem.disappear_cost, node & (children == 0)),
-        (problem.division_cost, children == 2),
     ):
         cost += int(on_grid(price[where]).sum())
     return cost / SCALE
+
+
+def _divisions(problem: TrackingProblem, edge: NDArray[np.bool_], divides: NDArray[np.bool_]) -> int:
+    """Price the divisions of a selection, in millionths: what they cost besides their links, or with them."""
+    if problem.pairs is None:
+        return int(on_grid(problem.division_cost[divides]).sum())
+    rows = np.flatnonzero(edge & divides[problem.source])
+    rows = rows[np.argsort(problem.source[rows], kind="stable")]
+    return int(on_grid(problem.pairs.cost_of(rows[0::2], rows[1::2], problem.n_edges)).sum())
 
 
 def on_grid(cost: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -18,12 +18,21 @@ def cheapest_by_trying_all(problem):
     lonely_pays = problem.node_cost + problem.appear_cost + problem.disappear_cost < 0
     node = linked | (problem.pinned_node == 1) | ((problem.pinned_node == 0) & lonely_pays)
     feasible = ((parents <= 1) & (children <= 2) & ~(linked & (problem.pinned_node == -1))).all(axis=1)
+    price_of_links = links @ problem.edge_cost
+    if problem.pairs is None:
+        price_of_links += (children == 2) @ problem.division_cost
+    else:
+        divisions = np.zeros(2**m, dtype=int)
+        for first, second, cost in zip(problem.pairs.first, problem.pairs.second, problem.pairs.cost, strict=True):
+            both = links[:, first] & links[:, second]
+            price_of_links += both * (cost - problem.edge_cost[first] - problem.edge_cost[second])
+            divisions += both
+        feasible &= divisions == (children == 2).sum(axis=1)  # a cell divides only into a pair
     cost = (
-        links @ problem.edge_cost
+        price_of_links
         + node @ problem.node_cost
         + (node & (parents == 0)) @ problem.appear_cost
         + (node & (children == 0)) @ problem.disappear_cost
-        + (children == 2) @ problem.division_cost
     )
     return round(float(cost[feasible].min()) * SCALE) / SCALE
 

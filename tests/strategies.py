@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
+from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.problem import TrackingProblem
 
 PER_CELL = ("node_cost", "appear_cost", "disappear_cost", "division_cost")
@@ -38,6 +39,32 @@ def tracking_problems(draw, max_nodes=7, max_edges=11, division=(-4, 4), pins=(1
         division_cost=costs(*division),
         pinned_node=np.array(draw(st.lists(st.sampled_from(pins), min_size=n, max_size=n)), dtype=np.int8),
     )
+
+
+@st.composite
+def paired_problems(draw, **options):
+    """Draw a problem as before, some pairs of its edges that leave the same mother, and what each pair costs."""
+    problem = draw(tracking_problems(**options))
+    together = [
+        (a, b)
+        for b in range(problem.n_edges)
+        for a in range(problem.n_edges)
+        if a != b and problem.source[a] == problem.source[b]
+    ]
+    drawn = draw(st.lists(st.sampled_from(together), unique_by=frozenset)) if together else []
+    first, second = np.array(drawn, dtype=np.int64).reshape(-1, 2).T.copy()
+    cost = draw(st.lists(quarters(-12, 4), min_size=len(first), max_size=len(first)))
+    return replace(problem, pairs=Pairs(first, second, np.array(cost, dtype=np.float64)))
+
+
+def with_every_pair(problem, seed, bonus=0.0, spread=1.5):
+    """Return the problem with a price for every two edges of a mother: about what both cost, and a division of 4."""
+    rng = np.random.default_rng(seed)
+    edge = np.argsort(problem.source, kind="stable")
+    source = problem.source[edge]
+    one, other = np.nonzero((source[:, None] == source[None, :]) & np.tri(len(edge), k=-1, dtype=bool))
+    cost = problem.edge_cost[edge[one]] + problem.edge_cost[edge[other]] + 4 - bonus + rng.normal(0, spread, len(one))
+    return replace(problem, pairs=Pairs(edge[one], edge[other], np.round(cost * 64) / 64))
 
 
 def crowded_movie(seed, n_frames=8, per_frame=25, skip=False, division=4.0, false_cost=3.0):
@@ -76,6 +103,9 @@ def shuffle_edges(problem, seed):
     """Return the problem with its edges in another order, and that order."""
     order = np.random.default_rng(seed).permutation(problem.n_edges)
     rows = {name: getattr(problem, name)[order] for name in ("source", "target", "edge_cost")}
+    if problem.pairs is not None:
+        rank = np.argsort(order)
+        rows["pairs"] = replace(problem.pairs, first=rank[problem.pairs.first], second=rank[problem.pairs.second])
     return replace(problem, **rows), order
 
 

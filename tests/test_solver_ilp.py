@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackdb.solvers import clusters
+from trackdb.solvers import packing
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.ilp import IlpSolver, dual_bound
 from trackdb.solvers.problem import TrackingProblem
@@ -166,16 +166,17 @@ def test_neither_the_order_of_edges_nor_the_numbers_of_cells_matter(costs):
     assert (renumbered.objective, renumbered.lower_bound) == (chosen.objective, chosen.lower_bound)
 
 
-@pytest.mark.parametrize("most_entries", [2, 12, 40])
+@pytest.mark.parametrize("most_options", [2, 12, 40])
 @pytest.mark.parametrize("costs", [CHEAP_DIVISION, REWARDED_DIVISION], ids=["cheap", "rewarded"])
-def test_a_cluster_too_large_leaves_an_honest_gap(monkeypatch, most_entries, costs):
+def test_a_cluster_too_large_leaves_an_honest_gap(monkeypatch, most_options, costs):
     problem = crowded_movie(seed=3, n_frames=6, per_frame=16, skip=True, **costs)
     optimum = IlpSolver().solve(problem).objective
-    monkeypatch.setattr(clusters, "MOST_ENTRIES", most_entries)
+    monkeypatch.setattr(packing, "MOST_OPTIONS", most_options)
+    monkeypatch.setattr(packing, "HOPELESS", most_options)
     hurried = IlpSolver().solve(problem)
     assert hurried.lower_bound <= optimum <= hurried.objective
     assert hurried.proven == (hurried.lower_bound == hurried.objective)
-    assert most_entries > 2 or not hurried.proven
+    assert most_options > 2 or not hurried.proven
 
 
 @pytest.mark.parametrize("solver", [IlpSolver, HighsSolver])

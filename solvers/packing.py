@@ -1,0 +1,199 @@
+"""The exact solver where divisions are pairs: match without pairs, price the pairs in, prove the whole.
+
+Prices of at most 0 on rows and columns are a lower bound, and a selection costs that bound plus its excess: the reduced
+costs of its options, and the prices of what it leaves unused. The matching without pairs gives the first prices, the
+lowest that columns can have (`regions.lowest_prices`). Pairs break them where cells divide, and only there.
+
+* **Pricing**: the region around the excess is relaxed as one linear programme; where its optimum leads out of a
+  cluster, the cluster grows, until prices and relaxation agree everywhere.
+* **Proving**: what is left is the excess of clusters whose relaxation takes fractions. A cluster K is solved as an
+  integer programme; its least excess delta_K is escaped only through an option that leaves it and pays its own reduced
+  cost. With shares y_K <= delta_K such that every option left out costs at least the shares of the clusters that it
+  touches, three at most, all prices plus all shares are a lower bound. K grows until y_K = delta_K, or time ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy import sparse
+
+from .highs import minimise_binary, whole_bound
+from .matching import LOOP, lowest_prices
+from .options import GRAIN, NONE, best_options, bound_at
+from .problem import SCALE
+from .regions import ByColumn, Priced, grow, room
+from .relaxation import relax
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .matching import Entries, Matching
+    from .options import Options
+    from .problem import GridProblem
+    from .regions import Region
+
+log = logging.getLogger(__name__)
+
+FIRST_REACH: Final = SCALE * GRAIN // 2
+"""Reduced cost up to which a cluster reaches when it is priced first: half a cost unit."""
+
+MOST_OPTIONS: Final = 200_000
+"""Options of a cluster beyond which it does not grow any more, and the gap is stated instead."""
+
+HOPELESS: Final = 20_000
+"""Options of a cluster beyond which an integer programme is not tried."""
+
+
+class Draft:
+    """A selection in the making, with the prices that bound it.
+
+    Parameters
+    ----------
+    options : Options
+        All options.
+    entries, matching
+        What some of them make, and a cheapest matching of it: where selection and prices start.
+
+    Attributes
+    ----------
+    price : (n,) int64
+        Of each column, at most 0, in grains.
+    choice : (n,) int64
+        Option of each row, -1 where it does nothing.
+    """
+
+    def __init__(self, options: Options, entries: Entries, matching: Matching) -> None:
+        self._options = options
+        self._by_column = ByColumn(*options.by_column())
+        self.choice = options.chosen_by(entries, matching)
+        self.price: NDArray[np.int64] = lowest_prices(entries, matching) * GRAIN
+        self._bound = bound_at(options, self.price)
+
+    def price_pairs(self, deadline: float) -> None:
+        """Let pairs in: relax what surrounds the excess, wider where the relaxation leads out, until it does not."""
+        reach = np.full(2 * self._options.n_nodes, FIRST_REACH)
+        while time.monotonic() < deadline:
+            at = self._priced()
+            excess = self._excess(at) > 0
+            region, vast = grow(at, self._by_column, self.choice, np.where(excess, reach, -1), MOST_OPTIONS)
+            reach[vast] = -1
+            if not len(region):
+                return  # nothing is left, or all of it is too large
+            relaxed = relax(at, region, deadline)
+            self.price = relaxed.column_price
+            self._take(region, region.of_option, relaxed.chosen, relaxed.settled)
+            for cluster in np.flatnonzero(~relaxed.settled):
+                self._solve(region, int(cluster), deadline)
+            self._bound = max(self._bound, bound_at(self._options, self.price))
+            self._tell("priced", region)
+            if not relaxed.escaped.any():
+                return
+            # new prices let the region follow where it leads; a wider reach alone would take in what nothing touches
+            within = np.flatnonzero(region.of_port >= 0)
+            wider = region.reach + np.where(relaxed.escaped, region.reach // 4, 0)
+            reach[within] = wider[region.of_port[within]]
+
+    def prove(self, deadline: float) -> int:
+        """Close the gap at fixed prices, cluster by cluster; return the best lower bound, in grains."""
+        at = self._priced()
+        prices = bound_at(self._options, self.price)
+        reach = self._excess(at)
+        reach[reach == 0] = -1
+        while self._value() > self._bound and time.monotonic() < deadline:
+            reach[(self._excess(at) > 0) & (reach < 0)] = GRAIN
+            region, vast = grow(at, self._by_column, self.choice, reach, HOPELESS)
+            least = np.array([self._solve(region, k, deadline) for k in range(len(region))], dtype=np.int64)
+            delta = np.maximum(least - self._prices_of(at, region), 0)
+            free, shared = room(at, region)
+            share = np.minimum(np.minimum(delta, free), shared // 3)
+            self._bound = max(self._bound, prices + int(share.sum()))
+            self._tell("proving", region)
+            reach[region.seed] = np.where(share < delta, np.maximum(2 * region.reach, 3 * delta), region.reach)
+            if len(vast) or not (share < delta).any():
+                break
+        return self._bound
+
+    def selection(self, grid: GridProblem) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return the masks of links, in the order of the grid, and of detections."""
+        edge = np.zeros(len(grid.edge), dtype=bool)
+        node = grid.pinned >= 0
+        does = np.flatnonzero(self.choice >= 0)
+        taken = self._options.edge[self.choice[does]]
+        edge[taken[taken >= 0]] = True
+        node[does[taken[:, 0] == LOOP]] = False
+        return edge, node
+
+    def _priced(self) -> Priced:
+        o = self._options
+        return Priced(o.indptr, o.column, o.weight, best_options(o, self.price), self.price)
+
+    def _value(self) -> int:
+        return self._options.base + int(self._options.weight[self.choice[self.choice >= 0]].sum())
+
+    def _excess(self, at: Priced) -> NDArray[np.int64]:
+        """Return how much each row, then each column, costs above its price; (2n,) and at least 0."""
+        does = np.flatnonzero(self.choice >= 0)
+        row = -at.row_price
+        row[does] = at.reduced(does, self.choice[does])
+        column = self._options.column[self.choice[does]]
+        free = np.ones(len(row), dtype=bool)
+        free[column[column != NONE]] = False
+        return np.concatenate([row, np.where(free, -at.column_price, 0)])
+
+    def _prices_of(self, at: Priced, region: Region) -> NDArray[np.int64]:
+        """Return the sum of prices in each cluster."""
+        price = np.concatenate([at.row_price, at.column_price])
+        within = np.flatnonzero(region.of_port >= 0)
+        total = np.zeros(len(region), dtype=np.int64)
+        np.add.at(total, region.of_port[within], price[within])
+        return total
+
+    def _take(
+        self,
+        region: Region,
+        of_option: NDArray[np.int32],
+        chosen: NDArray[np.bool_],
+        which: NDArray[np.bool_],
+    ) -> None:
+        """Choose the given options in some clusters of a region, and nothing else there."""
+        of_row = region.of_port[: self._options.n_nodes]
+        self.choice[(of_row >= 0) & which[of_row]] = -1
+        chosen = chosen & which[of_option]
+        self.choice[region.row[chosen]] = region.option[chosen]
+
+    def _solve(self, region: Region, cluster: int, deadline: float) -> int:
+        """Choose anew within a cluster where that is cheaper; return a lower bound of what it holds, in grains."""
+        mine = np.flatnonzero(region.of_option == cluster)
+        option, row = region.option[mine], region.row[mine]
+        weight = self._options.weight[option] // GRAIN
+        held = option == self.choice[row]
+        left = max(deadline - time.monotonic(), 0.1) if math.isfinite(deadline) else None
+        if len(mine) > HOPELESS:
+            return -(2**62)
+        found = minimise_binary(weight, *_packing(self._options.column[option], row), time_limit_s=left)
+        if found.value is not None and weight[found.value].sum() < weight[held].sum():
+            self.choice[row] = -1
+            self.choice[row[found.value]] = option[found.value]
+        bound = whole_bound(found.bound)
+        return int(bound) * GRAIN if math.isfinite(bound) else -(2**62)
+
+    def _tell(self, what: str, region: Region) -> None:
+        log.debug(
+            "%s %d clusters of %d options: value %d, bound %d",
+            what, len(region), len(region.option), self._value() // GRAIN, self._bound // GRAIN,
+        )  # fmt: skip
+
+
+def _packing(column: NDArray[np.int32], row: NDArray[np.int64]) -> tuple[sparse.csc_matrix, NDArray[np.float64]]:
+    """Return the ports that options take, as the columns of a matrix, and that each port is taken once at most."""
+    two = np.flatnonzero(column[:, 1] != NONE)
+    port = np.concatenate([2 * row, 2 * column[:, 0].astype(np.int64) + 1, 2 * column[two, 1].astype(np.int64) + 1])
+    names, port = np.unique(port, return_inverse=True)
+    by = np.concatenate([np.arange(len(row)), np.arange(len(row)), two])
+    matrix = sparse.csc_matrix((np.ones(len(port)), (port, by)), shape=(len(names), len(row)))
+    return matrix, np.ones(len(names))

@@ -1,0 +1,138 @@
+"""The relaxation of a region: one linear programme for all its clusters, which gives them new prices.
+
+What lies outside keeps its prices. An option that leaves the region takes part at what its outer ports are priced, so
+that the bound of all prices together never falls; where the optimum uses such an option, the cluster *escapes* and
+should be wider. Options that the region left out join when the new prices make them pay.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy import sparse
+
+from .highs import PackingProgramme
+from .options import GRAIN, NONE
+from .problem import SCALE
+from .regions import cheapest_way_out, violated
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .regions import Priced, Region
+
+HALF: Final = 1e-6
+"""A share of an option between this and 1 less this is a fraction."""
+
+TOLERANCE: Final = GRAIN
+"""Reduced cost down to which an option counts as paid: one millionth, less than HiGHS promises."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relaxed:
+    """The relaxed optimum of a region.
+
+    Parameters
+    ----------
+    column_price : (n,) int64
+        New column prices; those outside as they were.
+    chosen : bool
+        Which options of the region are used whole.
+    settled : (k,) bool
+        Clusters whose optimum takes no fractions and does not escape.
+    escaped : (k,) bool
+        Clusters whose optimum uses an option that leaves them.
+    """
+
+    column_price: NDArray[np.int64]
+    chosen: NDArray[np.bool_]
+    settled: NDArray[np.bool_]
+    escaped: NDArray[np.bool_]
+
+
+def relax(at: Priced, region: Region, deadline: float) -> Relaxed:
+    """Solve the linear relaxation of a region by column generation.
+
+    Parameters
+    ----------
+    at : Priced
+        All options at their present prices.
+    region : Region
+        Where prices may change.
+    deadline : float
+        `time.monotonic` after which no more options join.
+    """
+    ports = _Ports(at, region)
+    programme = PackingProgramme(len(ports.member))
+    cost, inner = ports.variables(region.option, region.row)
+    programme.add(cost / (SCALE * GRAIN), inner)
+    outer = [ports.ways_out(at, region)]
+    programme.add(outer[0][0] / (SCALE * GRAIN), outer[0][1])
+    known = np.zeros(len(at.weight), dtype=bool)
+    known[region.option] = True
+    while True:
+        share, dual = programme.solve()
+        priced = ports.priced(dual)
+        option, row = violated(priced, region.of_port, known, TOLERANCE)
+        if not len(option) or time.monotonic() >= deadline:
+            break
+        known[option] = True
+        outer.append(ports.variables(option, row))
+        programme.add(outer[-1][0] / (SCALE * GRAIN), outer[-1][1])
+    return ports.relaxed(priced, region, share, sparse.hstack([part for _, part in outer], format="csc"))
+
+
+class _Ports:
+    """The ports of a region, numbered from 0."""
+
+    def __init__(self, at: Priced, region: Region) -> None:
+        self.member = np.flatnonzero(region.of_port >= 0)
+        self._at = at
+        self._place = np.full(len(region.of_port), -1)
+        self._place[self.member] = np.arange(len(self.member))
+        self._price = np.concatenate([at.row_price, at.column_price])
+
+    def variables(
+        self, option: NDArray[np.int64], row: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], sparse.csc_matrix]:
+        """Return what options cost once their outer ports are paid at their prices, and their inner ports."""
+        n = len(self._at.row_price)
+        column = self._at.column[option].astype(np.int64)
+        two = np.flatnonzero(column[:, 1] != NONE)
+        touched = np.concatenate([row, n + column[:, 0], n + column[two, 1]])
+        by = np.concatenate([np.arange(len(option)), np.arange(len(option)), two])
+        cost = self._at.weight[option].copy()
+        within = self._place[touched] >= 0
+        np.subtract.at(cost, by[~within], self._price[touched[~within]])
+        return cost, self._matrix(touched[within], by[within], len(option))
+
+    def ways_out(self, at: Priced, region: Region) -> tuple[NDArray[np.int64], sparse.csc_matrix]:
+        """Return for each port the option that costs least of those that have nothing else in the region."""
+        cost = cheapest_way_out(at, region)
+        port = np.flatnonzero(cost < 0)
+        return cost[port], self._matrix(port, np.arange(len(port)), len(port))
+
+    def priced(self, dual: NDArray[np.float64]) -> Priced:
+        """Return all options at the prices of the relaxation."""
+        n = len(self._at.row_price)
+        price = self._price.copy()
+        price[self.member] = np.minimum(np.rint(dual * (SCALE * GRAIN)), 0).astype(np.int64)
+        return self._at._replace(row_price=price[:n], column_price=price[n:])
+
+    def relaxed(self, priced: Priced, region: Region, share: NDArray[np.float64], outer: sparse.csc_matrix) -> Relaxed:
+        """Tell what the shares of options mean for the clusters."""
+        n_inside = len(region.option)
+        inside = share[:n_inside]
+        escaped = np.zeros(len(region), dtype=bool)
+        left = np.flatnonzero(outer @ (share[n_inside:] > HALF).astype(np.float64))
+        escaped[region.of_port[self.member[left]]] = True
+        settled = ~escaped
+        settled[region.of_option[(inside > HALF) & (inside < 1 - HALF)]] = False
+        return Relaxed(priced.column_price, inside > 0.5, settled, escaped)
+
+    def _matrix(self, port: NDArray[np.int64], by: NDArray[np.int64], n_variables: int) -> sparse.csc_matrix:
+        shape = (len(self.member), n_variables)
+        return sparse.csc_matrix((np.ones(len(port)), (self._place[port], by)), shape=shape)
