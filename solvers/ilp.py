@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .matching import LOOP, build_entries, match, row_prices
+from .matching import LOOP, build_entries, lowest_prices, match, row_prices
 from .options import GRAIN, bound_at, build_options
 from .packing import Draft
 from .problem import SCALE, GridProblem, Selection, objective
@@ -50,12 +50,13 @@ class IlpSolver:
             matching = match(entries)
             if not _breaks_couplings(grid, entries, matching):
                 return _as_matched(problem, grid, entries, matching)
-            options = build_options(grid, None)
+            options, price = build_options(grid, None), matching.price
         else:
             options = build_options(grid, problem.pairs)
             entries = options.without_pairs()
             matching = match(entries)
-        draft = Draft(options, entries, matching)
+            price = lowest_prices(entries, matching)
+        draft = Draft(options, options.chosen_by(entries, matching), price)
         draft.price_pairs(deadline)
         bound = draft.prove(deadline)
         edge, node = draft.selection(grid)

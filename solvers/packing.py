@@ -1,8 +1,8 @@
 """The exact solver where divisions are pairs: match without pairs, price the pairs in, prove the whole.
 
 Prices of at most 0 on rows and columns are a lower bound, and a selection costs that bound plus its excess: the reduced
-costs of its options, and the prices of what it leaves unused. The matching without pairs gives the first prices, the
-lowest that columns can have (`regions.lowest_prices`). Pairs break them where cells divide, and only there.
+costs of its options, and the prices of what it leaves unused. A matching gives the first selection and the first
+prices; they break where pairs are worth more than it knew, or a coupling broke, and only there.
 
 * **Pricing**: the region around the excess is relaxed as one linear programme; where its optimum leads out of a
   cluster, the cluster grows, until prices and relaxation agree everywhere.
@@ -23,7 +23,7 @@ import numpy as np
 from scipy import sparse
 
 from .highs import minimise_binary, whole_bound
-from .matching import LOOP, lowest_prices
+from .matching import LOOP
 from .options import GRAIN, NONE, best_options, bound_at
 from .problem import SCALE
 from .regions import ByColumn, Priced, grow, room
@@ -32,7 +32,6 @@ from .relaxation import relax
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .matching import Entries, Matching
     from .options import Options
     from .problem import GridProblem
     from .regions import Region
@@ -56,8 +55,10 @@ class Draft:
     ----------
     options : Options
         All options.
-    entries, matching
-        What some of them make, and a cheapest matching of it: where selection and prices start.
+    choice : (n,) int64
+        Where to start: an option of each row, -1 where it does nothing.
+    price : (n,) int64
+        Column prices to start with, in millionths.
 
     Attributes
     ----------
@@ -67,11 +68,11 @@ class Draft:
         Option of each row, -1 where it does nothing.
     """
 
-    def __init__(self, options: Options, entries: Entries, matching: Matching) -> None:
+    def __init__(self, options: Options, choice: NDArray[np.int64], price: NDArray[np.int64]) -> None:
         self._options = options
         self._by_column = ByColumn(*options.by_column())
-        self.choice = options.chosen_by(entries, matching)
-        self.price: NDArray[np.int64] = lowest_prices(entries, matching) * GRAIN
+        self.choice = choice
+        self.price: NDArray[np.int64] = price * GRAIN
         self._bound = bound_at(options, self.price)
 
     def price_pairs(self, deadline: float) -> None:
