@@ -2,9 +2,10 @@
 
 Run: python benchmarks/lap.py [--env DIR] [simulated] [real] [sizes]
 
-``simulated``: 10k detections, the same points and radius for laptrack and trackdb, from points to links in one process;
-laptrack in the peers' environment, as in `peers`, its imports and files apart. ``real``: movies of TRACKDB_DATA, as in
-`truth`, candidates and costs by default; CPU time is that of the linker alone. ``sizes``: up to a million detections.
+``simulated``: 3k and 10k detections, the same points and radius for laptrack and trackdb, from points to links in one
+process; laptrack in the peers' environment, as in `peers`, its imports and files apart. ``real``: movies of
+TRACKDB_DATA, as in `truth`, candidates and costs by default; CPU time is that of the linker alone. ``sizes``: up to a
+million detections.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 ALL = 64  # neighbours: all that lie within the radius, as for laptrack
 SETTINGS = {"gaps of 0": (0, ""), "gaps of 1": (1, ""), "gaps of 1, merging": (1, "merging")}
+COMPARED = ("3k", "10k")
 MOVIES = ("cellmigration", "epidermis", "c2c12 Sparse5", "c2c12 BMP2")
 MOST_FOR_LAPTRACK = 30_000
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -67,25 +69,31 @@ def judged(true: NDArray[np.int64], found: NDArray[np.int64]) -> list[str]:
 
 
 def simulated(env: Path | None) -> None:
-    """Link the same 10k points by both, and print how they compare."""
-    points = simulate_points(*SIZES["10k"][:2], 0, spacing=SIZES["10k"][2])
-    cells = detections_of(points)
-    true = np.stack(points.links, axis=1)
-    head("second step", "linker", "links", "in both", "edge F1", "division F1", "candidates, CPU s", "links, CPU s",
-         "laptrack / both", "laptrack / links")  # fmt: skip
-    for name, (gap, merging) in SETTINGS.items():
-        search = partial(link_nearest, cells, max_distance=STEPS, neighbors=ALL, max_gap=gap)
-        edges = search()
-        rule = LapRule(max_gap=gap, merge_cost=np.inf if merging else None)
-        link = partial(link_in_two_steps, cells.frame, edges.source, edges.target, edges.distance**2, rule)
-        searching, linking = (median_ms(cpu_of(work, 50)) / 1000 for work in (search, link))
-        taken = link()
-        found = np.stack([edges.source[taken], edges.target[taken]], axis=1)
-        theirs, cpu_s = by_laptrack(cells, STEPS, env, gap, merging)
-        both = len({*map(tuple, found.tolist())} & {*map(tuple, theirs.tolist())})
-        spent = f"{searching:.4f}", f"{linking:.4f}", f"{cpu_s / (searching + linking):.0f}", f"{cpu_s / linking:.0f}"
-        row(name, "trackdb", len(found), both, *judged(true, found), *spent)
-        row("", "laptrack", len(theirs), both, *judged(true, theirs), "", f"{cpu_s:.2f}", "", "")
+    """Link the same points by both, and print how they compare."""
+    head("size", "second step", "linker", "links", "in both", "edge F1", "division F1", "candidates, CPU s",
+         "links, CPU s", "laptrack / both", "laptrack / links")  # fmt: skip
+    for size in COMPARED:
+        n_frames, per_frame, spacing = SIZES[size]
+        points = simulate_points(n_frames, per_frame, 0, spacing=spacing)
+        cells, true = detections_of(points), np.stack(points.links, axis=1)
+        for name, (gap, merging) in SETTINGS.items():
+            search = partial(link_nearest, cells, max_distance=STEPS, neighbors=ALL, max_gap=gap)
+            edges = search()
+            rule = LapRule(max_gap=gap, merge_cost=np.inf if merging else None)
+            link = partial(link_in_two_steps, cells.frame, edges.source, edges.target, edges.distance**2, rule)
+            searching, linking = (median_ms(cpu_of(work, 50)) / 1000 for work in (search, link))
+            taken = link()
+            found = np.stack([edges.source[taken], edges.target[taken]], axis=1)
+            theirs, cpu_s = by_laptrack(cells, STEPS, env, gap, merging)
+            both = len({*map(tuple, found.tolist())} & {*map(tuple, theirs.tolist())})
+            spent = (
+                f"{searching:.4f}",
+                f"{linking:.4f}",
+                f"{cpu_s / (searching + linking):.0f}",
+                f"{cpu_s / linking:.0f}",
+            )
+            row(size, name, "trackdb", len(found), both, *judged(true, found), *spent)
+            row(size, "", "laptrack", len(theirs), both, *judged(true, theirs), "", f"{cpu_s:.2f}", "", "")
 
 
 def linkers(edges: CandidateEdges) -> Iterator[tuple[str, Solver]]:

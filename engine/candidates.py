@@ -16,6 +16,7 @@ from scipy.spatial import KDTree
 
 from ..errors import ConfigError
 from ..storage.schema import CandidateEdges
+from .grid import Grid, nearest_by_grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,13 +108,10 @@ class _Source:
         if not self.found:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
         parent, target, distance = (np.concatenate(column) for column in zip(*self.found, strict=True))
-        # targets rise already; a sort by parent in linear time leaves them so: by digits where these are few
-        n_parents = self.rows.stop - self.rows.start
-        if n_parents <= 2**16:
-            order = np.argsort(parent.astype(np.uint16), kind="stable")
-        else:
-            number = np.arange(len(parent))
-            order = coo_array((number, (parent, number)), shape=(n_parents, len(parent))).tocsr().data
+        # targets rise already; a counting sort by parent, which csr is, leaves them so
+        size = (self.rows.stop - self.rows.start, len(parent))
+        number = np.arange(len(parent))
+        order = coo_array((number, (parent, number)), shape=size).tocsr().data
         return self.rows.start + parent[order].astype(np.int64), target[order], distance[order]
 
 
@@ -156,20 +154,11 @@ def link_nearest(
         raise ConfigError(f"max_gap is a number of frames, 0 or more, got {max_gap}")
     radius = radius_from(detections).radius if max_distance is None else float(max_distance)
     frames, position = Frames.of(detections), detections.position_um
-    open_sources: dict[int, _Source] = {}  # occupied frames that a later one may still link to
-    done = []
-    for i, number in enumerate(frames.number.tolist()):
-        for j in [j for j in open_sources if frames.number[j] < number - 1 - max_gap]:
-            done.append(open_sources.pop(j).in_order())
-        here = frames.rows(i)
-        for earlier in open_sources.values():
-            earlier.link_to(position[here], here.start, neighbors, radius)
-        open_sources[i] = _Source(frames.rows(i), _tree(position[here]))
-    done += [frame.in_order() for frame in open_sources.values()]
-    empty = np.empty(0, dtype=np.int64)
-    source = np.concatenate([empty, *(d[0] for d in done)])
-    target = np.concatenate([empty, *(d[1] for d in done)])
-    distance = np.concatenate([np.empty(0), *(d[2] for d in done)])
+    grid = Grid.of(position, frames.start, radius)
+    if grid is None:
+        source, target, distance = _nearest_by_tree(frames, position, radius, neighbors, max_gap)
+    else:
+        source, target, distance = nearest_by_grid(grid, frames.start, frames.number, radius, neighbors, max_gap)
     gap = detections.frame[target] - detections.frame[source]
     return CandidateEdges(np.full(len(source), -1, dtype=np.int64), source, target, gap, distance)
 
@@ -192,6 +181,27 @@ def edges_of(detections: Detections, source: NDArray[np.int64], target: NDArray[
         frames=detections.frame[target] - detections.frame[source],
         distance=np.linalg.norm(position[target] - position[source], axis=1),
     )
+
+
+def _nearest_by_tree(
+    frames: Frames, position: NDArray[np.float64], radius: float, k: int, max_gap: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Do what `nearest_by_grid` does where many cells lie within the radius of each."""
+    open_sources: dict[int, _Source] = {}  # occupied frames that a later one may still link to
+    done = []
+    for i, number in enumerate(frames.number.tolist()):
+        for j in [j for j in open_sources if frames.number[j] < number - 1 - max_gap]:
+            done.append(open_sources.pop(j).in_order())
+        here = frames.rows(i)
+        for earlier in open_sources.values():
+            earlier.link_to(position[here], here.start, k, radius)
+        open_sources[i] = _Source(frames.rows(i), _tree(position[here]))
+    done += [frame.in_order() for frame in open_sources.values()]
+    empty = np.empty(0, dtype=np.int64)
+    source = np.concatenate([empty, *(d[0] for d in done)])
+    target = np.concatenate([empty, *(d[1] for d in done)])
+    distance = np.concatenate([np.empty(0), *(d[2] for d in done)])
+    return source, target, distance
 
 
 def radius_from(detections: Detections) -> LinkRadius:

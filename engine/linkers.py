@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import ConfigError
 from ..solvers import open_solver
+from ..solvers.greedy import BestScoreSolver
+from ..solvers.lap import JaqamanSolver, LapRule, LapSolver
 from .config import AUTO, LapConfig
 from .scorers.base import SHARES
 
@@ -65,9 +67,6 @@ class Linker:
         given : Scores
             Their scores, as the scorer gave them.
         """
-        from ..solvers.greedy import BestScoreSolver  # here: `trackdb link` starts without numba
-        from ..solvers.lap import JaqamanSolver, LapRule, LapSolver
-
         lap = self.config.lap
         max_gap = None if lap.max_gap < 0 else lap.max_gap
         match self.config.solve.linker, self.by:

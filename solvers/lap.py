@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numba import njit
 
 from ..errors import ConfigError, SchemaError
 from .assignment import cheapest_matching, in_steps
@@ -244,13 +245,23 @@ def link_frames(
     if not len(rows):
         return taken
     c, pair = cost[rows], np.unique(frame, return_inverse=True)[1][source[rows]]
-    largest, least = np.zeros(pair.max() + 1), np.full(pair.max() + 1, np.inf)
-    np.maximum.at(largest, pair, c)
-    np.minimum.at(least, pair, c)
+    largest, least = _extremes(pair, c, int(pair.max()) + 1)
     alone = np.maximum(rule.factor * largest, SMALLEST)
     weight = c + (np.minimum(least, alone) - 2 * alone)[pair]
     taken[rows] = cheapest_matching(source[rows], target[rows], in_steps(weight))
     return taken
+
+
+@njit(cache=True, nogil=True)
+def _extremes(
+    group: NDArray[np.int64], value: NDArray[np.float64], n: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest and the least value of each of n groups, 0 and infinity where it has none."""
+    largest, least = np.zeros(n), np.full(n, np.inf)
+    for i in range(len(group)):
+        largest[group[i]] = max(largest[group[i]], value[i])
+        least[group[i]] = min(least[group[i]], value[i])
+    return largest, least
 
 
 def join_segments(

@@ -1,10 +1,13 @@
 """Candidate edges: a drawn movie, the laws, brute force as oracle, and how the radius is found."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trackdb.engine import grid
 from trackdb.engine.candidates import LinkRadius, density_of, link_nearest, radius_from
 from trackdb.errors import ConfigError
 from trackdb.storage.schema import Detections
@@ -116,16 +119,44 @@ def test_movies_with_nothing_to_link_have_no_candidates(movie):
     assert len(link_nearest(movie)) == 0
 
 
+@pytest.mark.parametrize("crowded", [np.inf, -1], ids=["by grid", "by tree"])
 @settings(max_examples=150, deadline=None)
 @given(movies(), st.sampled_from([0.5, 1, 2, 5, 100]), st.integers(1, 4), st.integers(0, 2))
-def test_candidates_are_those_of_brute_force(movie, radius, k, max_gap):
-    edges = link_nearest(movie, max_distance=radius, neighbors=k, max_gap=max_gap)
+def test_candidates_are_those_of_brute_force(crowded, movie, radius, k, max_gap):
+    with mock.patch.object(grid, "CROWDED", crowded):
+        edges = link_nearest(movie, max_distance=radius, neighbors=k, max_gap=max_gap)
     found, true = by_target(edges), brute_force(movie, radius, k, max_gap)
     assert found.keys() == true.keys()
     assert all(found[key] == pytest.approx(true[key]) for key in true)
     assert edges.distance == pytest.approx(
         np.linalg.norm(movie.position_um[edges.target] - movie.position_um[edges.source], axis=1)
     )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 3), st.sampled_from([0.01, 0.3, 1.0, 3.0]), st.sampled_from([1e-9, 1, 1e9]))
+def test_grid_and_tree_find_the_same(seed, ndim, radius, unit):
+    """Cells in a heap and a few far away, frames of all sizes, some of them empty."""
+    rng = np.random.default_rng(seed)
+    frame = np.sort(rng.choice([0, 1, 2, 4, 9], 80, p=[0.5, 0.3, 0.1, 0.05, 0.05]))
+    movie = cells(frame, unit * rng.normal(0, rng.choice([0.2, 5.0], (80, 1)), (80, ndim)))
+    found = []
+    for crowded in (np.inf, -1):
+        with mock.patch.object(grid, "CROWDED", crowded):
+            found.append(link_nearest(movie, max_distance=radius * unit, neighbors=6, max_gap=1))
+    by_grid, by_tree = found
+    assert pairs(by_grid) == pairs(by_tree)
+    assert np.array_equal(by_grid.distance, by_tree.distance)
+
+
+@pytest.mark.parametrize("radius", [50.0, 1e300, np.inf])
+def test_a_radius_over_everything_is_searched_by_tree(radius):
+    rng = np.random.default_rng(3)
+    movie = cells(np.repeat(np.arange(2), 200), rng.uniform(0, 20, (400, 2)))
+    starts = np.array([0, 200, 400])
+    assert grid.Grid.of(movie.position_um, starts, radius) is None
+    assert grid.Grid.of(movie.position_um, starts, 2.0) is not None
+    assert len(link_nearest(movie, max_distance=radius, neighbors=4)) == 800
 
 
 @settings(max_examples=50, deadline=None)
