@@ -82,5 +82,13 @@ class Pairs:
             raise InfeasibleError(f"edges {first[at]} and {second[at]} divide a cell, but are no pair of the problem")
         return self.cost[order[place]]
 
+    def among(self, rows: NDArray[np.int64], n_edges: int) -> Pairs:
+        """Return the pairs whose edges are both at these increasing rows, by their places in `rows`."""
+        place = np.full(n_edges, -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        first, second = place[self.first], place[self.second]
+        there = (first >= 0) & (second >= 0)
+        return Pairs(first[there], second[there], self.cost[there])
+
     def _keys(self, n_edges: int) -> NDArray[np.int64]:
         return np.minimum(self.first, self.second) * n_edges + np.maximum(self.first, self.second)

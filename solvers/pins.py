@@ -105,8 +105,8 @@ def pin(problem: TrackingProblem, pins: Pins) -> PinnedProblem:
     SchemaError
         If the pins do not fit the problem.
     InfeasibleError
-        If no selection honours them: a second parent, a third child, a link of a forbidden detection, or a detection
-        that the problem keeps and the pins forbid, or the other way round.
+        If no selection honours them: a second parent, a third child, a division into no pair of the problem, a link of
+        a forbidden detection, or a detection that the problem keeps and the pins forbid, or the other way round.
     """
     if len(pins.edge) != problem.n_edges or len(pins.node) != problem.n_nodes:
         wanted = f"{problem.n_edges} edges and {problem.n_nodes} nodes"
@@ -124,10 +124,10 @@ def pin(problem: TrackingProblem, pins: Pins) -> PinnedProblem:
 
     mother, daughter = n_children > 0, n_parents > 0
     rows = np.flatnonzero((pins.edge != FORBIDDEN) & ~mother[problem.source] & ~daughter[problem.target])
-    spent = on_grid(problem.node_cost) + np.where(n_children == MOST_CHILDREN, on_grid(problem.division_cost), 0)
-    np.add.at(spent, source, on_grid(problem.edge_cost[forced]))
+    spent = on_grid(problem.node_cost) + _children_cost(problem, np.flatnonzero(forced), n_children)
     left = replace(
         problem,
+        pairs=None if problem.pairs is None else problem.pairs.among(rows, problem.n_edges),
         source=problem.source[rows],
         target=problem.target[rows],
         edge_cost=problem.edge_cost[rows],
@@ -147,3 +147,21 @@ def _kept(problem: TrackingProblem, pins: Pins, linked: NDArray[np.bool_]) -> ND
     if torn.any():
         raise InfeasibleError(f"detection {np.argmax(torn)} is pinned both in and out")
     return np.where(wanted != 0, wanted, problem.pinned_node)
+
+
+def _children_cost(
+    problem: TrackingProblem, forced: NDArray[np.int64], n_children: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return in millionths what the links that are forced in cost the source of each, a division included."""
+    divides = n_children == MOST_CHILDREN
+    cost = np.zeros(problem.n_nodes, dtype=np.int64)
+    single = forced if problem.pairs is None else forced[~divides[problem.source[forced]]]
+    np.add.at(cost, problem.source[single], on_grid(problem.edge_cost[single]))
+    if problem.pairs is None:
+        cost[divides] += on_grid(problem.division_cost[divides])
+    else:
+        both = forced[divides[problem.source[forced]]]
+        both = both[np.argsort(problem.source[both], kind="stable")]
+        price = problem.pairs.cost_of(both[0::2], both[1::2], problem.n_edges)
+        cost[problem.source[both[0::2]]] += on_grid(price)
+    return cost

@@ -15,7 +15,7 @@ from trackdb.solvers.lap import JaqamanSolver, LapRule
 from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.problem import TrackingProblem, objective
 
-from .strategies import crowded_movie, tracking_problems
+from .strategies import crowded_movie, paired_problems, tracking_problems
 
 
 def pins_of(problem, *, forced=(), out=(), cells=(), none=()):
@@ -163,9 +163,9 @@ def test_pins_of_another_problem_are_refused(crossing):
 
 
 @st.composite
-def pinned_problems(draw, **kinds):
-    """Draw a small problem with pins of all kinds, some of which no selection honours."""
-    problem = draw(tracking_problems(max_edges=9, **kinds))
+def pinned_problems(draw, problems):
+    """Draw a problem with pins of all kinds, some of which no selection honours."""
+    problem = draw(problems)
     values = st.sampled_from([0, 0, 0, 1, -1])
     edge = draw(st.lists(values, min_size=problem.n_edges, max_size=problem.n_edges))
     node = draw(st.lists(values, min_size=problem.n_nodes, max_size=problem.n_nodes))
@@ -173,7 +173,7 @@ def pinned_problems(draw, **kinds):
 
 
 @settings(deadline=None)
-@given(pinned_problems())
+@given(pinned_problems(st.one_of(tracking_problems(max_edges=9), paired_problems(max_edges=9))))
 def test_exact_solvers_find_the_best_of_all_selections_that_honour_the_pins(drawn):
     problem, pins = drawn
     best = cheapest_that_honours(problem, pins)
@@ -188,7 +188,10 @@ def test_exact_solvers_find_the_best_of_all_selections_that_honour_the_pins(draw
 
 
 @settings(deadline=None)
-@given(pinned_problems(), st.sampled_from([name for name in EVERY_SOLVER if name not in EXACT]))
+@given(
+    pinned_problems(tracking_problems(max_edges=9)),
+    st.sampled_from([name for name in EVERY_SOLVER if name not in EXACT]),
+)
 def test_every_other_solver_honours_the_pins_at_its_own_price(drawn, name):
     problem, pins = drawn
     try:
