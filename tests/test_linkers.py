@@ -107,6 +107,7 @@ def test_every_export_of_merges_is_whole_or_says_what_it_leaves_out(store, tmp_p
     made = export(format, store, *store.find_solution(), tmp_path / f"out_{format}")
     left_out = [note for note in made.notes if note.startswith("left out: 2 links into cells that came of several")]
     assert len(left_out) == (format == "ctc")
+    assert made.links == 12 - 2 * len(left_out)
 
 
 def test_merges_are_measured_and_handed_on(store):

@@ -71,7 +71,8 @@ def export_ctc(
             frames = _painted(tracking, label, progress)
         n_files = len(write_ctc(folder, frames, tracks, chosen.movie.n_frames))
     seconds = time.perf_counter() - started
-    return ExportReport("ctc", str(folder), n_files, len(tracking.source), len(tracks), notes, seconds)
+    n_links = len(tracking.source) - tracking.n_merges
+    return ExportReport("ctc", str(folder), n_files, n_links, len(tracks), notes, seconds)
 
 
 def _lost(tracking: Tracking) -> tuple[str, ...]:
