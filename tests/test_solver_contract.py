@@ -9,9 +9,11 @@ from hypothesis import given, settings
 import trackdb.solvers
 from trackdb.errors import ConfigError
 from trackdb.solvers import OWN_SOLVERS, open_solver
+from trackdb.solvers.greedy import BestScoreSolver
+from trackdb.solvers.lap import JaqamanSolver, LapRule
 from trackdb.solvers.problem import TrackingProblem
 
-from .solver_contract import LAWS
+from .solver_contract import LAWS, costs_in_another_unit_give_the_same_answer
 from .strategies import crowded_movie, tracking_problems
 
 
@@ -21,6 +23,35 @@ from .strategies import crowded_movie, tracking_problems
 @given(problem=tracking_problems())
 def test_every_solver_keeps_the_contract(name, law, problem):
     law(open_solver(name), problem)
+
+
+class ByDistance:
+    """The two steps on costs of their own, made from those of the problem."""
+
+    def solve(self, problem):
+        lowest = problem.edge_cost.min(initial=0)
+        return JaqamanSolver(problem.edge_cost - lowest, LapRule(merge_cost=np.inf)).solve(problem)
+
+
+class ByScore:
+    """The best scores first, made from the costs of the problem."""
+
+    def solve(self, problem):
+        return BestScoreSolver(-problem.edge_cost, least=-1.0).solve(problem)
+
+
+UNITLESS = [law for law in LAWS if law is not costs_in_another_unit_give_the_same_answer]  # of a least score
+
+
+@pytest.mark.parametrize(
+    ("solver", "law"),
+    [(ByDistance(), law) for law in LAWS] + [(ByScore(), law) for law in UNITLESS],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+@settings(deadline=None, max_examples=30)
+@given(problem=tracking_problems())
+def test_solvers_that_go_by_something_else_keep_it_too(solver, law, problem):
+    law(solver, problem)
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
