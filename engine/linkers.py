@@ -31,8 +31,8 @@ OF_EITHER: Final = ("max_gap", "divisions")
 
 
 @dataclass(frozen=True, slots=True)
-class Linker:
-    """A linker that a user asked for.
+class LinkerChoice:
+    """The linker that a user asked for, and what it goes by.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Linker:
         return self.plain
 
 
-def open_linker(config: Config, scores: str | None) -> Linker:
+def choose_linker(config: Config, scores: str | None) -> LinkerChoice:
     """Return the linker that is configured; LAP goes by cost where the user named scores, else by distance.
 
     Raises
@@ -112,7 +112,7 @@ def open_linker(config: Config, scores: str | None) -> Linker:
             if setting.name not in OF_EITHER and getattr(config.lap, setting.name) != setting.default:
                 why = f"lap.{setting.name} is for a LAP by distance, this one goes by cost"
                 raise ConfigError(why, **{"try": "--by distance"})
-    return Linker(config, by, plain)
+    return LinkerChoice(config, by, plain)
 
 
 def _squared(distance: float) -> float:

@@ -21,7 +21,7 @@ from . import costs
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, SolveConfig
 from .lineages import solution_table
-from .linkers import open_linker
+from .linkers import choose_linker
 from .names import free_solution_name, linked_gap, named_scores
 from .progress import Progress, Silent
 from .scorers.base import Scores, ScoreScale
@@ -211,7 +211,7 @@ def solve(
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
     settings = config.solve
-    linker = open_linker(config, scores)
+    linker = choose_linker(config, scores)
     name = free_solution_name(store, chosen, name, settings.linker)
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
