@@ -125,8 +125,9 @@ class LapSolver:
     """The two steps on the costs of the problem: a link is weighed against the ends that it saves.
 
     A first child costs ``c_e - c_a(v) - c_d(u)``, a second one ``c_e - c_a(v) + c_s(u)``; only what gains is taken.
-    Links over several frames close gaps, in the second step, where daughters come too; nothing merges. At last each
-    tree sheds the optional detections without which it is cheaper, as that of the greedy solver.
+    Links over several frames close gaps, in the second step, where daughters come too; nothing merges, and where a
+    problem prices daughters in pairs, nothing divides. At last each tree sheds the optional detections without which it
+    is cheaper, as that of the greedy solver.
 
     Parameters
     ----------
@@ -154,7 +155,8 @@ class LapSolver:
         linked = rows[cheapest_matching(source[rows], target[rows], first[rows])]
         places = Places.after(problem.n_nodes, source, target, linked)
         gap = places.gap if self.max_gap is None else places.gap & (frames <= 1 + self.max_gap)
-        rows = np.flatnonzero(usable & (gap | (places.split & (frames == 1) & self.divisions)))
+        divides = self.divisions and problem.pairs is None
+        rows = np.flatnonzero(usable & (gap | (places.split & (frames == 1) & divides)))
         weight = np.where(places.split, second, first)[rows]
         joined = rows[cheapest_matching(source[rows], target[rows], weight)]
 

@@ -14,7 +14,7 @@ from trackdb.solvers.lap import JaqamanSolver, LapRule, LapSolver, join_segments
 from trackdb.solvers.problem import TrackingProblem, objective
 
 from .oracles import cheapest_linking, cheapest_of_square
-from .strategies import crowded_movie, quarters, shuffle_edges, tracking_problems
+from .strategies import crowded_movie, paired_problems, quarters, shuffle_edges, tracking_problems
 
 NO_DIVISIONS = LapRule(split_cost=None)
 ANYTHING = LapRule(merge_cost=np.inf)
@@ -243,6 +243,15 @@ def test_costs_in_another_unit_a_shift_in_time_and_another_order_change_nothing(
 @given(tracking_problems())
 def test_two_steps_are_never_better_than_the_optimum(problem):
     assert LapSolver().solve(problem).objective >= open_solver("ilp").solve(problem).objective
+
+
+@settings(deadline=None)
+@given(paired_problems())
+def test_where_daughters_are_priced_in_pairs_nothing_divides(problem):
+    chosen = LapSolver().solve(problem)
+    assert np.bincount(problem.source[chosen.edge], minlength=1).max() <= 1
+    assert chosen.objective == objective(problem, chosen.edge, chosen.node)
+    assert chosen.objective >= open_solver("ilp").solve(problem).objective
 
 
 @settings(deadline=None)
