@@ -44,24 +44,32 @@ class IlpSolver:
     def solve(self, problem: TrackingProblem) -> Selection:
         """Return a cheapest selection with its proof, or a good one with an honest gap."""
         deadline = math.inf if self.time_limit_s is None else time.monotonic() + self.time_limit_s
-        grid = GridProblem.of(problem)
-        if problem.pairs is None:
-            entries = build_entries(grid)
-            matching = match(entries)
-            if not _breaks_couplings(grid, entries, matching):
-                return _as_matched(problem, grid, entries, matching)
-            options, price = build_options(grid, None), matching.price
-        else:
-            options = build_options(grid, problem.pairs)
-            entries = options.without_pairs()
-            matching = match(entries)
-            price = lowest_prices(entries, matching)
-        draft = Draft(options, options.chosen_by(entries, matching), price)
-        draft.price_pairs(deadline)
-        bound = draft.prove(deadline)
-        edge, node = draft.selection(grid)
-        # costs are whole millionths, so a bound in grains may be rounded up
-        return _selected(problem, grid, edge, node, -(-bound // GRAIN), draft.price / (SCALE * GRAIN))
+        return solve_within(problem, deadline)[0]
+
+
+def solve_within(problem: TrackingProblem, deadline: float) -> tuple[Selection, NDArray[np.bool_] | None]:
+    """Return a cheapest selection, and the rows and columns, (2n,) bool, where it is not that of the matching.
+
+    None where it is the matching everywhere. `deadline` is in terms of `time.monotonic`.
+    """
+    grid = GridProblem.of(problem)
+    if problem.pairs is None:
+        entries = build_entries(grid)
+        matching = match(entries)
+        if not _breaks_couplings(grid, entries, matching):
+            return _as_matched(problem, grid, entries, matching), None
+        options, price = build_options(grid, None), matching.price
+    else:
+        options = build_options(grid, problem.pairs)
+        entries = options.without_pairs()
+        matching = match(entries)
+        price = lowest_prices(entries, matching)
+    draft = Draft(options, options.chosen_by(entries, matching), price)
+    draft.price_pairs(deadline)
+    bound = draft.prove(deadline)
+    edge, node = draft.selection(grid)
+    bound = -(-bound // GRAIN)  # costs are whole millionths, so a bound in grains may be rounded up
+    return _selected(problem, grid, edge, node, bound, draft.price / (SCALE * GRAIN)), draft.touched
 
 
 def dual_bound(problem: TrackingProblem, dual: NDArray[np.float64]) -> float:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
+from .augment import Matched, Search, Table, cheapest_entry, empty_matching, insert, room_to_search
 from .problem import FORBIDDEN, KEPT
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def build_entries(grid: GridProblem) -> Entries:
 
 def match(entries: Entries) -> Matching:
     """Return a cheapest matching, by shortest augmenting paths from one row after the other."""
-    return Matching(*_match(entries.indptr, entries.column, entries.weight))
+    matched = empty_matching(len(entries.indptr) - 1, entries.n_nodes)
+    search = room_to_search(entries.n_nodes, len(entries.column))
+    insert_all(Table(entries.indptr, entries.column, entries.weight), matched, search)
+    return Matching(matched.row_column, matched.column_entry, matched.price)
 
 
 def row_prices(entries: Entries, price: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -175,140 +179,22 @@ def _build(
     return indptr, column[:k], weight[:k], edge[:k], base
 
 
-@njit(cache=True, inline="always")
-def _push(heap_key: Ints, heap_item: Ints32, size: int, key: np.int64, item: int) -> int:
-    i = size
-    while i > 0:
-        above = (i - 1) >> 1
-        if heap_key[above] <= key:
-            break
-        heap_key[i] = heap_key[above]
-        heap_item[i] = heap_item[above]
-        i = above
-    heap_key[i] = key
-    heap_item[i] = item
-    return size + 1
-
-
-@njit(cache=True, inline="always")
-def _pop(heap_key: Ints, heap_item: Ints32, size: int) -> tuple[np.int64, int, int]:
-    least_key = heap_key[0]
-    least_item = heap_item[0]
-    size -= 1
-    key = heap_key[size]
-    item = heap_item[size]
-    i = 0
-    while True:
-        below = 2 * i + 1
-        if below >= size:
-            break
-        if below + 1 < size and heap_key[below + 1] < heap_key[below]:
-            below += 1
-        if heap_key[below] >= key:
-            break
-        heap_key[i] = heap_key[below]
-        heap_item[i] = heap_item[below]
-        i = below
-    heap_key[i] = key
-    heap_item[i] = item
-    return least_key, least_item, size
-
-
 @njit(cache=True, nogil=True)
-def _match(indptr: Ints, column: Ints32, weight: Ints) -> tuple[Ints32, Ints, Ints]:
-    n_rows = len(indptr) - 1
-    n = n_rows // 2
-    row_column = np.full(n_rows, -1, np.int32)
-    column_row = np.full(n, -1, np.int32)
-    column_entry = np.full(n, -1, np.int64)
-    price = np.zeros(n, np.int64)
-    distance = np.zeros(n, np.int64)
-    path_entry = np.zeros(n, np.int64)
-    path_row = np.zeros(n, np.int32)
-    reached = np.full(n, -1, np.int32)  # the last row whose search reached each column
-    heap_key = np.empty(len(column) + 1, np.int64)
-    heap_item = np.empty(len(column) + 1, np.int32)
-    scanned = np.empty(n, np.int32)
-    for root in range(n_rows):
-        best = np.int64(0)  # staying unmatched
-        best_entry = -1
-        for k in range(indptr[root], indptr[root + 1]):
-            cost = weight[k] - price[column[k]]
-            if cost < best:
-                best = cost
-                best_entry = k
-        if best_entry < 0:
+def insert_all(table: Table, matched: Matched, search: Search) -> None:
+    """Let all rows in, one after the other, into an empty matching."""
+    indptr, column, weight = table
+    row_column, column_row, column_entry, price = matched
+    for root in range(len(row_column)):
+        k = cheapest_entry(indptr, column, weight, price, root)
+        if k < 0:
             continue
-        j = column[best_entry]
-        if column_row[j] < 0:
-            column_row[j] = root
-            column_entry[j] = best_entry
-            row_column[root] = j
-            continue
-
-        # Dijkstra over the columns; a path ends in a free column or leaves some row unmatched
-        size = 0
-        n_scanned = 0
-        best = np.int64(0)
-        last_row = root
-        last_column = -1
-        for k in range(indptr[root], indptr[root + 1]):
-            j = column[k]
-            cost = weight[k] - price[j]
-            if cost < best:
-                distance[j] = cost
-                path_entry[j] = k
-                path_row[j] = root
-                reached[j] = root
-                size = _push(heap_key, heap_item, size, cost, j)
-        while size > 0:
-            so_far, j, size = _pop(heap_key, heap_item, size)
-            if so_far >= best:
-                break
-            if so_far > distance[j]:
-                continue
-            i = column_row[j]
-            if i < 0:
-                last_column = j
-                best = so_far
-                break
-            scanned[n_scanned] = j
-            n_scanned += 1
-            held = weight[column_entry[j]] - price[j] - so_far
-            if -held < best:
-                best = -held
-                last_row = i
-            for k in range(indptr[i], indptr[i + 1]):
-                c = column[k]
-                cost = weight[k] - price[c] - held
-                if cost < best and c != j and (reached[c] != root or cost < distance[c]):
-                    distance[c] = cost
-                    path_entry[c] = k
-                    path_row[c] = i
-                    reached[c] = root
-                    size = _push(heap_key, heap_item, size, cost, c)
-        for s in range(n_scanned):
-            j = scanned[s]
-            if distance[j] < best:
-                price[j] += distance[j] - best
-
-        if last_column >= 0:
-            j = last_column
-        elif last_row == root:
-            continue
+        j = column[k]
+        if column_row[j] >= 0:
+            insert(table, matched, search, root)  # a call costs more than all the rest of an easy row
         else:
-            j = row_column[last_row]
-            row_column[last_row] = -1
-        while True:  # walk the path back to the root, each row taking the column it reached
-            i = path_row[j]
-            before = row_column[i]
-            column_row[j] = i
-            column_entry[j] = path_entry[j]
-            row_column[i] = j
-            if i == root:
-                break
-            j = before
-    return row_column, column_entry, price
+            column_row[j] = root
+            column_entry[j] = k
+            row_column[root] = j
 
 
 @njit(cache=True, nogil=True)

@@ -66,12 +66,15 @@ class Draft:
         Of each column, at most 0, in grains.
     choice : (n,) int64
         Option of each row, -1 where it does nothing.
+    touched : (2n,) bool
+        Rows, then columns, that were in a region: elsewhere choice and prices are those of the start.
     """
 
     def __init__(self, options: Options, choice: NDArray[np.int64], price: NDArray[np.int64]) -> None:
         self._options = options
         self._by_column = ByColumn(*options.by_column())
         self.choice = choice
+        self.touched: NDArray[np.bool_] = np.zeros(2 * options.n_nodes, dtype=bool)
         self.price: NDArray[np.int64] = price * GRAIN
         self._bound = bound_at(options, self.price)
 
@@ -85,6 +88,7 @@ class Draft:
             reach[vast] = -1
             if not len(region):
                 return  # nothing is left, or all of it is too large
+            self.touched |= region.of_port >= 0
             relaxed = relax(at, region, deadline)
             self.price = relaxed.column_price
             self._take(region, region.of_option, relaxed.chosen, relaxed.settled)
@@ -108,6 +112,7 @@ class Draft:
         while self._value() > self._bound and time.monotonic() < deadline:
             reach[(self._excess(at) > 0) & (reach < 0)] = GRAIN
             region, vast = grow(at, self._by_column, self.choice, reach, HOPELESS)
+            self.touched |= region.of_port >= 0
             least = np.array([self._solve(region, k, deadline) for k in range(len(region))], dtype=np.int64)
             delta = np.maximum(least - self._prices_of(at, region), 0)
             free, shared = room(at, region)
