@@ -134,7 +134,7 @@ def solve(
         float | None, typer.Option(help="--lap: what joins segments is weighed against this percentile (90).")
     ] = None,
     factor: Annotated[float | None, typer.Option(help="--lap: times this factor (1.05).")] = None,
-    backend: Annotated[str | None, typer.Option(help="What solves the ILP: matching, highs.")] = None,
+    backend: Annotated[str | None, typer.Option(help="What solves the ILP: matching, highs, motile.")] = None,
     require_optimal: Annotated[bool, typer.Option("--require-optimal", help="Refuse what is not proven.")] = False,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for the solver.")] = None,
     dataset: Dataset = None,

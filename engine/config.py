@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 BASES = ("cost", "distance", "score")  # of what a linker goes by
+BACKENDS = ("matching", "highs", "motile")  # of the exact linker
 SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
 
 
@@ -84,7 +85,7 @@ class SolveConfig:
     min_score : float
         Least score of a link that is taken by score.
     backend : str
-        What solves the ILP: ``matching`` (our kernel) or ``highs``.
+        What solves the ILP: ``matching`` (our kernel), ``highs`` or ``motile`` (SCIP).
     time_limit_s : float
         Seconds after which the best solution so far is taken; 0 for no limit.
     require_optimal : bool
@@ -100,7 +101,7 @@ class SolveConfig:
 
     def __post_init__(self) -> None:
         _require(self.time_limit_s >= 0, "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit")
-        _require(self.backend in ("matching", "highs"), "solve.backend", self.backend, "matching or highs")
+        _require(self.backend in BACKENDS, "solve.backend", self.backend, f"one of {', '.join(BACKENDS)}")
         _require(self.by in (AUTO, *BASES), "solve.by", self.by, f"one of {', '.join((AUTO, *BASES))}")
         _require(0 <= self.min_score <= 1, "solve.min_score", self.min_score, "a score between 0 and 1")
 

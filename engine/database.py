@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from motile import TrackGraph
     from numpy.typing import NDArray
 
+    from ..solvers.base import Solver
     from ..storage.catalogue import DetectionSet, SolutionInfo
     from ..storage.formats.base import SourceOptions
     from ..storage.sandbox import Parameter
@@ -147,6 +148,7 @@ class Database:
         by: str = AUTO,
         name: str | None = None,
         scores: str | None = None,
+        solver: Solver | None = None,
         dataset: str | None = None,
     ) -> Solution:
         """Choose links, label the lineages and keep them; links and scores what is missing.
@@ -161,6 +163,8 @@ class Database:
             Name of the solution; by default the linker and a number.
         scores : str or None
             Name of a score run; by default the newest.
+        solver : Solver or None
+            In the place of the exact one: ``MotileSolver(extra=[...])`` takes costs and constraints of motile.
         dataset : str or None
             Where the store holds several.
 
@@ -173,7 +177,7 @@ class Database:
         settings: Config = load_config(self._store.path)
         config = replace(settings, solve=replace(settings.solve, linker=linker, by=by))
         chosen = self._store.detection_set(dataset)
-        report = pipeline.solve(self._store, chosen, config, name=name, scores=scores)
+        report = pipeline.solve(self._store, chosen, config, name=name, scores=scores, solver=solver)
         return self.solution(report.solution, dataset=chosen.movie.name)
 
     def import_tracking(

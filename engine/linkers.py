@@ -87,19 +87,30 @@ class LinkerChoice:
         return self.plain
 
 
-def choose_linker(config: Config, scores: str | None) -> LinkerChoice:
+def choose_linker(config: Config, scores: str | None, solver: Solver | None = None) -> LinkerChoice:
     """Return the linker that is configured; LAP goes by cost where the user named scores, else by distance.
+
+    Parameters
+    ----------
+    config : Config
+        Its settings.
+    scores : str or None
+        The scores that the user named.
+    solver : Solver or None
+        One that the user made, in the place of the exact one.
 
     Raises
     ------
     ConfigError
         If there is no such linker, it does not go by what it shall, or settings of the LAP ask for what it does only by
-        distance.
+        distance; or if a solver was made and another linker than the exact one is asked for.
     """
     settings = config.solve
+    if solver is not None and settings.linker != "ilp":
+        raise ConfigError(f"a solver of your own stands for ilp, not for {settings.linker}", **{"try": "linker ilp"})
     exact_by_other_means = settings.linker == "ilp" and settings.backend != "matching"
     name = settings.backend if exact_by_other_means else settings.linker
-    plain = open_solver(name, time_limit_s=settings.time_limit_s or None)
+    plain = solver or open_solver(name, time_limit_s=settings.time_limit_s or None)
 
     known = GOES_BY.get(settings.linker, (COST,))
     by = settings.by

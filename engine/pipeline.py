@@ -30,6 +30,7 @@ from .scoring import ready_scores, score
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..solvers.base import Solver
     from ..solvers.problem import Selection, TrackingProblem
     from ..storage.catalogue import DetectionSet
     from ..storage.duckdb_store import DuckDBStore
@@ -176,6 +177,7 @@ def solve(
     *,
     scores: str | None = None,
     name: str | None = None,
+    solver: Solver | None = None,
     progress: Progress | None = None,
 ) -> SolveReport:
     """Link what is not linked, score what is not scored, choose the links, label the lineages and keep them.
@@ -192,6 +194,8 @@ def solve(
         Name of a score run; by default the newest, made if there is none.
     name : str or None
         Name of the solution; by default the linker and a number.
+    solver : Solver or None
+        In the place of the exact one: what no setting can say, as constraints that are added to `MotileSolver`.
     progress : Progress
         Who is told how far it is.
 
@@ -211,7 +215,7 @@ def solve(
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
     settings = config.solve
-    linker = choose_linker(config, scores)
+    linker = choose_linker(config, scores, solver)
     name = free_solution_name(store, chosen, name, settings.linker)
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
@@ -221,6 +225,8 @@ def solve(
     linker.require_fitting(score_run)
     progress.start("solving")
     used = {**asdict(settings), "by": linker.by, "scores": score_run.name}
+    if solver is not None:
+        used["solver"] = type(solver).__name__
     if settings.linker == "lap":
         used["lap"] = asdict(config.lap)
     with store.running("solve", name, used, chosen=chosen) as run:

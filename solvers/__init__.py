@@ -10,7 +10,7 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     from .base import Solver
 
-OWN_SOLVERS = ("greedy", "highs", "ilp", "lap")
+OWN_SOLVERS = ("greedy", "highs", "ilp", "lap", "motile")
 
 
 def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
@@ -19,8 +19,9 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
     Parameters
     ----------
     name : str
-        ``ilp`` (exact, by matching), ``highs`` (exact, by a general solver; slow), ``lap`` (frame to frame, then
-        segments), ``greedy`` (a quick baseline), or an entry point of the group ``trackdb.solvers``: a class or
+        ``ilp`` (exact, by matching), ``highs`` (exact, by a general solver; slow), ``motile`` (exact, as a model of
+        motile by SCIP; slower, takes costs and constraints of any kind), ``lap`` (frame to frame, then segments),
+        ``greedy`` (a quick baseline), or an entry point of the group ``trackdb.solvers``: a class or
         function that takes `time_limit_s` by keyword.
     time_limit_s : float or None
         After how many seconds to return the best selection found so far. Greedy and LAP take no notice of it.
@@ -47,6 +48,10 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
             from .highs import HighsSolver
 
             return HighsSolver(time_limit_s)
+        case "motile":
+            from .motile_bridge import MotileSolver
+
+            return MotileSolver(time_limit_s)
     others = entry_points(group="trackdb.solvers")
     if name in others.names:
         return cast("Solver", others[name].load()(time_limit_s=time_limit_s))

@@ -1,6 +1,8 @@
 """Linkers on stores: what each goes by, what it links by itself, and what becomes of merges."""
 
 import pytest
+from motile.constraints import Constraint
+from motile.variables import EdgeSelected
 
 import trackdb
 from trackdb.engine.check import check
@@ -11,6 +13,7 @@ from trackdb.engine.names import done
 from trackdb.engine.pipeline import link, score, solve
 from trackdb.engine.progress import Recorded
 from trackdb.errors import ConfigError, NotProvenError
+from trackdb.solvers.motile_bridge import MotileSolver
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
@@ -171,3 +174,25 @@ def test_two_optima_apart_are_no_proof_of_the_whole(store):
     with pytest.raises(NotProvenError):
         solve(store, store.detection_set(), Config(solve=SolveConfig(linker="lap", require_optimal=True)))
     assert store.solutions(store.detection_set()) == {}
+
+
+def test_constraints_of_motile_are_kept_in_a_store(store):
+    """The drawn division of 7 is taken away by a constraint that no setting could say."""
+
+    class OnlyOneChild(Constraint):
+        def instantiate(self, solver):
+            for edges in filter(None, solver.graph.next_edges.values()):
+                yield sum(solver.get_variables(EdgeSelected)[edge] for edge in edges) <= 1
+
+    db = trackdb.open(store.path, write=True)
+    free, bound = db.solve(), db.solve(solver=MotileSolver(extra=[OnlyOneChild()]))
+    assert links(store, free.name, "divide") == {(7, 10), (7, 11)}
+    assert links(store, bound.name, "divide") == set()
+    assert free.objective < bound.objective
+    assert bound.proven  # of all that have no division
+    assert done(store, store.detection_set(), "solve")[-1].params["solver"] == "MotileSolver"
+
+
+def test_a_solver_of_ones_own_is_no_greedy_one(store):
+    with pytest.raises(ConfigError, match="stands for ilp, not for greedy"):
+        trackdb.open(store.path, write=True).solve("greedy", solver=MotileSolver())

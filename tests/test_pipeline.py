@@ -294,9 +294,10 @@ def test_exact_costs_no_more_than_greedy_and_no_less_than_its_bound(tmp_path, se
     assert greedy.lower_bound <= exact.objective + 1e-6
 
 
-def test_two_exact_solvers_find_the_same_cost(walking):
+@pytest.mark.parametrize("backend", ["highs", "motile"])
+def test_two_exact_solvers_find_the_same_cost(walking, backend):
     chosen = walking.detection_set()
-    ours, theirs = solve(walking, chosen), solve(walking, chosen, Config(solve=SolveConfig(backend="highs")))
+    ours, theirs = solve(walking, chosen), solve(walking, chosen, Config(solve=SolveConfig(backend=backend)))
     assert theirs.solution == "ilp-2"
     assert ours.objective == pytest.approx(theirs.objective, abs=1e-5)
 
