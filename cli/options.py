@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 Store = Annotated[Path, typer.Argument(help="The store: NAME.trackdb.")]
 Dataset = Annotated[str | None, typer.Option("--dataset", help="Dataset, where the store holds several.")]
 Detections = Annotated[str | None, typer.Option("--detections", help="Detection set; the newest by default.")]
-Solution = Annotated[str | None, typer.Option("--solution", help="Solution; the newest that was solved by default.")]
+Solution = Annotated[
+    str | None, typer.Option("--solution", help="Solution; by default the newest that was solved, else imported.")
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 
 

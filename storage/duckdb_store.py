@@ -135,7 +135,8 @@ class DuckDBStore:
     ) -> tuple[DetectionSet, SolutionInfo]:
         """Return a solution of a dataset with its detection set.
 
-        Without a name it is the newest one that was solved here, else the newest imported one but `besides`.
+        Without a name it is the newest one that was solved here, else the newest imported one but `besides`, and
+        ``truth`` only where there is no other: nobody asks how good the truth is.
 
         Raises
         ------
@@ -147,7 +148,8 @@ class DuckDBStore:
         with self.reading() as connection:
             known = {info.name: info for info in catalogue.solutions(connection, of_dataset(newest.id))}
         solved = [n for n, info in known.items() if info.objective is not None]
-        imported = [n for n in known if n != besides] or list(known)
+        others = [n for n in known if n != besides]
+        imported = [n for n in others if n != catalogue.TRUTH] or others or list(known)
         info = catalogue.the_one(known, name or next(reversed(solved or imported), None), "solution")
         return sets[info.set_id], info
 

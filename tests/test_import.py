@@ -15,7 +15,7 @@ from trackdb.storage.formats.base import LabelLineage, Points, SourceOptions
 from trackdb.storage.formats.points import point_source
 from trackdb.storage.sandbox import ask
 
-from .movies import CENTRES, square_mask, write_ctc, write_rows
+from .movies import CENTRES, TRACKS, square_mask, write_ctc, write_rows
 
 
 @pytest.fixture
@@ -42,6 +42,16 @@ def write_result(folder, frames, tracks):
         tifffile.imwrite(folder / f"mask{t:03d}.tif", square_mask(frame))
     (folder / "res_track.txt").write_text("".join(f"{' '.join(map(str, row))}\n" for row in tracks))
     return folder
+
+
+def test_a_result_goes_before_the_truth_that_came_with_it(tmp_path):
+    movie = write_ctc(tmp_path / "movie")
+    write_result(movie / "01_RES", CENTRES, TRACKS)
+    store = DuckDBStore(tmp_path / "both.trackdb")
+    ingest(movie / "01_RES", store)
+    assert list(store.solutions(store.detection_set())) == ["01_RES", "truth"]
+    assert store.find_solution()[1].name == "01_RES"
+    assert store.find_solution(besides="01_RES")[1].name == "truth"
 
 
 def bring(store, path, **options):
