@@ -162,7 +162,7 @@ class Database:
         name : str or None
             Name of the solution; by default the linker and a number.
         scores : str or None
-            Name of a score run; by default the newest.
+            Name of a score run; by default the newest of the configured scorer.
         solver : Solver or None
             In the place of the exact one: ``MotileSolver(extra=[...])`` takes costs and constraints of motile.
         dataset : str or None

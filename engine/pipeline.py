@@ -191,7 +191,7 @@ def solve(
     config : Config
         Settings of this stage, and of linking and scoring where they have to come first.
     scores : str or None
-        Name of a score run; by default the newest, made if there is none.
+        Name of a score run; by default the newest of the configured scorer, made if there is none.
     name : str or None
         Name of the solution; by default the linker and a number.
     solver : Solver or None

@@ -171,8 +171,12 @@ def ready_scores(
     """
     if name is not None:
         return named_scores(store, chosen, name)
-    made = [run for run in done(store, chosen, "score") if run.params.get("by") == config.by]
+    there = done(store, chosen, "score")
+    made = [run for run in there if run.params.get("by") == config.by]
     newest = made[-1] if made else None
+    passed_over = [run.name for run in there[there.index(newest) + 1 if newest else 0 :]]
+    if passed_over:
+        progress.note(f"solving by {config.by}, not by the newer {', '.join(passed_over)}: --scores NAME takes those")
     if newest is None:
         progress.note(f"no scores by {config.by} yet: scoring")
     elif "sha256" in newest.params:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import csv
 
 from trackdb.engine import linkers, pipeline
 from trackdb.engine.check import check
@@ -216,6 +217,19 @@ def test_solving_links_and_scores_what_is_missing_and_says_so(walking):
     again = Recorded()
     solve(walking, walking.detection_set(), progress=again)
     assert again.notes == []
+
+
+def test_scores_that_solve_does_not_take_by_itself_are_named(walking, tmp_path):
+    chosen = walking.detection_set()
+    solve(walking, chosen)
+    pairs = ask(walking.path, "select source, target, 0.9 as score from candidates").rows
+    csv.write_csv(pairs, tmp_path / "network.csv")
+    score(walking, chosen, ScoreConfig(by=str(tmp_path / "network.csv")))
+    told, silent = Recorded(), Recorded()
+    solve(walking, chosen, progress=told)
+    solve(walking, chosen, scores="network", progress=silent)
+    assert told.notes == ["solving by distance, not by the newer network: --scores NAME takes those"]
+    assert not any("newer" in note for note in silent.notes)
 
 
 def test_the_drawn_divisions_are_found(dividing):

@@ -83,6 +83,8 @@ def read_scored_pairs(path: Path, asked: Mapping[str, str]) -> ScoredPairs:
     ConfigError
         If the user maps a name that we do not have.
     """
+    if not path.exists():
+        raise FormatError(f"there is no table of scores at {path}", expected="a .csv, .tsv, .txt or .parquet file")
     if not path.is_file():
         raise FormatError(f"{path} is no table of scores", expected="a .csv, .tsv, .txt or .parquet file")
     there = column_names(path)
