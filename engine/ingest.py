@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 BATCH_ROWS = 200_000  # detections in one commit, or
 BATCH_S = 2.0  # seconds of work in one commit: what a kill can cost
+STREWN_FILL = 0.02  # of its box: a thin cell that lies aslant fills more, a grey value of an image far less
+STREWN = "most labels of the first frame are strewn all over it: are these label masks? Raw images come by --images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,8 @@ def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress
         if batch.frame >= ingestion.frames_done:
             pending.append(_measured(batch))
             rows += len(pending[-1].label)
+            if batch.frame == 0 and _is_strewn(pending[-1]):
+                progress.note(STREWN)
         progress.advance()
         if pending and (rows >= BATCH_ROWS or time.monotonic() - last_commit > BATCH_S):
             _commit(pending, writers, ingestion, source.scale_um)
@@ -254,6 +258,15 @@ def _measured(batch: FrameBatch) -> Measured:
     except FormatError as error:
         raise FormatError(f"frame {batch.frame}: {error.message}", **error.details) from None
     return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, regions.features)
+
+
+def _is_strewn(measured: Measured) -> bool:
+    """Tell whether labels are no regions: somebody gave an image, whose grey values are everywhere."""
+    if measured.features is None:
+        return False
+    box = np.prod(measured.features.bbox_max - measured.features.bbox_min, axis=1)
+    fill = (measured.area / box)[measured.area > 1]
+    return len(fill) > 10 and bool(np.median(fill) < STREWN_FILL)
 
 
 def _commit(

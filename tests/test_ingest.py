@@ -402,3 +402,16 @@ def test_masks_of_changing_frame_shape_are_named(drawn, store):
     tifffile.imwrite(drawn / "01_GT" / "TRA" / "man_track002.tif", np.zeros((SHAPE[0] + 1, SHAPE[1]), np.uint16))
     with pytest.raises(FormatError, match=r"man_track002\.tif"):
         ingest(drawn, store)
+
+
+def test_a_raw_image_in_place_of_masks_is_told(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.integers(100, 300, (2, 64, 64), dtype=np.uint16)  # the grey values of noise
+    mask = np.kron(np.arange(1, 65, dtype=np.uint16).reshape(1, 8, 8), np.ones((2, 8, 8), np.uint16))  # no background
+    told = {}
+    for name, pixels in (("image", image), ("mask", mask)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels)
+        progress = Recorded()
+        ingest(tmp_path / f"{name}.tif", DuckDBStore(tmp_path / f"{name}.trackdb"), progress=progress)
+        told[name] = any("Raw images come by --images" in note for note in progress.notes)
+    assert told == {"image": True, "mask": False}
