@@ -33,7 +33,10 @@ def evaluate(
         typer.Option(help="Exit with 5 if a figure is worse, as edge_f1=0.98 or (a cost) AOGM=500; repeatable."),
     ] = None,
     ctc: Annotated[
-        bool, typer.Option("--ctc", help="Measure TRA, DET, LNK and AOGM with py-ctcmetrics, and hold both to it.")
+        bool,
+        typer.Option(
+            "--ctc", help="Measure TRA, DET, LNK and AOGM with py-ctcmetrics too; exit with 5 where it differs."
+        ),
     ] = False,
     sparse_truth: Annotated[
         bool, typer.Option("--sparse-truth", help="Cells that the reference does not know are no errors.")

@@ -114,7 +114,7 @@ def solve(
         ),
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="--greedy --by score: least score of a link (0.5).")] = None,
-    scores: Annotated[str | None, typer.Option(help="Scores to use; the newest by default.")] = None,
+    scores: Annotated[str | None, typer.Option(help="Scores to use; those of [score] by default (distance).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the solution.")] = None,
     max_gap: Annotated[
         int | None, typer.Option(help="--lap: frames that a cell may be missing; by default those of the candidates.")
@@ -202,4 +202,5 @@ def _refuse(linker: str, owner: str, options: Mapping[str, object]) -> None:
     """Raise ConfigError if an option of one linker is given while another links."""
     given = [name for name, value in options.items() if value is not None]
     if linker != owner and given:
-        raise ConfigError(f"--{given[0].replace('_', '-')} is for --{owner}, not for {linker}", **{"try": "without it"})
+        instead = "trackdb link STORE --max-gap N, then solve" if given[0] == "max_gap" else "without it"
+        raise ConfigError(f"--{given[0].replace('_', '-')} is for --{owner}, not for {linker}", **{"try": instead})

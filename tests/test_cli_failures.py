@@ -46,6 +46,7 @@ def test_wrong_usage_is_2(words):
         (["solve", "STORE", "--lap", "--backend", "highs"], "--backend is for --ilp"),
         (["solve", "STORE", "--greedy", "--time-limit", "3"], "--time-limit is for --ilp"),
         (["solve", "STORE", "--max-gap", "1"], "--max-gap is for --lap, not for ilp"),
+        (["solve", "STORE", "--max-gap", "1"], "trackdb link STORE --max-gap N"),
         (["solve", "STORE", "--greedy", "--no-merges"], "--merges is for --lap"),
         (["solve", "STORE", "--lap", "--percentile", "101"], "lap.percentile"),
         (["solve", "STORE", "--lap", "--percentile", "nan"], "lap.percentile"),
