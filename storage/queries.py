@@ -181,8 +181,8 @@ COUNTED_DATASETS: Final = """
     select d.name as dataset, n_frames as frames, unit, s.name as detections_name,
         (select count(*) from detection c where c.set_id = s.set_id) as detections,
         (select count(*) from edge e where e.set_id = s.set_id and e.candidate) as candidates,
-        coalesce(cast(shape as varchar), 'points') as size, frame_interval_s, d.source,
-        concat_ws(' x ', scale_z, scale_y, scale_x) as voxel_um,
+        coalesce(replace(trim(cast(shape as varchar), '[]'), ', ', ' x '), 'points') as size,
+        frame_interval_s, d.source, concat_ws(' x ', scale_z, scale_y, scale_x) as voxel_um,
         coalesce((select string_agg(trim(kind || ' ' || channel), ', ' order by array_id)
             from array_ref a where a.dataset_id = d.dataset_id), '') as pixels
     from dataset d join detection_set s using (dataset_id) join run r on r.run_id = s.run_id

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
     Parameter = int | float | str | bool | None
 
+# what DuckDB says of a query that writes: to a table; to a view, which it refuses before it looks at the lock
+WOULD_CHANGE = (
+    "attached in read-only mode",
+    "Can only update base table",
+    "Can only delete from base",
+    "is not an table",
+)
 _LOCKED = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -197,6 +204,6 @@ def _query_error(error: Exception, limits: Limits) -> QueryError:
         return QueryError(f"the query took longer than {limits.timeout_s:g} s", **{"try": "--timeout S"})
     if isinstance(error, duckdb.OutOfMemoryException) or first.startswith("Out of Memory Error"):
         return QueryError(f"the query needs more than {limits.memory_mb} MB", **{"try": "--memory MB"})
-    if "attached in read-only mode" in text:
+    if any(told in text for told in WOULD_CHANGE):
         return QueryError("a query may not change the store", reason=first)
     return QueryError("the query cannot be answered", reason=text.replace("\n\n", "\n"))
