@@ -7,12 +7,14 @@ false ones with an area under the curve of about 0.97; every detection is option
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.simulation import simulate_points
+from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.storage.schema import Detections
 
@@ -40,16 +42,26 @@ def detections_of(points: SimulatedPoints) -> Detections:
     return Detections(row, points.frame, points.position_px, row + 1, np.full(len(row), np.nan), None)
 
 
-def instance(n_frames: int, cells_per_frame: int, spacing: float, seed: int = 0) -> TrackingProblem:
+def instance(
+    n_frames: int,
+    cells_per_frame: int,
+    spacing: float,
+    seed: int = 0,
+    *,
+    ndim: int = 2,
+    max_gap: int = 0,
+    split: float = EVENT,
+) -> TrackingProblem:
     """Simulate a movie and price its candidates: minus the log odds of each score, on a grid of 1e-6.
 
-    Appearing is free in the first frame, disappearing in the last.
+    Appearing is free in the first frame, disappearing in the last. Dividing costs `split`; candidates skip up to
+    `max_gap` frames, at one more a frame.
     """
-    points = simulate_points(n_frames, cells_per_frame, seed, spacing=spacing)
-    edges = link_nearest(detections_of(points), max_distance=STEPS, neighbors=NEIGHBORS)
+    points = simulate_points(n_frames, cells_per_frame, seed, spacing=spacing, ndim=ndim)
+    edges = link_nearest(detections_of(points), max_distance=STEPS, neighbors=NEIGHBORS, max_gap=max_gap)
     rng = np.random.default_rng(seed + 1)
     true = points.parent[edges.target] == edges.source
-    log_odds = 2.2 - 2.4 * (edges.distance - 1) + 1.8 * true + rng.normal(0, 1.2, len(edges))
+    log_odds = 2.2 - 2.4 * (edges.distance - 1) + 1.8 * true + rng.normal(0, 1.2, len(edges)) - (edges.frames - 1)
     likely = rng.normal(np.where(points.track > 0, 3.0, 0.0), 1.2)
     frame = points.frame
     return TrackingProblem(
@@ -60,6 +72,22 @@ def instance(n_frames: int, cells_per_frame: int, spacing: float, seed: int = 0)
         node_cost=np.round(-0.5 * likely, 6),
         appear_cost=np.where(frame == frame[0], 0.0, EVENT),
         disappear_cost=np.where(frame == frame[-1], 0.0, EVENT),
-        division_cost=np.full(len(frame), EVENT),
+        division_cost=np.full(len(frame), split),
         pinned_node=np.zeros(len(frame), dtype=np.int8),
     )
+
+
+def with_pairs(problem: TrackingProblem, seed: int = 0) -> TrackingProblem:
+    """Price every two links of a mother into one frame: what both and a division cost, with noise of its own."""
+    order = np.argsort(problem.source, kind="stable")
+    source, frame = problem.source[order], problem.frame[problem.target[order]]
+    first, second = [], []
+    for apart in range(1, int(np.bincount(source).max())):
+        here = np.arange(len(order) - apart)
+        together = (source[here] == source[here + apart]) & (frame[here] == frame[here + apart])
+        first.append(order[here[together]])
+        second.append(order[here[together] + apart])
+    one, other = np.concatenate(first), np.concatenate(second)
+    noise = np.random.default_rng(seed).normal(0, 1.5, len(one))
+    cost = problem.edge_cost[one] + problem.edge_cost[other] + problem.division_cost[problem.source[one]] + noise
+    return replace(problem, pairs=Pairs(one, other, np.round(cost, 6)))

@@ -49,7 +49,7 @@ def theirs(size: str, name: str, problem: TrackingProblem, ms: float, best: floa
     """Print the row of a peer."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "problem.npz"
-        np.savez(file, **asdict(problem))
+        np.savez(file, **{name: column for name, column in asdict(problem).items() if column is not None})
         command = runner(name, file, given.limit, env=given.env)
         spent = run(*command, env=ONE_THREAD, stop_after_s=2 * given.limit + 60)
         if spent.code:
