@@ -20,7 +20,7 @@ lint: $(VENV)/.ready
 types: $(VENV)/.ready
 	mkdir -p .types && ln -sfn .. .types/trackdb
 	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml \
-		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.storage -p trackdb.solvers -p trackdb.cli
+		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.storage -p trackdb.solvers -p trackdb.cli -p trackdb.testing
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -106,6 +106,7 @@ def solve(
     ilp: Annotated[bool, typer.Option("--ilp", help="Exact optimum (the default).")] = False,
     lap: Annotated[bool, typer.Option("--lap", help="Frame to frame, then gaps, divisions, merges.")] = False,
     greedy: Annotated[bool, typer.Option("--greedy", help="Best link first.")] = False,
+    linker: Annotated[str | None, typer.Option(help="A solver that an installed package offers, by its name.")] = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -163,7 +164,7 @@ def solve(
         "factor": factor,
     }
     given = {
-        "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}),
+        "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}, linker),
         "by": by,
         "min_score": min_score,
         "backend": backend,
@@ -172,12 +173,14 @@ def solve(
     }
     opened, chosen = open_set(store, dataset, detections, face.command)
     settings = load_config(store, config, {"solve": given, "lap": of_lap})
-    linker = settings.solve.linker
-    _refuse(linker, "lap", of_lap)
+    chosen_linker = settings.solve.linker
+    _refuse(chosen_linker, "lap", of_lap)
     if min_score is not None and settings.solve.by != "score":
         raise ConfigError("--min-score is for --by score", **{"try": "--greedy --by score"})
-    if linker in ("lap", "greedy"):
-        _refuse(linker, "ilp", {"backend": backend, "time_limit": time_limit})
+    of_ilp: dict[str, object] = {"backend": backend}
+    if chosen_linker in ("lap", "greedy"):  # a solver of somebody else may well have a time limit
+        of_ilp["time_limit"] = time_limit
+    _refuse(chosen_linker, "ilp", of_ilp)
     with face.progress() as progress:
         report = solve_links(opened, chosen, settings, scores=scores, name=name, progress=progress)
     proof = "proven optimal" if report.proven else "not proven"
@@ -189,13 +192,14 @@ def solve(
     )
 
 
-def _only_one(flags: dict[str, bool]) -> str | None:
+def _only_one(flags: dict[str, bool], named: str | None) -> str | None:
     """Return the linker that was asked for, None for the default."""
-    asked = [name for name, is_set in flags.items() if is_set]
+    asked = {f"--{name}": name for name, is_set in flags.items() if is_set}
+    if named is not None:
+        asked["--linker"] = named
     if len(asked) > 1:
-        named = " and ".join(f"--{name}" for name in asked)
-        raise ConfigError(f"{named} exclude each other", **{"try": "one of them"})
-    return asked[0] if asked else None
+        raise ConfigError(f"{' and '.join(asked)} exclude each other", **{"try": "one of them"})
+    return next(iter(asked.values()), None)
 
 
 def _refuse(linker: str, owner: str, options: Mapping[str, object]) -> None:

@@ -22,14 +22,14 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
         ``ilp`` (exact, by matching), ``highs`` (exact, by a general solver; slow), ``motile`` (exact, as a model of
         motile by SCIP; slower, takes costs and constraints of any kind), ``lap`` (frame to frame, then segments),
         ``greedy`` (a quick baseline), or an entry point of the group ``trackdb.solvers``: a class or
-        function that takes `time_limit_s` by keyword.
+        function that takes `time_limit_s` by keyword; `trackdb.testing.SolverContract` tests what that promises.
     time_limit_s : float or None
         After how many seconds to return the best selection found so far. Greedy and LAP take no notice of it.
 
     Raises
     ------
     ConfigError
-        If there is no such solver.
+        If there is no such solver, or the package that offers it cannot be imported.
     """
     match name:
         case "greedy":
@@ -54,5 +54,9 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
             return MotileSolver(time_limit_s)
     others = entry_points(group="trackdb.solvers")
     if name in others.names:
-        return cast("Solver", others[name].load()(time_limit_s=time_limit_s))
+        try:
+            make = others[name].load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"the solver {name!r} cannot be loaded from {others[name].value}: {error}") from error
+        return cast("Solver", make(time_limit_s=time_limit_s))
     raise ConfigError(f"there is no solver {name!r}", known=", ".join(sorted({*OWN_SOLVERS, *others.names})))

@@ -16,8 +16,7 @@ from trackdb.errors import ConfigError, SchemaError
 from trackdb.solvers import open_solver
 from trackdb.solvers.problem import objective
 from trackdb.storage.schema import CandidateEdges
-
-from .scorer_contract import cells, walk
+from trackdb.testing.movies import cells, walk
 
 DENSITY = ScoreScale.LOG_DENSITY
 PROBABILITY = ScoreScale.PROBABILITY

@@ -14,9 +14,9 @@ from trackdb.engine.costs.similarity import covered_share, learn_odds
 from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.errors import SchemaError
 from trackdb.solvers import open_solver
+from trackdb.testing.movies import cells, measured, painted, walk
 
 from .movies import CENTRES, square_mask
-from .scorer_contract import cells, measured, painted, walk
 
 SIMILARITY, IOU = ScoreScale.SIMILARITY, ScoreScale.IOU
 

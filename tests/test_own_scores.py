@@ -22,10 +22,10 @@ from trackdb.engine.scorers import ScoreScale
 from trackdb.errors import ConfigError, FormatError, MissingRowsError, StoreExistsError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
+from trackdb.testing.movies import cells
 
 from .fuzz_formats import harm_bytes, harm_text
 from .movies import GAP_ROWS, write_ctc, write_points, write_rows
-from .scorer_contract import cells
 
 # Two cells that change places between the frames; numbers are rows, and labels are 10 more:
 #

@@ -10,8 +10,8 @@ from trackdb.engine.candidates import link_nearest
 from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.engine.scorers.distance import DistanceScorer, Motion, fit_motion
 from trackdb.errors import ConfigError, SchemaError
-
-from .scorer_contract import ScorerContract, cells, walk
+from trackdb.testing.movies import cells, walk
+from trackdb.testing.scorer_contract import ScorerContract
 
 
 class TestContract(ScorerContract):

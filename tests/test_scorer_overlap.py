@@ -13,9 +13,10 @@ from trackdb.engine.scorers import ScoreScale, open_scorer
 from trackdb.engine.scorers.overlap import OverlapScorer, drift_of, frame_pairs, shared_pixels
 from trackdb.errors import MissingRowsError
 from trackdb.storage.schema import CandidateEdges
+from trackdb.testing.movies import cells, measured, painted, walk
+from trackdb.testing.scorer_contract import ScorerContract
 
 from .movies import square_mask
-from .scorer_contract import ScorerContract, cells, measured, painted, walk
 
 
 class TestContract(ScorerContract):

@@ -12,9 +12,10 @@ from trackdb.solvers import OWN_SOLVERS, open_solver
 from trackdb.solvers.greedy import BestScoreSolver
 from trackdb.solvers.lap import JaqamanSolver, LapRule
 from trackdb.solvers.problem import TrackingProblem
+from trackdb.testing.problems import crowded_movie
+from trackdb.testing.solver_contract import LAWS, costs_in_another_unit_give_the_same_answer
 
-from .solver_contract import LAWS, costs_in_another_unit_give_the_same_answer
-from .strategies import crowded_movie, tracking_problems
+from .strategies import tracking_problems
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)

@@ -13,10 +13,11 @@ from trackdb.solvers.greedy import GreedySolver
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.ilp import IlpSolver, dual_bound
 from trackdb.solvers.problem import TrackingProblem, objective
+from trackdb.testing.problems import crowded_movie, shuffle_edges, with_every_pair
+from trackdb.testing.solver_contract import LAWS
 
 from .oracles import cheapest_by_trying_all
-from .solver_contract import LAWS
-from .strategies import crowded_movie, paired_problems, shuffle_edges, with_every_pair
+from .strategies import paired_problems
 
 ALL_KEPT = {"pins": (1,)}
 

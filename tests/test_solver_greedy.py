@@ -11,8 +11,9 @@ from trackdb.errors import SchemaError
 from trackdb.solvers import open_solver
 from trackdb.solvers.greedy import BestScoreSolver, GreedySolver
 from trackdb.solvers.problem import TrackingProblem, objective
+from trackdb.testing.problems import crowded_movie, shuffle_edges
 
-from .strategies import crowded_movie, shuffle_edges, tracking_problems
+from .strategies import tracking_problems
 
 
 def two_frames(edges, node_cost, *, division=1.0):

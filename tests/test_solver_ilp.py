@@ -11,9 +11,10 @@ from trackdb.solvers import packing
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.ilp import IlpSolver, dual_bound
 from trackdb.solvers.problem import TrackingProblem
+from trackdb.testing.problems import crowded_movie, shuffle_edges
 
 from .oracles import cheapest_by_motile, cheapest_by_trying_all
-from .strategies import crowded_movie, renumber_nodes, shuffle_edges, tracking_problems
+from .strategies import renumber_nodes, tracking_problems
 
 CHEAP_DIVISION = {"division": 0.5, "false_cost": 2.0}
 REWARDED_DIVISION = {"division": -5.0}

@@ -12,9 +12,10 @@ from trackdb.solvers import open_solver
 from trackdb.solvers.assignment import cheapest_matching, in_steps
 from trackdb.solvers.lap import JaqamanSolver, LapRule, LapSolver, join_segments, link_frames, link_in_two_steps
 from trackdb.solvers.problem import TrackingProblem, objective
+from trackdb.testing.problems import crowded_movie, shuffle_edges
 
 from .oracles import cheapest_linking, cheapest_of_square
-from .strategies import crowded_movie, paired_problems, quarters, shuffle_edges, tracking_problems
+from .strategies import paired_problems, quarters, tracking_problems
 
 NO_DIVISIONS = LapRule(split_cost=None)
 ANYTHING = LapRule(merge_cost=np.inf)

@@ -13,8 +13,9 @@ from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.linker import Linker
 from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.problem import TrackingProblem, objective
+from trackdb.testing.problems import crowded_movie, shuffle_edges
 
-from .strategies import crowded_movie, shuffle_edges, tracking_problems
+from .strategies import tracking_problems
 
 CHEAP_DIVISION = {"division": 0.5, "false_cost": 2.0}
 

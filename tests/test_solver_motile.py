@@ -17,10 +17,11 @@ from trackdb.solvers.greedy import GreedySolver
 from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.motile_bridge import MotileSolver
 from trackdb.solvers.problem import TrackingProblem
+from trackdb.testing.problems import crowded_movie, with_every_pair
+from trackdb.testing.solver_contract import LAWS
 
 from .oracles import cheapest_by_motile, cheapest_by_trying_all
-from .solver_contract import LAWS
-from .strategies import crowded_movie, paired_problems, tracking_problems, with_every_pair
+from .strategies import paired_problems, tracking_problems
 
 TOLERANCE = 1e-6  # what a general solver calls equal
 

@@ -14,8 +14,9 @@ from trackdb.solvers.greedy import BestScoreSolver
 from trackdb.solvers.lap import JaqamanSolver, LapRule
 from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.problem import TrackingProblem, objective
+from trackdb.testing.problems import crowded_movie
 
-from .strategies import crowded_movie, paired_problems, tracking_problems
+from .strategies import paired_problems, tracking_problems
 
 
 def pins_of(problem, *, forced=(), out=(), cells=(), none=()):

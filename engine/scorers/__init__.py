@@ -25,13 +25,13 @@ def known_scorers() -> tuple[str, ...]:
 def open_scorer(name: str) -> Scorer:
     """Return the scorer of this name: one of ours, or one that an installed package offers as an entry point.
 
-    An entry point of the group ``trackdb.scorers`` is a callable without arguments that returns a `Scorer`; the tests
-    of `tests/scorer_contract.py` say what that promises.
+    An entry point of the group ``trackdb.scorers`` is a callable without arguments that returns a `Scorer`;
+    `trackdb.testing.ScorerContract` tests what that promises.
 
     Raises
     ------
     ConfigError
-        If nobody knows the name.
+        If nobody knows the name, or the package that offers it cannot be imported.
     """
     match name:
         case "distance":
@@ -49,5 +49,8 @@ def open_scorer(name: str) -> Scorer:
             known=", ".join(known_scorers()),
             **{"try": "one of them, or a table of source, target and score: FILE.csv"},
         )
-    make: Callable[[], Scorer] = offered[name].load()
+    try:
+        make: Callable[[], Scorer] = offered[name].load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"the scorer {name!r} cannot be loaded from {offered[name].value}: {error}") from error
     return make()

@@ -1,0 +1,106 @@
+"""A package of somebody else: installed, held to the published contracts, and used from the command line."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from trackdb.engine.scorers import open_scorer
+from trackdb.errors import ConfigError
+from trackdb.solvers import OWN_SOLVERS, open_solver
+from trackdb.testing import SolverContract
+
+from .command_line import refusal
+from .movies import write_ctc
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
+
+
+class TestContractOfSolvers(SolverContract):
+    """What is published holds for the solvers of the house."""
+
+    @pytest.fixture(params=[name for name in OWN_SOLVERS if name != "motile"])
+    def solver(self, request):
+        return open_solver(request.param)
+
+
+def wheel_of(project, folder):
+    """Pack a project of single files as a wheel, as setuptools would: no build tool is needed, and no network."""
+    told = tomllib.loads((project / "pyproject.toml").read_text())
+    name, version = told["project"]["name"].replace("-", "_"), told["project"]["version"]
+    points = told["project"]["entry-points"]
+    groups = ["\n".join([f"[{group}]", *(f"{k} = {v}" for k, v in points[group].items())]) for group in points]
+    info, path = f"{name}-{version}.dist-info", folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for module in told["tool"]["setuptools"]["py-modules"]:
+            wheel.write(project / f"{module}.py", f"{module}.py")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/entry_points.txt", "\n".join(groups) + "\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A function that runs Python where the example is installed, outside the tree."""
+    folder = tmp_path_factory.mktemp("plugin")
+    site, outside = folder / "site", folder / "project"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--target", site, wheel_of(EXAMPLE, folder)], check=True)
+    shutil.copytree(EXAMPLE, outside, ignore=shutil.ignore_patterns("closest.py", "__pycache__"))
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HOME": str(folder)}
+
+    def python(*words):
+        words = [sys.executable, *map(str, words)]
+        return subprocess.run(words, cwd=outside, env=environment, capture_output=True, text=True, check=False)
+
+    return python
+
+
+def test_the_published_contracts_pass_in_the_package_of_another(installed):
+    ran = installed("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_closest.py")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "passed" in ran.stdout
+    assert "skipped" not in ran.stdout
+
+
+def test_a_store_is_scored_and_solved_by_the_package_of_another(installed, tmp_path):
+    store = tmp_path / "movie.trackdb"
+
+    def trackdb(*words):
+        ran = installed("-m", "trackdb.cli.main", *words, "--json")
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout)
+
+    trackdb("ingest", write_ctc(tmp_path / "movie"), "-o", store)
+    trackdb("link", store)
+    assert trackdb("score", store, "--by", "closeness")["scores"] == "closeness"
+    solved = trackdb("solve", store, "--linker", "mutual", "--scores", "closeness", "--time-limit", "9")
+    assert (solved["solution"], solved["linker"], solved["proven"]) == ("mutual-1", "mutual", False)
+    assert solved["links"] > 0
+    assert trackdb("check", store)["ok"]
+
+
+def test_whoever_has_not_installed_it_is_told_what_there_is(tmp_path):
+    store = tmp_path / "movie.trackdb"
+    refusal("solve", store, "--linker", "mutual", code=3)  # no store
+    with pytest.raises(ConfigError, match="no solver 'mutual'; known: greedy"):
+        open_solver("mutual")
+
+
+@pytest.mark.parametrize(("group", "open_by_name"), [("solvers", open_solver), ("scorers", open_scorer)])
+def test_a_package_that_cannot_be_imported_is_named(group, open_by_name, monkeypatch):
+    point = importlib.metadata.EntryPoint("broken", "no_such_module:Thing", f"trackdb.{group}")
+    found = importlib.metadata.EntryPoints([point])
+    monkeypatch.setattr(sys.modules[open_by_name.__module__], "entry_points", lambda group: found)
+    with pytest.raises(ConfigError, match=r"broken.*no_such_module:Thing.*No module named 'no_such_module'"):
+        open_by_name("broken")
