@@ -8,7 +8,6 @@ process left behind is either continued or swept away.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 import zarr
 
 from ..errors import FormatError, StoreDamagedError, StoreError
+from .folders import flush
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +156,7 @@ class ArrayWriter:
             shutil.rmtree(self._folder)
         else:
             self._folder.rename(final)
-            _flush(final.parent)
+            flush(final.parent)
         path = f"{ARRAYS}/{sha256}"
         return ArrayRef(self._kind, self._channel, path, sha256, self._shape, str(self._dtype), n_bytes)
 
@@ -207,18 +207,9 @@ def sweep(store: Path, name: str) -> None:
         shutil.rmtree(folder)
 
 
-def _flush(path: Path) -> None:
-    """Flush one file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _flush_tree(folder: Path) -> None:
     """Flush all files below a folder, then the folders."""
     for path in sorted(folder.rglob("*"), reverse=True):
-        _flush(path)
+        flush(path)
     if folder.exists():
-        _flush(folder)
+        flush(folder)

@@ -17,19 +17,20 @@ from ..errors import SchemaError, StoreError, TrackdbError
 from . import catalogue, features, rows, tables
 from .additions import grow, insert_solution, of_dataset
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
+from .decisions import all_decisions, live, merge_log
 from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import is_held, lease, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
+    from .decisions import Decision
     from .schema import CandidateEdges, Detections, Features, SolutionTable
 
 
@@ -255,7 +256,12 @@ class DuckDBStore:
     ) -> LinkEvidence:
         """Return what else is known of the links of a solution, as `solution` and `link_ends` give them."""
         with self.reading() as connection:
-            return link_evidence(connection, info, edge, source, target)
+            return link_evidence(connection, info, edge, source, target, live(all_decisions(connection, self.path)))
+
+    def decisions(self) -> list[Decision]:
+        """Return all entries of the decision log, merged or not, in the order in which they were said."""
+        with self.reading() as connection:
+            return all_decisions(connection, self.path)
 
     @contextmanager
     def running(
@@ -289,9 +295,12 @@ class DuckDBStore:
                     self.fail(run, error)
                 raise
 
-    def beginning(self) -> AbstractContextManager[sa.Connection]:
-        """Open the tables for the transaction that begins a piece of work."""
-        return self.writing(patience_s=self._patience_s)
+    @contextmanager
+    def beginning(self) -> Iterator[sa.Connection]:
+        """Open the tables for the transaction that begins a piece of work, and merge what people decided meanwhile."""
+        with self.writing(patience_s=self._patience_s) as connection:
+            merge_log(connection, self.path)
+            yield connection
 
     def fail(self, run: RunInfo, error: TrackdbError) -> None:
         """Mark a run as failed and keep the reason."""

@@ -10,13 +10,17 @@ import sqlalchemy as sa
 
 from . import catalogue, tables
 from .connection import fetch
+from .decisions import DecisionKind
 from .rows import ints, numbers_by_id
 from .schema import require_equal_lengths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from .catalogue import SolutionInfo
+    from .decisions import Decision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +54,7 @@ def link_evidence(
     edge: NDArray[np.int64],
     source: NDArray[np.int64],
     target: NDArray[np.int64],
+    counting: Sequence[Decision],
 ) -> LinkEvidence:
     """Collect what is known of the links of a solution.
 
@@ -61,13 +66,15 @@ def link_evidence(
         The solution.
     edge, source, target : (m,) int64
         Ids of its links, and of the detections that each ties.
+    counting : sequence of Decision
+        What people said and nobody took back, oldest first.
     """
     posterior, probability = _probability(connection, info, edge)
     others = [s for s in catalogue.solutions(connection, tables.solution.c.set_id == info.set_id) if s.id != info.id]
     return LinkEvidence(
         posterior=posterior,
         probability=probability,
-        pinned_by=_pinned_by(_answers(connection), source, target),
+        pinned_by=_pinned_by(_answers(counting), source, target),
         also_in={other.name: np.isin(edge, _edges_of(connection, other)) for other in others},
     )
 
@@ -86,24 +93,13 @@ def _probability(
     return found.name, numbers_by_id(rows, "edge_id", "probability", edge)
 
 
-def _answers(connection: sa.Connection) -> dict[int, tuple[str, set[int]]]:
-    """Return for each cell with an effective choice who made the newest one, and the daughters chosen.
-
-    Read from the newest entry on, an entry that is undone later has been met by its undoing before, and so has an
-    undoing that was undone.
-    """
-    a = tables.annotation
-    undone: set[str] = set()
-    chosen: dict[int, tuple[str, set[int]]] = {}
-    query = sa.select(a.c.key, a.c.who, a.c.kind, a.c.det_id, a.c.daughters, a.c.undo_of)
-    for entry in connection.execute(query.order_by(a.c["at"].desc(), a.c.seq.desc())):
-        if entry.key in undone:
-            continue
-        if entry.kind == "undo":
-            undone.add(entry.undo_of)
-        elif entry.kind == "choose" and entry.det_id is not None and entry.det_id not in chosen:
-            chosen[entry.det_id] = entry.who, {int(daughter["id"]) for daughter in entry.daughters or []}
-    return chosen
+def _answers(counting: Sequence[Decision]) -> dict[int, tuple[str, set[int]]]:
+    """Return for each cell with a choice that counts who made the newest one, and the daughters chosen."""
+    return {
+        decision.cell.id: (decision.who, {daughter.id for daughter in decision.daughters or ()})
+        for decision in counting
+        if decision.kind is DecisionKind.CHOOSE and decision.cell is not None
+    }
 
 
 def _pinned_by(

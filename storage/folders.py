@@ -1,4 +1,4 @@
-"""Folders and files that appear whole or not at all."""
+"""Folders and files that appear whole or not at all, and outlast a power failure."""
 
 from __future__ import annotations
 
@@ -45,6 +45,15 @@ def appearing_file(file: Path) -> Iterator[Path]:
         partial.rename(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Flush one file or folder to the disk; of a folder that is which names stand in it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sibling(path: Path) -> Path:

@@ -103,8 +103,17 @@ VIEWS: Final[dict[str, str]] = {
         group by d.name, s.name, v.track_id, e.source, e.t, d.frame_interval_s
     """,
     "annotations": """
+        with taken_back as (  -- from the newest undoing on: one that is itself undone takes nothing back
+            select list_reduce(
+                list([key, undo_of] order by "at" desc, seq desc, key desc),
+                lambda found, undoing: case when list_contains(found, undoing[1]) then found
+                    else list_append(found, undoing[2]) end,
+                []::varchar[]
+            ) as keys from annotation where undo_of is not null
+        )
         select a.dataset, a.det_id as cell, a.kind, a.who, a."at", a.daughters, a.shown, a.solution, a.posterior,
-            a.blind, a.ms, a.key, a.undo_of
+            a.blind, a.ms, a.seq, a.key, a.undo_of,
+            coalesce(list_contains((select keys from taken_back), a.key), false) as undone
         from annotation a
     """,
 }

@@ -6,6 +6,7 @@ close that, and locking them keeps a query from opening it again.
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from ..errors import QueryError, StoreDamagedError, StoreLockedError
+from . import tables
 from .connection import PATIENCE_S, explained, require_store
+from .decisions import rows_to_merge
 from .founding import GRAPH
 
 if TYPE_CHECKING:
@@ -177,8 +180,27 @@ def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
             if not isinstance(reason, StoreLockedError) or time.monotonic() > deadline:
                 raise reason from error
         time.sleep(0.1)
+    _show_unmerged(connection, store)
     connection.execute("set lock_configuration = true")
     return connection
+
+
+def _show_unmerged(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
+    """Put a temporary table with all decisions before that of the store, if the log holds some that were not merged."""
+    merged = {key for (key,) in connection.execute("select key from annotation").fetchall()}
+    rows = rows_to_merge(store, merged)
+    if rows:
+        columns = [column.name for column in tables.annotation.columns]
+        names = ", ".join(f'"{name}"' for name in columns)
+        connection.execute("create temp table annotation as select * from annotation")
+        connection.executemany(
+            f"insert into annotation ({names}) values ({', '.join('?' * len(columns))})",
+            [[_as_stored(row[name]) for name in columns] for row in rows],
+        )
+
+
+def _as_stored(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def _taken(relation: duckdb.DuckDBPyRelation, max_rows: int | None) -> tuple[pa.Table, bool]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2  # goes up with every change of tables, views or macros, and `migrations` gets a step
+SCHEMA_VERSION = 3  # goes up with every change of tables, views or macros, and `migrations` gets a step
 OLDEST_READER = 2  # the oldest schema version whose reader still understands what we write
 
 metadata = sa.MetaData()

@@ -25,14 +25,18 @@ from trackdb.storage.migrations import STEPS, upgrade
 from trackdb.storage.sandbox import ask
 
 FIXTURES = Path(__file__).parent / "fixtures"
-ANSWERS = json.loads((FIXTURES / "store_v1.json").read_text())
+VERSIONS = range(1, tables.SCHEMA_VERSION)
+ANSWERS = {version: json.loads((FIXTURES / f"store_v{version}.json").read_text()) for version in VERSIONS}
 
 
-def unpacked(folder):
-    """A store that trackdb wrote while its schema version was 1: a movie of masks and one of points, both solved."""
-    with tarfile.open(FIXTURES / "store_v1.tar.xz") as packed:
+def unpacked(folder, version=1):
+    """A store that trackdb wrote while it had a schema version.
+
+    1: a movie of masks and one of points, both solved; 2: a movie of masks and images, solved, with annotations.
+    """
+    with tarfile.open(FIXTURES / f"store_v{version}.tar.xz") as packed:
         packed.extractall(folder, filter="data")
-    return folder / "store_v1.trackdb"
+    return folder / f"store_v{version}.trackdb"
 
 
 @pytest.fixture
@@ -63,21 +67,28 @@ def test_there_is_a_step_to_every_version():
     assert set(STEPS) == set(range(2, tables.SCHEMA_VERSION + 1))
 
 
-@pytest.mark.parametrize("view", [name for name in ANSWERS if name != "descendants"])
-def test_an_old_store_answers_as_it_did(old, view):
+@pytest.mark.parametrize(
+    ("version", "view"), [(v, name) for v in VERSIONS for name in ANSWERS[v] if name != "descendants"]
+)
+def test_an_old_store_answers_as_it_did(tmp_path, version, view):
+    old = unpacked(tmp_path, version)
     DuckDBStore(old).check_version()
-    columns = ", ".join(f'"{column}"' for column in ANSWERS[view]["columns"])
+    columns = ", ".join(f'"{column}"' for column in ANSWERS[version][view]["columns"])
     answer = ask(old, f"select {columns} from {view} order by all")
-    assert json.loads(json.dumps(answer.rows_by_position(), default=str)) == ANSWERS[view]["rows"]
+    assert json.loads(json.dumps(answer.rows_by_position(), default=str)) == ANSWERS[version][view]["rows"]
 
 
-def test_macros_of_an_old_store_answer_as_they_did(old):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_macros_of_an_old_store_answer_as_they_did(tmp_path, version):
+    old = unpacked(tmp_path, version)
     DuckDBStore(old).check_version()
     answer = ask(old, "from descendants('truth', 2) order by all")
-    assert [list(row) for row in answer.rows_by_position()] == ANSWERS["descendants"]["rows"]
+    assert [list(row) for row in answer.rows_by_position()] == ANSWERS[version]["descendants"]["rows"]
 
 
-def test_an_upgraded_store_has_the_tables_views_and_macros_of_a_new_one(old, tmp_path):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_upgraded_store_has_the_tables_views_and_macros_of_a_new_one(tmp_path, version):
+    old = unpacked(tmp_path, version)
     DuckDBStore(old).check_version()
     new = DuckDBStore(tmp_path / "new.trackdb")
     new.create()

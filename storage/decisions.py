@@ -1,0 +1,347 @@
+"""The decision log: what people said, one JSON object a line, in files that only ever grow.
+
+A line is on the disk before it is acknowledged; a line without its end was never acknowledged, and the next writer of
+its file takes it away. The table `annotation` holds what was merged so far, so that SQL answers fast; the log is the
+truth. Whoever writes holds the lease `LEASE` of the store, so that what he read is still all there is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from ..errors import ConfigError, StoreDamagedError, StoreError, VersionError
+from . import tables
+from .folders import flush
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+ANNOTATIONS: Final = "annotations"
+LEASE: Final = "decisions"
+LINE_VERSION: Final = 1
+WHO: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+
+
+class DecisionKind(StrEnum):
+    """What a person said."""
+
+    CHOOSE = "choose"
+    """The cell goes on as, divides into, or ends without the daughters named: all its candidates are decided."""
+
+    REJECT = "reject"
+    """The cell does not go on as any of the cells named."""
+
+    BEGINS = "begins"
+    """The cell has no parent."""
+
+    NOT_A_CELL = "not_a_cell"
+    """The detection is no cell."""
+
+    SEGMENTATION = "segmentation"
+    """The outline is wrong, merged or split; pins nothing."""
+
+    UNSURE = "unsure"
+    """Nobody can tell; pins nothing."""
+
+    FLAG = "flag"
+    """Worth another look; pins nothing."""
+
+    UNDO = "undo"
+    """The decision named is taken back; so is an undoing."""
+
+
+OF_DAUGHTERS: Final = (DecisionKind.CHOOSE, DecisionKind.REJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlace:
+    """A cell as the log names it: by its number, and by where it lies, should numbers change.
+
+    Parameters
+    ----------
+    id : int
+        Number of the detection.
+    t : int or None
+        Its frame; None in entries that tell only the number.
+    position_px : tuple of float or None
+        Its centre in pixels, axes ``([z,] y, x)``.
+    """
+
+    id: int
+    t: int | None = None
+    position_px: tuple[float, ...] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the log writes it."""
+        z, y, x = ((None,) * 3 + (self.position_px or ()))[-3:]
+        return {"id": self.id, "t": self.t, "z": z, "y": y, "x": x}
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> CellPlace:
+        """Read it from what the log tells."""
+        place = tuple(float(entry[axis]) for axis in "zyx" if entry.get(axis) is not None)
+        frame = entry.get("t")
+        return cls(int(entry["id"]), None if frame is None else int(frame), place or None)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One entry of the log.
+
+    Parameters
+    ----------
+    seq : int
+        Its number in the store, from 1.
+    key : str
+        What tells it from all others, in any store; the same entry given again is not taken again.
+    at : datetime
+        When it was said, UTC, in whole seconds.
+    who : str
+        Who said it.
+    kind : DecisionKind
+        What was said.
+    dataset : str
+        Of which movie.
+    cell : CellPlace or None
+        Of which cell; None for an undoing.
+    daughters : tuple of CellPlace or None
+        Where the kind names any: the cells of later frames that it speaks of.
+    shown : list or None
+        What the person was shown: pairs of daughters and their probability.
+    solution, posterior : str or None
+        What that came from.
+    blind : bool
+        Whether the answer of the solver was hidden.
+    ms : int or None
+        Milliseconds that the answer took.
+    undo_of : str or None
+        Key of the entry that is taken back.
+    """
+
+    seq: int
+    key: str
+    at: datetime
+    who: str
+    kind: DecisionKind
+    dataset: str
+    cell: CellPlace | None = None
+    daughters: tuple[CellPlace, ...] | None = None
+    shown: list[Any] | None = None
+    solution: str | None = None
+    posterior: str | None = None
+    blind: bool = False
+    ms: int | None = None
+    undo_of: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a line of the log holds it."""
+        return {
+            "v": LINE_VERSION,
+            "seq": self.seq,
+            "key": self.key,
+            "at": f"{self.at:%Y-%m-%dT%H:%M:%SZ}",
+            "who": self.who,
+            "kind": self.kind.value,
+            "dataset": self.dataset,
+            "cell": None if self.cell is None else self.cell.as_dict(),
+            "daughters": None if self.daughters is None else [d.as_dict() for d in self.daughters],
+            "shown": self.shown,
+            "solution": self.solution,
+            "posterior": self.posterior,
+            "blind": self.blind,
+            "ms": self.ms,
+            "undo_of": self.undo_of,
+        }
+
+
+def require_who(who: str) -> str:
+    """Return the name of a person, or raise ConfigError if it cannot be one."""
+    if not WHO.fullmatch(who):
+        wanted = "1 to 40 letters, digits, dots, dashes and underscores"
+        raise ConfigError(f"{who[:60]!r} cannot be the name of who decides", expected=wanted, **{"try": "--as NAME"})
+    return who
+
+
+def read_line(line: str | bytes, where: str) -> Decision:
+    """Read one line of a log.
+
+    Raises
+    ------
+    StoreDamagedError
+        If it is no entry.
+    VersionError
+        If a newer trackdb wrote it.
+    """
+    try:
+        entry = json.loads(line)
+        if entry["v"] > LINE_VERSION:
+            raise VersionError(f"{where} was written by a newer trackdb", **{"try": "pip install --upgrade trackdb"})
+        kind = DecisionKind(entry["kind"])
+        decision = Decision(
+            seq=int(entry["seq"]),
+            key=str(entry["key"]),
+            at=datetime.fromisoformat(entry["at"]).astimezone(UTC).replace(tzinfo=None),
+            who=require_who(entry["who"]),
+            kind=kind,
+            dataset=str(entry["dataset"]),
+            cell=None if entry.get("cell") is None else CellPlace.of(entry["cell"]),
+            daughters=None if entry.get("daughters") is None else tuple(map(CellPlace.of, entry["daughters"])),
+            shown=entry.get("shown"),
+            solution=entry.get("solution"),
+            posterior=entry.get("posterior"),
+            blind=bool(entry.get("blind")),
+            ms=entry.get("ms"),
+            undo_of=entry.get("undo_of"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreDamagedError(f"{where} is no decision", reason=f"{type(error).__name__}: {error}") from error
+    lacking = [
+        what
+        for what, missing in (
+            ("undo_of", kind is DecisionKind.UNDO and decision.undo_of is None),
+            ("cell", kind is not DecisionKind.UNDO and decision.cell is None),
+            ("daughters", kind in OF_DAUGHTERS and decision.daughters is None),
+        )
+        if missing
+    ]
+    if lacking:
+        raise StoreDamagedError(f"{where} is no decision", reason=f"{kind.value} without {lacking[0]}")
+    return decision
+
+
+def read_log(store: Path) -> list[Decision]:
+    """Return all acknowledged entries of all files, each key once, in the order in which they were said.
+
+    Raises
+    ------
+    StoreDamagedError
+        If a line is no entry.
+    """
+    known: dict[str, Decision] = {}
+    for file in sorted((store / ANNOTATIONS).glob("*.jsonl")):
+        *lines, _unfinished = file.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            decision = read_line(line, f"{file} line {number}")
+            known.setdefault(decision.key, decision)
+    return sorted(known.values(), key=_when)
+
+
+def _when(decision: Decision) -> tuple[datetime, int, str]:
+    return decision.at, decision.seq, decision.key
+
+
+def write_line(store: Path, decision: Decision) -> None:
+    """Put an entry on the disk, in the file of this person and day; when this returns it is acknowledged.
+
+    The caller holds the lease `LEASE`.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    folder = store / ANNOTATIONS
+    file = folder / f"{decision.who}-{decision.at:%Y%m%d}.jsonl"
+    line = json.dumps(decision.as_dict(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    try:
+        folder.mkdir(exist_ok=True)
+        is_new = not file.exists()
+        with file.open("ab") as stream:
+            stream.truncate(_end_of_last_line(file))
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if is_new:  # the name of the file, and of its folder, must outlast a power failure too
+            flush(folder)
+            flush(store)
+    except OSError as error:
+        raise StoreError(f"{file} could not be written", reason=error.strerror or str(error)) from error
+
+
+def _end_of_last_line(file: Path) -> int:
+    """Return how many bytes of a file are whole lines; what follows was never acknowledged."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        if size:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read() == b"\n":
+                return size
+    return file.read_bytes().rfind(b"\n") + 1
+
+
+def all_decisions(connection: sa.Connection, store: Path) -> list[Decision]:
+    """Return all entries, merged or not, in the order in which they were said."""
+    rows = connection.execute(sa.select(tables.annotation)).mappings()
+    known = {row["key"]: _from_row(row) for row in rows}
+    for decision in read_log(store):
+        known.setdefault(decision.key, decision)
+    return sorted(known.values(), key=_when)
+
+
+def _from_row(row: sa.RowMapping) -> Decision:
+    cell = row["cell"] or (None if row["det_id"] is None else {"id": row["det_id"]})
+    return Decision(
+        seq=row["seq"],
+        key=row["key"],
+        at=row["at"],
+        who=row["who"],
+        kind=DecisionKind(row["kind"]),
+        dataset=row["dataset"],
+        cell=None if cell is None else CellPlace.of(cell),
+        daughters=None if row["daughters"] is None else tuple(map(CellPlace.of, row["daughters"])),
+        shown=row["shown"],
+        solution=row["solution"],
+        posterior=row["posterior"],
+        blind=bool(row["blind"]),
+        ms=row["ms"],
+        undo_of=row["undo_of"],
+    )
+
+
+def rows_to_merge(store: Path, merged: set[str]) -> list[dict[str, Any]]:
+    """Return rows of `annotation` for the entries of the log that the table does not hold yet."""
+    rows = []
+    for decision in read_log(store):
+        if decision.key not in merged:
+            entry = decision.as_dict()
+            del entry["v"]
+            cell = decision.cell
+            rows.append(entry | {"at": decision.at, "det_id": None if cell is None else cell.id})
+    return rows
+
+
+def merge_log(connection: sa.Connection, store: Path) -> None:
+    """Bring entries that the table does not hold yet into it."""
+    merged = set(connection.execute(sa.select(tables.annotation.c.key)).scalars())
+    rows = rows_to_merge(store, merged)
+    if rows:
+        connection.execute(sa.insert(tables.annotation), rows)
+
+
+def live(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return the entries that count: all but undoings and what they take back.
+
+    Parameters
+    ----------
+    decisions : iterable of Decision
+        In the order in which they were said.
+    """
+    undone: set[str] = set()
+    counting = []
+    for decision in reversed(list(decisions)):  # an undoing comes after what it undoes, and may be undone itself
+        if decision.key in undone:
+            continue
+        if decision.kind is DecisionKind.UNDO and decision.undo_of is not None:
+            undone.add(decision.undo_of)
+        else:
+            counting.append(decision)
+    return counting[::-1]
