@@ -138,6 +138,7 @@ def solve(
     backend: Annotated[str | None, typer.Option(help="What solves the ILP: matching, highs, motile.")] = None,
     require_optimal: Annotated[bool, typer.Option("--require-optimal", help="Refuse what is not proven.")] = False,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for the solver.")] = None,
+    ignore_pins: Annotated[bool, typer.Option("--ignore-pins", help="As if there were no annotations.")] = False,
     dataset: Dataset = None,
     detections: Detections = None,
     config: ConfigFile = None,
@@ -182,13 +183,16 @@ def solve(
         of_ilp["time_limit"] = time_limit
     _refuse(chosen_linker, "ilp", of_ilp)
     with face.progress() as progress:
-        report = solve_links(opened, chosen, settings, scores=scores, name=name, progress=progress)
+        report = solve_links(
+            opened, chosen, settings, scores=scores, name=name, ignore_pins=ignore_pins, progress=progress
+        )
     proof = "proven optimal" if report.proven else "not proven"
     merged = f"{plural(report.merges, 'link')} into merges, " if report.merges else ""
+    pinned = f"{plural(report.pins, 'annotation')} kept, " if report.pins else ""
     face.close(
         f"solution {report.solution}: {plural(report.links, 'link')}, {plural(report.tracks, 'track')}, "
-        f"{plural(report.divisions, 'division')}, {merged}{proof}, {report.seconds:.1f} s",
-        {**asdict(report), "pins": 0},
+        f"{plural(report.divisions, 'division')}, {merged}{pinned}{proof}, {report.seconds:.1f} s",
+        asdict(report),
     )
 
 

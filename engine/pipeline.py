@@ -24,6 +24,7 @@ from .lineages import solution_table
 from .linkers import choose_linker
 from .names import free_solution_name, linked_gap, named_scores
 from .progress import Progress, Silent
+from .review.pins import PinSet, decided, pins_among, told
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
 
@@ -87,6 +88,8 @@ class SolveReport:
     links, tracks, divisions, merges, appearances, disappearances : int
         What the lineage consists of; the first and the last frame with cells do not count as ends, and nor does what a
         merge cuts. `merges` counts the links into cells of several mothers.
+    pins : int
+        Annotations that it keeps.
     left_out : int
         Candidates without a score, which could not be chosen.
     estimates : dict of str to float
@@ -106,6 +109,7 @@ class SolveReport:
     merges: int
     appearances: int
     disappearances: int
+    pins: int
     left_out: int
     estimates: dict[str, float]
     seconds: float
@@ -178,9 +182,12 @@ def solve(
     scores: str | None = None,
     name: str | None = None,
     solver: Solver | None = None,
+    ignore_pins: bool = False,
     progress: Progress | None = None,
 ) -> SolveReport:
     """Link what is not linked, score what is not scored, choose the links, label the lineages and keep them.
+
+    What people said of the cells holds, whatever it costs.
 
     Parameters
     ----------
@@ -196,6 +203,8 @@ def solve(
         Name of the solution; by default the linker and a number.
     solver : Solver or None
         In the place of the exact one: what no setting can say, as constraints that are added to `MotileSolver`.
+    ignore_pins : bool
+        Solve as if nobody had said anything.
     progress : Progress
         Who is told how far it is.
 
@@ -203,6 +212,8 @@ def solve(
     ------
     NotProvenError
         If an optimum was required and could not be proven; nothing is kept then.
+    InfeasibleError
+        If two annotations exclude each other, or one asks for a link that is no candidate.
     StoreExistsError
         If there is a solution of that name.
     MissingRowsError
@@ -217,6 +228,8 @@ def solve(
     settings = config.solve
     linker = choose_linker(config, scores, solver)
     name = free_solution_name(store, chosen, name, settings.linker)
+    detections = store.detections(chosen)
+    pins = PinSet() if ignore_pins else _pins(store, chosen, detections, progress)  # refused before any work
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
@@ -224,17 +237,17 @@ def solve(
     score_run = ready_scores(store, chosen, scores, config.score, progress)
     linker.require_fitting(score_run)
     progress.start("solving")
-    used = {**asdict(settings), "by": linker.by, "scores": score_run.name}
+    used = {**asdict(settings), "by": linker.by, "scores": score_run.name, "pins": len(pins)}
     if solver is not None:
         used["solver"] = type(solver).__name__
     if settings.linker == "lap":
         used["lap"] = asdict(config.lap)
     with store.running("solve", name, used, chosen=chosen) as run:
-        detections = store.detections(chosen)
         edges = store.candidate_edges(chosen, detections)
-        value = store.scores(score_run, edges)
+        pinned = pins.for_edges(edges, len(detections))
+        value = _with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
         seen = ~np.isnan(value)
-        edges, value = edges.take(seen), value[seen]
+        edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
         left_out = int(np.count_nonzero(~seen))
         if left_out:
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
@@ -244,8 +257,10 @@ def solve(
             progress.note(f"{score_run.name} tells nothing of the links of this movie: solved by distance")
         rates = costs.fit(detections, edges, known)
         problem = costs.problem_from(detections, edges, known, rates)
-        selection = linker.solver(edges, given).solve(problem)
-        require_sound(problem, selection, settings)
+        left = decided(problem, pinned)
+        free = replace(given, value=value[left.rows])
+        selection = left.whole(linker.solver(edges.take(left.rows), free).solve(left.problem))
+        require_sound(left.asked, selection, settings)
         table, merged = _labelled(detections, edges, selection)
         info = SolutionInfo(
             0, chosen.id, run.id, name, settings.linker, selection.objective, selection.lower_bound, selection.proven
@@ -253,9 +268,29 @@ def solve(
         estimates = {**rates.as_dict(), **known.estimates}
         progress.start("saving")
         store.add_solution(run, info, table, {"estimates": estimates, "left_out": left_out})
-    report = _report(info, detections, table, merged, left_out, estimates, time.perf_counter() - started)
+    report = _report(info, detections, table, merged, len(pins), left_out, estimates, time.perf_counter() - started)
     log.info("solved: %s, %d links", name, report.links)
     return report
+
+
+def _pins(store: DuckDBStore, chosen: DetectionSet, detections: Detections, progress: Progress) -> PinSet:
+    """Return what people said of these detections, and tell of what was said of others."""
+    pins, lost = pins_among(store.decisions(), chosen.movie.name, detections)
+    if lost:
+        progress.note(f"{len(lost)} annotations are of cells that are not among these detections: {told(lost[0])} ...")
+    return pins
+
+
+def _with_forced(
+    value: NDArray[np.float64], forced: NDArray[np.bool_], scores: str, progress: Progress
+) -> NDArray[np.float64]:
+    """Return the scores with the least one for the links that are forced in and have none: they are chosen anyway."""
+    lacking = forced & np.isnan(value)
+    if lacking.any():
+        known = value[~np.isnan(value)]
+        progress.note(f"{np.count_nonzero(lacking)} annotated links have no score in {scores}: priced as its worst")
+        value = np.where(lacking, known.min() if len(known) else 0.0, value)
+    return value
 
 
 def require_sound(problem: TrackingProblem, selection: Selection, config: SolveConfig) -> None:
@@ -310,6 +345,7 @@ def _report(
     detections: Detections,
     table: SolutionTable,
     merged: _Merged,
+    pins: int,
     left_out: int,
     estimates: dict[str, float],
     seconds: float,
@@ -330,6 +366,7 @@ def _report(
         merges=int(np.count_nonzero(table.kind == LinkKind.MERGE)),
         appearances=int(np.count_nonzero(appears)),
         disappearances=int(np.count_nonzero(disappears)),
+        pins=pins,
         left_out=left_out,
         estimates=estimates,
         seconds=seconds,

@@ -69,11 +69,14 @@ class PinnedProblem:
         Row of each of these edges in the whole problem, increasing.
     forced : (m,) bool
         Links of the whole problem that are forced in.
+    asked : TrackingProblem
+        The whole problem.
     """
 
     problem: TrackingProblem
     rows: NDArray[np.int64]
     forced: NDArray[np.bool_]
+    asked: TrackingProblem
 
     def whole(self, selection: Selection) -> Selection:
         """Return a selection of what is left as one of the whole problem, with the links that are forced in.
@@ -137,7 +140,7 @@ def pin(problem: TrackingProblem, pins: Pins) -> PinnedProblem:
         division_cost=np.where(mother, 0.0, problem.division_cost),
         pinned_node=node,
     )
-    return PinnedProblem(left, rows, forced)
+    return PinnedProblem(left, rows, forced, problem)
 
 
 def _kept(problem: TrackingProblem, pins: Pins, linked: NDArray[np.bool_]) -> NDArray[np.int8]:

@@ -7,6 +7,7 @@ truth. Whoever writes holds the lease `LEASE` of the store, so that what he read
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from . import tables
 from .folders import flush
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 ANNOTATIONS: Final = "annotations"
@@ -239,8 +240,8 @@ def _when(decision: Decision) -> tuple[datetime, int, str]:
     return decision.at, decision.seq, decision.key
 
 
-def write_line(store: Path, decision: Decision) -> None:
-    """Put an entry on the disk, in the file of this person and day; when this returns it is acknowledged.
+def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
+    """Put entries of one person on the disk, in his file of the day; when this returns they are acknowledged.
 
     The caller holds the lease `LEASE`.
 
@@ -250,21 +251,31 @@ def write_line(store: Path, decision: Decision) -> None:
         If the store cannot be written.
     """
     folder = store / ANNOTATIONS
-    file = folder / f"{decision.who}-{decision.at:%Y%m%d}.jsonl"
-    line = json.dumps(decision.as_dict(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    file = folder / f"{decisions[0].who}-{decisions[0].at:%Y%m%d}.jsonl"
+    text = "".join(map(as_line, decisions)).encode()
     try:
         folder.mkdir(exist_ok=True)
         is_new = not file.exists()
-        with file.open("ab") as stream:
-            stream.truncate(_end_of_last_line(file))
-            stream.write(line)
-            stream.flush()
-            os.fsync(stream.fileno())
+        with file.open("ab", buffering=0) as stream:
+            end = _end_of_last_line(file)
+            stream.truncate(end)
+            try:
+                if stream.write(text) < len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(stream.fileno())
+            except OSError:  # what was not acknowledged shall not count
+                os.truncate(file, end)
+                raise
         if is_new:  # the name of the file, and of its folder, must outlast a power failure too
             flush(folder)
             flush(store)
     except OSError as error:
         raise StoreError(f"{file} could not be written", reason=error.strerror or str(error)) from error
+
+
+def as_line(decision: Decision) -> str:
+    """Return an entry as the log writes it."""
+    return json.dumps(decision.as_dict(), separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _end_of_last_line(file: Path) -> int:
@@ -327,21 +338,22 @@ def merge_log(connection: sa.Connection, store: Path) -> None:
         connection.execute(sa.insert(tables.annotation), rows)
 
 
-def live(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the entries that count: all but undoings and what they take back.
+def counting(decisions: Sequence[Decision]) -> set[str]:
+    """Return the keys of the entries that nobody took back, undoings among them.
 
     Parameters
     ----------
-    decisions : iterable of Decision
+    decisions : sequence of Decision
         In the order in which they were said.
     """
     undone: set[str] = set()
-    counting = []
-    for decision in reversed(list(decisions)):  # an undoing comes after what it undoes, and may be undone itself
-        if decision.key in undone:
-            continue
-        if decision.kind is DecisionKind.UNDO and decision.undo_of is not None:
+    for decision in reversed(decisions):  # an undoing comes after what it undoes, and may be undone itself
+        if decision.undo_of is not None and decision.key not in undone:
             undone.add(decision.undo_of)
-        else:
-            counting.append(decision)
-    return counting[::-1]
+    return {decision.key for decision in decisions} - undone
+
+
+def live(decisions: Sequence[Decision]) -> list[Decision]:
+    """Return the entries that count and are no undoings, in their order."""
+    keys = counting(decisions)
+    return [d for d in decisions if d.key in keys and d.kind is not DecisionKind.UNDO]

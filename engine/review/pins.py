@@ -1,0 +1,306 @@
+"""Decisions as pins: which links and cells they settle, which of them exclude each other, and the arrays for a solver.
+
+Conflicts are always between two: pins that agree pair by pair leave a solution, for every cell may begin, end, or not
+be one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ...errors import InfeasibleError
+from ...solvers.pins import PinnedProblem, Pins, pin
+from ...solvers.problem import FORBIDDEN, KEPT
+from ...storage.decisions import Decision, DecisionKind, live
+from ..candidates import nearest_distances
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ...solvers.problem import TrackingProblem
+    from ...storage.decisions import CellPlace
+    from ...storage.schema import CandidateEdges, Detections
+
+PINNING: Final = (DecisionKind.CHOOSE, DecisionKind.REJECT, DecisionKind.BEGINS, DecisionKind.NOT_A_CELL)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decision about cells that are there.
+
+    Parameters
+    ----------
+    decision : Decision
+        What was said.
+    cell : int
+        Row of the detection that it is about.
+    daughters : tuple of int
+        Rows of the daughters that it names.
+    """
+
+    decision: Decision
+    cell: int
+    daughters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """An earlier answer that excludes a new one, and why."""
+
+    earlier: Answer
+    why: str
+
+
+NO_CELL: Final = "what is no cell has no links, and neither begins nor ends"
+BEGUN: Final = "a cell that begins has no parent"
+TORN: Final = "the same link is forced in and out"
+
+
+@dataclass(frozen=True, slots=True)
+class PinSet:
+    """What some answers settle, in rows of the detections; no two of them exclude each other, but several may agree.
+
+    Parameters
+    ----------
+    children : dict of int to list of Answer
+        For a cell whose children are settled, the choices.
+    parent : dict of int to list of Answer
+        For a cell whose parent is settled, the choices of that parent, or the words that it begins.
+    cell, no_cell : dict of int to list of Answer
+        Detections that were said to be cells, and to be none.
+    out : dict of (int, int) to list of Answer
+        Links that were rejected.
+    answers : list of Answer
+        All of them.
+    """
+
+    children: dict[int, list[Answer]] = field(default_factory=dict)
+    parent: dict[int, list[Answer]] = field(default_factory=dict)
+    cell: dict[int, list[Answer]] = field(default_factory=dict)
+    no_cell: dict[int, list[Answer]] = field(default_factory=dict)
+    out: dict[tuple[int, int], list[Answer]] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def clashes(self, new: Answer) -> list[Clash]:
+        """Return the answers that exclude a new one, each once."""
+        match new.decision.kind:
+            case DecisionKind.CHOOSE:
+                found = self._with_choice(new)
+            case DecisionKind.REJECT:
+                chosen = self.children.get(new.cell, [])
+                found = [Clash(old, TORN) for old in chosen if set(old.daughters) & set(new.daughters)]
+            case DecisionKind.BEGINS:
+                found = [Clash(old, BEGUN) for old in self.parent.get(new.cell, []) if old.cell != new.cell]
+                found += self._if_no_cell(new.cell)
+            case DecisionKind.NOT_A_CELL:
+                found = [Clash(old, NO_CELL) for old in self.cell.get(new.cell, [])]
+            case _:
+                found = []
+        once: dict[str, Clash] = {}
+        for clash in found:
+            once.setdefault(clash.earlier.decision.key, clash)
+        return list(once.values())
+
+    def _with_choice(self, new: Answer) -> list[Clash]:
+        found = [
+            Clash(old, "the same cell was said to do something else")
+            for old in self.children.get(new.cell, [])
+            if set(old.daughters) != set(new.daughters)
+        ]
+        found += self._if_no_cell(new.cell)
+        for daughter in new.daughters:
+            for old in self.parent.get(daughter, []):
+                if old.cell != new.cell:
+                    found.append(Clash(old, BEGUN if old.cell == daughter else "a cell has one parent"))
+            found += [Clash(old, TORN) for old in self.out.get((new.cell, daughter), [])]
+            found += self._if_no_cell(daughter)
+        return found
+
+    def _if_no_cell(self, row: int) -> list[Clash]:
+        return [Clash(old, NO_CELL) for old in self.no_cell.get(row, [])]
+
+    def add(self, new: Answer) -> None:
+        """Take an answer in that excludes no other."""
+        match new.decision.kind:
+            case DecisionKind.CHOOSE:
+                self.children.setdefault(new.cell, []).append(new)
+                for daughter in new.daughters:
+                    self.parent.setdefault(daughter, []).append(new)
+                for row in (new.cell, *new.daughters):
+                    self.cell.setdefault(row, []).append(new)
+            case DecisionKind.REJECT:
+                for daughter in new.daughters:
+                    self.out.setdefault((new.cell, daughter), []).append(new)
+            case DecisionKind.BEGINS:
+                self.parent.setdefault(new.cell, []).append(new)
+                self.cell.setdefault(new.cell, []).append(new)
+            case DecisionKind.NOT_A_CELL:
+                self.no_cell.setdefault(new.cell, []).append(new)
+        self.answers.append(new)
+
+    def for_edges(self, edges: CandidateEdges, n: int) -> Pins:
+        """Return the pins of m candidates among n detections.
+
+        Raises
+        ------
+        InfeasibleError
+            If a link was chosen that is no candidate.
+        """
+        edge, node = np.zeros(len(edges), dtype=np.int8), np.zeros(n, dtype=np.int8)
+        node[_rows(self.cell)], node[_rows(self.no_cell)] = KEPT, FORBIDDEN
+        begins = [row for row, said in self.parent.items() if said[0].cell == row]
+        edge[np.isin(edges.source, _rows(self.children)) | np.isin(edges.target, begins)] = FORBIDDEN
+        edge[_places(edges, n, [*self.out])[1]] = FORBIDDEN
+        chosen = [(row, daughter) for row, said in self.children.items() for daughter in said[0].daughters]
+        there, places = _places(edges, n, chosen)
+        if not there.all():
+            mother, _ = chosen[int(np.argmin(there))]
+            said = self.children[mother][0].decision
+            raise InfeasibleError(
+                f"a pin asks for a link that is no candidate: {told(said)}",
+                **{"try": f"its annotate again with --add-candidate, or trackdb annotations undo STORE {said.seq}"},
+            )
+        edge[places] = KEPT
+        return Pins(edge, node)
+
+
+def _rows(settled: dict[int, list[Answer]]) -> NDArray[np.int64]:
+    return np.fromiter(settled, dtype=np.int64, count=len(settled))
+
+
+def _places(edges: CandidateEdges, n: int, pairs: list[tuple[int, int]]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which pairs of source and target are candidates, and the rows of those."""
+    wanted = np.array([source * n + target for source, target in pairs], dtype=np.int64)
+    key = edges.source * n + edges.target
+    place = np.searchsorted(key, wanted)
+    there = place < len(key)
+    there[there] = key[place[there]] == wanted[there]
+    return there, place[there]
+
+
+def fold(answers: Iterable[Answer]) -> PinSet:
+    """Return what answers settle together.
+
+    Raises
+    ------
+    InfeasibleError
+        If two of them exclude each other; both are named.
+    """
+    pins = PinSet()
+    for answer in answers:
+        clashes = pins.clashes(answer)
+        if clashes:
+            raise refusal(answer.decision, clashes)
+        pins.add(answer)
+    return pins
+
+
+def refusal(new: Decision, clashes: list[Clash]) -> InfeasibleError:
+    """Return the error that names a decision and those that exclude it."""
+    first, *more = clashes
+    against = "; ".join(told(clash.earlier.decision) for clash in [first, *more])
+    return InfeasibleError(
+        f"two pins exclude each other: {told(new)}",
+        against=against,
+        why=first.why,
+        **{"try": f"trackdb annotations undo STORE {first.earlier.decision.seq}"},
+    )
+
+
+def told(decision: Decision) -> str:
+    """Return a decision in words, with its number, who said it and when."""
+    who = f"(#{decision.seq} {decision.who} {decision.at:%Y-%m-%d %H:%M:%S})"
+    if decision.cell is None:
+        return f"undo of {decision.undo_of} {who}"
+    names = ", ".join(str(daughter.id) for daughter in decision.daughters or ())
+    match decision.kind:
+        case DecisionKind.CHOOSE if not names:
+            said = "ends"
+        case DecisionKind.CHOOSE:
+            said = f"{'divides into' if ',' in names else 'continues as'} {names}"
+        case DecisionKind.REJECT:
+            said = f"is not continued by {names}"
+        case DecisionKind.BEGINS:
+            said = "begins"
+        case DecisionKind.NOT_A_CELL:
+            said = "is no cell"
+        case _:
+            said = decision.kind.value
+    return f"cell {decision.cell.id} {said} {who}"
+
+
+def attached(decisions: Iterable[Decision], detections: Detections) -> tuple[list[Answer], list[Decision]]:
+    """Find the cells that decisions are about.
+
+    A cell is found by its number; where its number is not among the detections, by its place: the nearest detection of
+    its frame, if the place lies within it.
+
+    Parameters
+    ----------
+    decisions : iterable of Decision
+        Of this movie.
+    detections : Detections
+        n cells.
+
+    Returns
+    -------
+    answers : list of Answer
+        Decisions whose cells were found.
+    lost : list of Decision
+        Those of which a cell was not.
+    """
+    answers, lost = [], []
+    for decision in decisions:
+        named = [decision.cell, *(decision.daughters or ())]
+        rows = [None if cell is None else _row_of(cell, detections) for cell in named]
+        found = [row for row in rows if row is not None]
+        if len(found) == len(rows):
+            answers.append(Answer(decision, found[0], tuple(found[1:])))
+        else:
+            lost.append(decision)
+    return answers, lost
+
+
+def _row_of(cell: CellPlace, detections: Detections) -> int | None:
+    row = int(np.searchsorted(detections.id, cell.id))
+    if row < len(detections) and detections.id[row] == cell.id:
+        return row
+    if cell.t is None or cell.position_px is None or len(cell.position_px) != detections.ndim:
+        return None
+    first, stop = np.searchsorted(detections.frame, [cell.t, cell.t + 1])
+    if first == stop:
+        return None
+    place = detections.position_px[first:stop]
+    distance = np.linalg.norm(place - np.array(cell.position_px), axis=1)
+    nearest = int(np.argmin(distance))
+    reach = detections.equivalent_diameter_px[first + nearest] / 2
+    if np.isnan(reach):  # a point: half of what separates it from the next
+        reach = nearest_distances(place)[nearest] / 2 if len(place) > 1 else 0.0
+    return int(first + nearest) if distance[nearest] <= reach else None
+
+
+def pins_among(decisions: Sequence[Decision], dataset: str, detections: Detections) -> tuple[PinSet, list[Decision]]:
+    """Return what counts of a log as pins of a movie, and the pins whose cells are not there.
+
+    Raises
+    ------
+    InfeasibleError
+        If two pins exclude each other.
+    """
+    pinning = [d for d in live(decisions) if d.kind in PINNING and d.dataset == dataset]
+    answers, lost = attached(pinning, detections)
+    return fold(answers), lost
+
+
+def decided(problem: TrackingProblem, pins: Pins) -> PinnedProblem:
+    """Return what pins leave of a problem; a detection that it keeps for want of doubt may be said to be none."""
+    doubted = np.where(pins.node == FORBIDDEN, np.int8(0), problem.pinned_node)
+    return pin(replace(problem, pinned_node=doubted), pins)
