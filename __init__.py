@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .engine.database import Database as Database
-    from .engine.database import evaluate as evaluate
     from .engine.database import open as open
+    from .engine.solution import evaluate as evaluate
     from .errors import TrackdbError as TrackdbError
     from .storage.schema import CandidateEdges as CandidateEdges
     from .storage.schema import Detections as Detections
@@ -22,7 +22,7 @@ _HOME = {
     "Database": ".engine.database",
     "Detections": ".storage.schema",
     "TrackdbError": ".errors",
-    "evaluate": ".engine.database",
+    "evaluate": ".engine.solution",
     "open": ".engine.database",
 }
 

@@ -26,6 +26,14 @@ def parse_channel(text: str) -> tuple[str, Path]:
     return (channel, Path(folder)) if sep else ("image", Path(text))
 
 
+def parse_cell(text: str) -> int | tuple[int, int]:
+    """Return ``12`` as the number of a cell, ``3:7`` as a frame and the label in it."""
+    if not re.fullmatch(r"\d{1,18}(:\d{1,18})?", text):
+        raise ConfigError(f"{text!r} names no cell", expected="its number, or FRAME:LABEL")
+    frame, sep, label = text.partition(":")
+    return (int(frame), int(label)) if sep else int(frame)
+
+
 def parse_columns(text: str | None) -> dict[str, str]:
     """Return ``t=frame,y=row`` as a mapping of our names to the table's."""
     columns = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import StoreDamagedError
 from ..storage.arrays import ARRAYS, digest
+from ..storage.decisions import read_log
 from ..storage.promises import PROMISES
 from .progress import Progress, Silent
 
@@ -41,7 +43,7 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
             if count:
                 problems.append(Problem(what, count, "restore the store from a copy"))
             progress.advance()
-    return problems + _altered_arrays(store, progress) + _orphans(store) + _unfinished(store)
+    return problems + _altered_arrays(store, progress) + _orphans(store) + _unread_log(store) + _unfinished(store)
 
 
 def _altered_arrays(store: DuckDBStore, progress: Progress) -> list[Problem]:
@@ -57,6 +59,14 @@ def _altered_arrays(store: DuckDBStore, progress: Progress) -> list[Problem]:
             problems.append(Problem(f"the {ref.kind} in {ref.path} were altered", 1, "restore the folder from a copy"))
         progress.advance()
     return problems
+
+
+def _unread_log(store: DuckDBStore) -> list[Problem]:
+    try:
+        read_log(store.path)
+    except StoreDamagedError as error:
+        return [Problem(error.message, 1, "restore the file from a copy, or mend the line")]
+    return []
 
 
 def _orphans(store: DuckDBStore) -> list[Problem]:

@@ -68,7 +68,6 @@ def contents_of(store: DuckDBStore) -> Contents:
         solutions = [dict(row) for row in connection.exec_driver_sql(COUNTED_SOLUTIONS).mappings()]
         scores = [row.name for row in connection.exec_driver_sql(FINISHED_RUNS.format(kind="score"))]
         posteriors = [row.name for row in connection.exec_driver_sql(FINISHED_RUNS.format(kind="posterior"))]
-        annotations = int(connection.exec_driver_sql("select count(*) from annotation").scalar_one())
     return Contents(
         path=str(store.path),
         schema_version=int(store.meta()["schema_version"]),
@@ -76,7 +75,7 @@ def contents_of(store: DuckDBStore) -> Contents:
         solutions=solutions,
         scores=scores,
         posteriors=posteriors,
-        annotations=annotations,
+        annotations=len(store.decisions()),
         unfinished=[
             f"{run.kind} {run.name} by {run.process}, {'at work' if alive else 'its process died'}"
             for run, alive in store.unfinished()

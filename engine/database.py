@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..storage.duckdb_store import DuckDBStore
 from ..storage.sandbox import Answer, ask
 from . import pipeline
 from .config import AUTO, Config, ScoreConfig, load_config
-from .evaluate import evaluate as _evaluate
-from .exports import export
-from .exports.napari import napari_layer
-from .exports.tracking import tracking_of
-from .handoff import to_motile, to_networkx
 from .imports.importing import import_tracking
+from .review.answers import Annotator, AnswerReport, undo
+from .solution import Solution
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import networkx as nx
-    import numpy as np
-    from motile import TrackGraph
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from ..solvers.base import Solver
-    from ..storage.catalogue import DetectionSet, SolutionInfo
     from ..storage.formats.base import SourceOptions
     from ..storage.sandbox import Parameter
-    from ..storage.schema import CandidateEdges, Detections, SolutionTable
-    from .evaluation import Evaluation
-    from .exports import ExportReport
-    from .exports.napari import Layer
+    from ..storage.schema import CandidateEdges, Detections
     from .scoring import ScoreReport
 
 
@@ -149,9 +137,10 @@ class Database:
         name: str | None = None,
         scores: str | None = None,
         solver: Solver | None = None,
+        ignore_pins: bool = False,
         dataset: str | None = None,
     ) -> Solution:
-        """Choose links, label the lineages and keep them; links and scores what is missing.
+        """Choose links, label the lineages and keep them; links and scores what is missing, and keeps annotations.
 
         Parameters
         ----------
@@ -165,6 +154,8 @@ class Database:
             Name of a score run; by default the newest of the configured scorer.
         solver : Solver or None
             In the place of the exact one: ``MotileSolver(extra=[...])`` takes costs and constraints of motile.
+        ignore_pins : bool
+            Solve as if there were no annotations.
         dataset : str or None
             Where the store holds several.
 
@@ -177,8 +168,59 @@ class Database:
         settings: Config = load_config(self._store.path)
         config = replace(settings, solve=replace(settings.solve, linker=linker, by=by))
         chosen = self._store.detection_set(dataset)
-        report = pipeline.solve(self._store, chosen, config, name=name, scores=scores, solver=solver)
+        report = pipeline.solve(
+            self._store, chosen, config, name=name, scores=scores, solver=solver, ignore_pins=ignore_pins
+        )
         return self.solution(report.solution, dataset=chosen.movie.name)
+
+    def annotate(
+        self,
+        cell: int,
+        *,
+        daughters: Sequence[int] | None = None,
+        kind: str = "choose",
+        who: str,
+        add_candidate: bool = False,
+        take_back: bool = False,
+        dataset: str | None = None,
+    ) -> AnswerReport:
+        """Say what a cell does; every later solve keeps it. The same log as that of the command line.
+
+        Parameters
+        ----------
+        cell : int
+            Number of the cell.
+        daughters : sequence of int or None
+            The cell that it becomes, the two that it divides into, none (``[]``) where it ends; for ``reject`` the
+            cells that it does not become.
+        kind : str
+            ``choose``, ``reject``, ``begins``, ``not_a_cell``; ``segmentation``, ``unsure`` and ``flag`` pin nothing.
+        who : str
+            Who says it.
+        add_candidate : bool
+            Make candidates of chosen links that are none.
+        take_back : bool
+            Take earlier answers back that exclude this one.
+        dataset : str or None
+            Where the store holds several.
+
+        Raises
+        ------
+        InfeasibleError
+            If no solution could honour it.
+
+        Examples
+        --------
+        >>> db.annotate(1873, daughters=[1911, 1912], who="ana")  # doctest: +SKIP
+        """
+        self._require_write()
+        annotator = Annotator(self._store, self._store.detection_set(dataset))
+        return annotator.answer(kind, cell, daughters, who=who, add_candidate=add_candidate, take_back=take_back)
+
+    def undo(self, which: int | str | None = None, *, who: str) -> AnswerReport:
+        """Take an annotation back, by its number or key; by default the newest of this person."""
+        self._require_write()
+        return undo(self._store, which, who=who)
 
     def import_tracking(
         self,
@@ -213,157 +255,3 @@ class Database:
     def _require_write(self) -> None:
         if not self._write:
             raise ConfigError("the store was opened read-only", **{"try": "trackdb.open(path, write=True)"})
-
-
-def evaluate(solution: Solution, truth: str | Path = "truth", **options: Any) -> Evaluation:
-    """Compare a solution with the truth: a folder or file, or another solution of the store by its name.
-
-    Parameters
-    ----------
-    solution : Solution
-        What is judged.
-    truth : str or Path
-        The reference.
-    **options
-        As `Solution.evaluate` takes them.
-
-    Examples
-    --------
-    >>> trackdb.evaluate(solution, truth="01_GT/TRA").association_accuracy  # doctest: +SKIP
-    """
-    return solution.evaluate(truth, **options)
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """A tracking that a store holds.
-
-    Attributes
-    ----------
-    name, linker : str
-        Its name, and what made it.
-    objective, lower_bound : float or None
-        Cost, and what no solution can be cheaper than; None for an imported tracking.
-    proven : bool or None
-        Whether the two meet.
-    """
-
-    _store: DuckDBStore
-    _set: DetectionSet
-    _info: SolutionInfo
-
-    def __repr__(self) -> str:
-        proof = {True: ", proven optimal", False: ", not proven", None: ""}[self._info.proven]
-        return f"<solution {self.name} of {self._set.movie.name} by {self._info.linker}{proof}>"
-
-    @property
-    def name(self) -> str:
-        """Name of the solution."""
-        return self._info.name
-
-    @property
-    def linker(self) -> str:
-        """What made it."""
-        return self._info.linker
-
-    @property
-    def objective(self) -> float | None:
-        """Cost of the solution; None for an imported tracking."""
-        return self._info.objective
-
-    @property
-    def lower_bound(self) -> float | None:
-        """Cost that no solution can go below; None for an imported tracking."""
-        return self._info.lower_bound
-
-    @property
-    def proven(self) -> bool | None:
-        """Whether the cost meets the bound."""
-        return self._info.proven
-
-    @property
-    def links(self) -> Answer:
-        """Its links: source, target, t, kind, probability."""
-        return self._ask("select source, target, t, kind, probability from links", "order by t, source, target")
-
-    @property
-    def tracks(self) -> Answer:
-        """Its tracklets: track, parent, lineage, first_t, last_t, generation, n_children."""
-        return self._ask("select * exclude (dataset, solution) from tracks", "order by track")
-
-    def _ask(self, what: str, order: str) -> Answer:
-        own = {"dataset": self._set.movie.name, "solution": self.name}
-        return ask(self._store.path, f"{what} where dataset = $dataset and solution = $solution {order}", own)
-
-    def evaluate(
-        self,
-        against: str | Path = "truth",
-        *,
-        tolerance: int = 1,
-        sparse: bool = False,
-        by_py_ctcmetrics: bool = False,
-        file_format: str = "auto",
-        options: SourceOptions | None = None,
-        match_distance: float | None = None,
-    ) -> Evaluation:
-        """Compare it with another solution, or with a tracking that a file tells; see `engine.evaluate.evaluate`."""
-        return _evaluate(
-            self._store,
-            self._set,
-            self._info,
-            against=against,
-            tolerance=tolerance,
-            sparse=sparse,
-            by_py_ctcmetrics=by_py_ctcmetrics,
-            file_format=file_format,
-            options=options,
-            match_distance=match_distance,
-        )
-
-    def to_networkx(self) -> nx.DiGraph[int]:
-        """Return it as a directed graph; a node is the number of a cell."""
-        return to_networkx(*self._graph())
-
-    def to_motile(self) -> TrackGraph:
-        """Return it as a graph of motile: frame ``t``, place ``position``."""
-        return to_motile(*self._graph())
-
-    def to_napari(self) -> Layer:
-        """Return data, graph and properties for ``viewer.add_tracks``; positions are in pixels.
-
-        Examples
-        --------
-        >>> data, graph, properties = solution.to_napari()  # doctest: +SKIP
-        >>> viewer.add_tracks(data, graph=graph, properties=properties)  # doctest: +SKIP
-        """
-        return napari_layer(tracking_of(self._store, self._set, self._info))
-
-    def export(self, format: str, path: str | Path, *, masks: bool = False) -> ExportReport:
-        """Write it for other tools: ``ctc geff trackmate napari csv parquet graphml``.
-
-        Parameters
-        ----------
-        format : str
-            One of these.
-        path : str or Path
-            File or folder to make; it must not be there.
-        masks : bool
-            GEFF alone: write the label masks beside the graph.
-
-        Returns
-        -------
-        ExportReport
-            How much was written, and in its notes what the format could not hold.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such format.
-        FormatError
-            If something stands at `path`, or the format cannot hold the solution.
-        """
-        return export(format, self._store, self._set, self._info, Path(path), masks=masks)
-
-    def _graph(self) -> tuple[SolutionTable, Detections, NDArray[np.int64], NDArray[np.int64]]:
-        links = self._store.link_ends(self._info)
-        return self._store.solution(self._info), self._store.detections(self._set), *links

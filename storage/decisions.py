@@ -8,6 +8,7 @@ truth. Whoever writes holds the lease `LEASE` of the store, so that what he read
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import os
 import re
@@ -162,6 +163,20 @@ class Decision:
             "ms": self.ms,
             "undo_of": self.undo_of,
         }
+
+
+def this_person() -> str:
+    """Return what the system calls the user, as the log can write it.
+
+    Raises
+    ------
+    ConfigError
+        If the system has no name for him.
+    """
+    try:
+        return require_who(re.sub(r"[^A-Za-z0-9_.-]", "_", getpass.getuser())[:40])
+    except (OSError, KeyError) as error:  # a number without a name
+        raise ConfigError("the system does not tell who you are", **{"try": "--as NAME"}) from error
 
 
 def require_who(who: str) -> str:

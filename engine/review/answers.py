@@ -179,35 +179,12 @@ class Annotator:
             pins = self._settled(said)
             clashes = pins.clashes(new)
             if clashes and not take_back:
-                raise refusal(decision, clashes)
+                raise refusal(decision, clashes, remedy="--replace, which takes back what excludes it")
             replaced = [clash.earlier.decision for clash in clashes]
             added = self._add_candidates(new, add=add_candidate) if kind in OF_DAUGHTERS else 0
             undoings = [_undoing([*said, decision], i, old, who) for i, old in enumerate(replaced)]
             write_lines(self._store.path, [decision, *undoings])  # a kill between two leaves a conflict, no gap
         return AnswerReport(decision, replaced, added, len(pins) - len(replaced) + (kind in PINNING))
-
-    def undo(self, which: int | str | None = None, *, who: str) -> AnswerReport:
-        """Take an entry back: by its number or the beginning of its key, or the newest of this person that counts.
-
-        Raises
-        ------
-        MissingRowsError
-            If there is no such entry.
-        ConfigError
-            If it was taken back already, or the beginning of a key is that of several.
-        InfeasibleError
-            If what it took back itself would count again, and something excludes that by now.
-        """
-        require_who(who)
-        with lease(self._store.path, LEASE, holder="another answer", wait_s=WAIT_S):
-            said = self._store.decisions()
-            old = _found(said, which, who)
-            if old.key not in counting(said):
-                raise ConfigError(f"it was taken back already: {told(old)}")
-            undoing = _undoing(said, 0, old, who)
-            pins = self._settled([*said, undoing])
-            write_lines(self._store.path, [undoing])
-        return AnswerReport(undoing, [old], 0, len(pins))
 
     def _rows(self, cells: Sequence[int]) -> list[int]:
         rows = np.searchsorted(self.detections.id, cells)
@@ -274,6 +251,43 @@ class Annotator:
         with self._store.running("annotate", f"candidates of {named['source']}", named, chosen=self._set) as run:
             self._store.add_candidates(run, self._set, cells, edges, {"edges": len(edges)})
         return len(edges)
+
+
+def undo(store: DuckDBStore, which: int | str | None = None, *, who: str) -> AnswerReport:
+    """Take an entry back; when this returns that is on the disk.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    which : int, str or None
+        Number of the entry, or the beginning of its key; by default the newest of this person that counts. An undoing
+        can be undone, too.
+    who : str
+        Who takes it back.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is no such entry.
+    ConfigError
+        If it was taken back already, or the beginning of a key is that of several.
+    InfeasibleError
+        If what it took back itself would count again, and something excludes that by now.
+    """
+    require_who(who)
+    with lease(store.path, LEASE, holder="another answer", wait_s=WAIT_S):
+        said = store.decisions()
+        old = _found(said, which, who)
+        if old.key not in counting(said):
+            raise ConfigError(f"it was taken back already: {told(old)}")
+        undoing = _undoing(said, 0, old, who)
+        then = [*said, undoing]
+        if old.kind is DecisionKind.UNDO:
+            pins_among(then, old.dataset, store.detections(store.detection_set(old.dataset)))
+        write_lines(store.path, [undoing])
+    left = sum(d.kind in PINNING and d.dataset == old.dataset for d in live(then))
+    return AnswerReport(undoing, [old], 0, left)
 
 
 def _known_kind(kind: DecisionKind | str) -> DecisionKind:

@@ -203,38 +203,40 @@ def fold(answers: Iterable[Answer]) -> PinSet:
     return pins
 
 
-def refusal(new: Decision, clashes: list[Clash]) -> InfeasibleError:
+def refusal(new: Decision, clashes: list[Clash], *, remedy: str | None = None) -> InfeasibleError:
     """Return the error that names a decision and those that exclude it."""
-    first, *more = clashes
-    against = "; ".join(told(clash.earlier.decision) for clash in [first, *more])
+    first = clashes[0]
     return InfeasibleError(
         f"two pins exclude each other: {told(new)}",
-        against=against,
+        against="; ".join(told(clash.earlier.decision) for clash in clashes),
         why=first.why,
-        **{"try": f"trackdb annotations undo STORE {first.earlier.decision.seq}"},
+        **{"try": remedy or f"trackdb annotations undo STORE {first.earlier.decision.seq}"},
     )
 
 
 def told(decision: Decision) -> str:
     """Return a decision in words, with its number, who said it and when."""
-    who = f"(#{decision.seq} {decision.who} {decision.at:%Y-%m-%d %H:%M:%S})"
-    if decision.cell is None:
-        return f"undo of {decision.undo_of} {who}"
+    cell = "" if decision.cell is None else f"cell {decision.cell.id} "
+    return f"{cell}{said(decision)} (#{decision.seq} {decision.who} {decision.at:%Y-%m-%d %H:%M:%S})"
+
+
+def said(decision: Decision) -> str:
+    """Return in words what a decision says of its cell."""
     names = ", ".join(str(daughter.id) for daughter in decision.daughters or ())
     match decision.kind:
         case DecisionKind.CHOOSE if not names:
-            said = "ends"
+            return "ends"
         case DecisionKind.CHOOSE:
-            said = f"{'divides into' if ',' in names else 'continues as'} {names}"
+            return f"{'divides into' if ',' in names else 'continues as'} {names}"
         case DecisionKind.REJECT:
-            said = f"is not continued by {names}"
+            return f"is not continued by {names}"
         case DecisionKind.BEGINS:
-            said = "begins"
+            return "begins"
         case DecisionKind.NOT_A_CELL:
-            said = "is no cell"
-        case _:
-            said = decision.kind.value
-    return f"cell {decision.cell.id} {said} {who}"
+            return "is no cell"
+        case DecisionKind.UNDO:
+            return f"undo of {decision.undo_of}"
+    return decision.kind.value
 
 
 def attached(decisions: Iterable[Decision], detections: Detections) -> tuple[list[Answer], list[Decision]]:

@@ -1,0 +1,248 @@
+"""`trackdb annotate` and `annotations`: say what a cell does, and look after what was said."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ConfigError
+from .options import Dataset, Detections, Store, open_set, open_store
+from .parsing import parse_cell
+from .view import Face, as_table, command, plural
+
+if TYPE_CHECKING:
+    from ..engine.review.answers import Annotator
+    from ..engine.review.records import Entry
+    from ..storage.decisions import Decision
+    from ..storage.duckdb_store import DuckDBStore
+
+ACTIONS = ("list", "undo", "stats", "export", "import")
+Who = Annotated[str | None, typer.Option("--as", help="Who says it; by default the user's name.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    for function in (annotate, annotations):
+        command(app)(function)
+
+
+def annotate(
+    face: Face,
+    store: Store,
+    cell: Annotated[str, typer.Argument(help="Number of a cell (cells.cell), or FRAME:LABEL.")],
+    daughters: Annotated[
+        str | None, typer.Option(help="The cell that it becomes, or the two that it divides into: A[,B].")
+    ] = None,
+    ends: Annotated[bool, typer.Option("--ends", help="Nothing comes of it.")] = False,
+    begins: Annotated[bool, typer.Option("--begins", help="It has no parent.")] = False,
+    not_: Annotated[str | None, typer.Option("--not", help="It does not become this cell: A[,B...].")] = None,
+    not_a_cell: Annotated[bool, typer.Option("--not-a-cell", help="It is a false detection.")] = False,
+    as_: Who = None,
+    add_candidate: Annotated[
+        bool, typer.Option("--add-candidate", help="Make candidates of chosen links that are none.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take earlier annotations back that exclude this one.")
+    ] = False,
+    dataset: Dataset = None,
+    detections: Detections = None,
+) -> None:
+    """Say what a cell does; every later solve keeps it.
+
+    Example: trackdb annotate movie.trackdb 17 --daughters 25,26
+
+    Example: trackdb annotate movie.trackdb 3:8 --not-a-cell --as ana
+    """
+    from ..engine.review.answers import Annotator
+    from ..storage.decisions import this_person
+
+    said = [
+        (kind, named)
+        for kind, named, given in (
+            ("choose", daughters, daughters is not None),
+            ("choose", "", ends),
+            ("begins", None, begins),
+            ("reject", not_, not_ is not None),
+            ("not_a_cell", None, not_a_cell),
+        )
+        if given
+    ]
+    if len(said) != 1:
+        raise ConfigError(
+            "an annotation says one thing about a cell" if said else "nothing is said about the cell",
+            expected="--daughters A[,B], --ends, --begins, --not A or --not-a-cell",
+        )
+    [(kind, named)] = said
+    who = as_ or this_person()
+    parse_cell(cell)
+    opened, chosen = open_set(store, dataset, detections, face.command)
+    annotator = Annotator(opened, chosen)
+    report = annotator.answer(
+        kind,
+        _number(annotator, cell),
+        None if named is None else [_number(annotator, word) for word in named.split(",") if named],
+        who=who,
+        add_candidate=add_candidate,
+        take_back=replace,
+    )
+    for old in report.replaced:
+        face.note(f"taken back: {_told(old)}")
+    if report.added:
+        face.note(f"{plural(report.added, 'new candidate')} for it")
+    face.close(
+        f"{_told(report.decision)}; {plural(report.pins, 'annotation')} will be kept by the next solve",
+        {
+            **_as_dict(report.decision),
+            "replaced": [old.seq for old in report.replaced],
+            "added_candidates": report.added,
+            "pins": report.pins,
+        },
+    )
+
+
+def annotations(
+    face: Face,
+    action: Annotated[str, typer.Argument(metavar="[ACTION]", help="list (default), undo, stats, export, import.")],
+    store: Annotated[Path | None, typer.Argument(metavar="STORE", help="The store: NAME.trackdb.")] = None,
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="[WHICH]", help="undo: number or key, by default your newest; import: the file."),
+    ] = None,
+    who: Annotated[str | None, typer.Option(help="list: of this person alone.")] = None,
+    as_: Who = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="export: file to make; it must not be there.")] = None,
+) -> None:
+    """List what was said, take it back, count it, or carry it to another store; JSON lines go out and come in.
+
+    Example: trackdb annotations list movie.trackdb
+
+    Example: trackdb annotations undo movie.trackdb 7
+    """
+    if action not in ACTIONS:  # `annotations STORE` lists
+        action, store, which, more = "list", Path(action), str(store) if store else None, which
+        which = which or more
+    if store is None:
+        raise ConfigError(f"annotations {action} of which store?", **{"try": f"trackdb annotations {action} STORE"})
+    for option, value, owner in (("--who", who, "list"), ("--as", as_, "undo"), ("-o", out, "export")):
+        if value is not None and action != owner:
+            raise ConfigError(f"{option} is for annotations {owner}, not for {action}", **{"try": "without it"})
+    if which is not None and action not in ("undo", "import"):
+        raise ConfigError(f"annotations {action} takes no {which!r}", known=", ".join(ACTIONS))
+    opened = open_store(store, face.command)
+    match action:
+        case "list":
+            _list(face, opened, who)
+        case "undo":
+            _undo(face, opened, which, as_)
+        case "stats":
+            _stats(face, opened)
+        case "export":
+            _export(face, opened, out)
+        case "import":
+            _import(face, opened, which)
+
+
+def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:
+    from ..engine.review.records import entries
+
+    found = entries(store, who)
+    columns = ["#", "who", "at", "cell", "frame", "says", "state"]
+    rows = [
+        [
+            e.decision.seq,
+            e.decision.who,
+            f"{e.decision.at:%Y-%m-%d %H:%M:%S}",
+            e.decision.cell and e.decision.cell.id,
+            e.decision.cell and e.decision.cell.t,
+            _said(e.decision),
+            _state(e),
+        ]
+        for e in found
+    ]
+    counting = sum(not e.undone for e in found)
+    payload = [{**_as_dict(e.decision), "undone": e.undone, "attached": e.attached} for e in found]
+    line = f"{plural(len(found), 'annotation')}, {counting:,} of them count"
+    face.show(as_table(columns, rows) if rows else "", line, {"annotations": payload, "counting": counting})
+
+
+def _undo(face: Face, store: "DuckDBStore", which: str | None, who: str | None) -> None:
+    from ..engine.review.answers import undo
+    from ..storage.decisions import this_person
+
+    number = which is not None and which.isdecimal() and len(which) < 10  # else a key
+    report = undo(store, int(which) if which and number else which, who=who or this_person())
+    [old] = report.replaced
+    face.close(f"taken back: {_told(old)}", {**_as_dict(report.decision), "undone": old.seq, "pins": report.pins})
+
+
+def _stats(face: Face, store: "DuckDBStore") -> None:
+    from ..engine.review.records import work
+
+    people = work(store)
+    columns = ["who", "answers", "undone", "pins", "median s", "asked too", "agreed"]
+    rows = [
+        [p.who, p.answers, p.undone, p.pins, p.median_ms and p.median_ms / 1000, p.asked_too, p.agreed] for p in people
+    ]
+    text = as_table(columns, rows) if rows else ""
+    face.show(text, f"{len(people)} people", {"people": [asdict(p) for p in people]})
+
+
+def _export(face: Face, store: "DuckDBStore", out: Path | None) -> None:
+    from ..engine.review.records import export_log
+    from ..storage.decisions import as_line
+
+    if out is None:
+        said = store.decisions()
+        text = "".join(map(as_line, said)).rstrip("\n")
+        face.show(text, f"{plural(len(said), 'annotation')}", {"annotations": [d.as_dict() for d in said]})
+        return
+    count = export_log(store, out)
+    face.close(f"{plural(count, 'annotation')} in {out}", {"path": str(out), "count": count})
+
+
+def _import(face: Face, store: "DuckDBStore", path: str | None) -> None:
+    from ..engine.review.records import import_log
+
+    if path is None:
+        raise ConfigError("annotations import needs a file", **{"try": "trackdb annotations import STORE FILE"})
+    count = import_log(store, Path(path))
+    face.close(f"{plural(count, 'new annotation')}", {"path": path, "count": count})
+
+
+def _number(annotator: "Annotator", word: str) -> int:
+    named = parse_cell(word.strip())
+    return named if isinstance(named, int) else annotator.cell_at(*named)
+
+
+def _as_dict(decision: "Decision") -> dict[str, Any]:
+    """Return an entry as JSON shows it: cells by their numbers."""
+    cell, daughters = decision.cell, decision.daughters
+    return {
+        "seq": decision.seq,
+        "key": decision.key,
+        "at": f"{decision.at:%Y-%m-%dT%H:%M:%SZ}",
+        "who": decision.who,
+        "kind": decision.kind.value,
+        "dataset": decision.dataset,
+        "cell": None if cell is None else cell.id,
+        "frame": None if cell is None else cell.t,
+        "daughters": None if daughters is None else [daughter.id for daughter in daughters],
+        "undo_of": decision.undo_of,
+    }
+
+
+def _told(decision: "Decision") -> str:
+    from ..engine.review.pins import told
+
+    return told(decision)
+
+
+def _said(decision: "Decision") -> str:
+    from ..engine.review.pins import said
+
+    return said(decision)
+
+
+def _state(entry: "Entry") -> str:
+    return "undone" if entry.undone else "" if entry.attached else "its cell is gone"

@@ -1,0 +1,66 @@
+"""`trackdb diff`: what two solutions do not share."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Dataset, Store, open_store
+from .view import Face, as_table, command, plural
+
+if TYPE_CHECKING:
+    from ..engine.diff import OnlyHere
+
+SHOWN_LINKS = 1000  # in a table for people; --json has all
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app)(diff)
+
+
+def diff(
+    face: Face,
+    store: Store,
+    a: Annotated[str, typer.Argument(metavar="A", help="Name of a solution.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Name of another.")],
+    dataset: Dataset = None,
+) -> None:
+    """Compare two solutions: links that one of them has alone, and the lineages that these touch.
+
+    Example: trackdb diff movie.trackdb ilp-1 ilp-2
+    """
+    from ..engine.diff import difference
+
+    opened = open_store(store, face.command)
+    infos = [opened.find_solution(dataset, name)[1] for name in (a, b)]
+    found = difference(opened, *infos)
+    sides = (found.only_a, found.only_b)
+    rows = [row for side in sides for row in _rows(side)]
+    more = f"\n... and {len(rows) - SHOWN_LINKS:,} more" if len(rows) > SHOWN_LINKS else ""
+    text = as_table(["only in", "source", "target", "kind"], rows[:SHOWN_LINKS]) + more if rows else ""
+    one, other = sides
+    face.show(
+        text,
+        f"{found.shared:,} links of both, {len(one):,} only in {a}, {len(other):,} only in {b}: "
+        f"{plural(len(one.lineage), 'lineage')} of {a} touched, {len(other.lineage):,} of {b}",
+        {
+            "a": a,
+            "b": b,
+            "only_a": len(one),
+            "only_b": len(other),
+            "shared": found.shared,
+            "lineages_touched": len(one.lineage),
+            "lineages_touched_b": len(other.lineage),
+            "links_only_a": one.links,
+            "links_only_b": other.links,
+            "lineages_a": one.lineage.tolist(),
+            "lineages_b": other.lineage.tolist(),
+            "cells_only_a": one.cell.tolist(),
+            "cells_only_b": other.cell.tolist(),
+        },
+    )
+
+
+def _rows(side: "OnlyHere") -> list[list[object]]:
+    ends = zip(side.source.tolist(), side.target.tolist(), side.kind.tolist(), strict=True)
+    return [[side.solution, *link] for link in ends]

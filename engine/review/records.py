@@ -1,0 +1,173 @@
+"""The decision log as a whole: listed, counted, taken elsewhere and brought in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import groupby
+from statistics import median
+from typing import TYPE_CHECKING
+
+from ...errors import FormatError, TrackdbError
+from ...storage.decisions import LEASE, DecisionKind, as_line, counting, read_line, write_lines
+from ...storage.folders import appearing_file
+from ...storage.leases import lease
+from .answers import WAIT_S
+from .pins import PINNING, attached, pins_among
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ...storage.decisions import Decision
+    from ...storage.duckdb_store import DuckDBStore
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the log, and what became of it.
+
+    Parameters
+    ----------
+    decision : Decision
+        What was said.
+    undone : bool
+        Whether it was taken back.
+    attached : bool
+        Whether its cells are among the newest detections of its dataset; True for an undoing.
+    """
+
+    decision: Decision
+    undone: bool
+    attached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one person said.
+
+    Parameters
+    ----------
+    who : str
+        The person.
+    answers, undone, pins : int
+        Entries but undoings; those that were taken back; those that pin something.
+    kinds : dict of str to int
+        How often each kind, undoings among them.
+    median_ms : float or None
+        Median time of an answer, None where none was measured.
+    asked_too, agreed : int
+        Cells about which somebody else said something, too, and on how many of them all who did agree.
+    """
+
+    who: str
+    answers: int
+    undone: int
+    pins: int
+    kinds: dict[str, int]
+    median_ms: float | None
+    asked_too: int
+    agreed: int
+
+
+def entries(store: DuckDBStore, who: str | None = None) -> list[Entry]:
+    """Return the entries of the log, of one person or of all, oldest first."""
+    said = store.decisions()
+    keys = counting(said)
+    lost: set[str] = set()
+    about = [d for d in said if d.kind is not DecisionKind.UNDO]
+    newest = {chosen.movie.name: chosen for chosen in store.detection_sets()}
+    for dataset in {d.dataset for d in about}:
+        mine = [d for d in about if d.dataset == dataset]
+        if dataset in newest:
+            mine = attached(mine, store.detections(newest[dataset]))[1]
+        lost |= {d.key for d in mine}
+    return [Entry(d, d.key not in keys, d.key not in lost) for d in said if who in (None, d.who)]
+
+
+def work(store: DuckDBStore) -> list[Work]:
+    """Return what each person said, by name."""
+    said = store.decisions()
+    keys = counting(said)
+    answers = [d for d in said if d.kind is not DecisionKind.UNDO]
+    by_cell: dict[tuple[str, int], dict[str, object]] = {}
+    for decision in answers:
+        if decision.key in keys and decision.kind in PINNING and decision.cell is not None:
+            meant = decision.kind, frozenset(daughter.id for daughter in decision.daughters or ())
+            by_cell.setdefault((decision.dataset, decision.cell.id), {})[decision.who] = meant
+    rows = []
+    for who in sorted({d.who for d in said}):
+        own = [d for d in answers if d.who == who]
+        times = [d.ms for d in own if d.ms is not None]
+        shared = [meant for meant in by_cell.values() if who in meant and len(meant) > 1]
+        rows.append(
+            Work(
+                who=who,
+                answers=len(own),
+                undone=sum(d.key not in keys for d in own),
+                pins=sum(d.key in keys and d.kind in PINNING for d in own),
+                kinds=dict(Counter(d.kind.value for d in said if d.who == who)),
+                median_ms=median(times) if times else None,
+                asked_too=len(shared),
+                agreed=sum(len(set(meant.values())) == 1 for meant in shared),
+            )
+        )
+    return rows
+
+
+def export_log(store: DuckDBStore, out: Path) -> int:
+    """Write all entries as one file of JSON lines, and return how many there are.
+
+    Raises
+    ------
+    FormatError
+        If something stands at `out`.
+    """
+    if out.exists():
+        raise FormatError(f"{out} exists", **{"try": "another -o"})
+    said = store.decisions()
+    with appearing_file(out) as partial:
+        partial.write_text("".join(map(as_line, said)))
+    return len(said)
+
+
+def import_log(store: DuckDBStore, path: Path) -> int:
+    """Take the entries of a file that the log does not hold yet, and return how many there were.
+
+    They keep who said them and when, and get numbers of this store.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read, or a line is no entry; nothing is taken then.
+    InfeasibleError
+        If two pins would exclude each other; nothing is taken then.
+    """
+    try:
+        lines = path.read_text().splitlines()
+        brought = [read_line(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} cannot be read", reason=str(error)) from error
+    except TrackdbError as error:
+        raise FormatError(error.message, **error.details) from error
+    with lease(store.path, LEASE, holder="an answer", wait_s=WAIT_S):
+        said = store.decisions()
+        new = _numbered(said, brought)
+        for chosen in {c.movie.name: c for c in store.detection_sets()}.values():
+            together = sorted([*said, *new], key=lambda d: (d.at, d.seq))
+            pins_among(together, chosen.movie.name, store.detections(chosen))
+        for _, group in groupby(sorted(new, key=_file_of), key=_file_of):
+            write_lines(store.path, list(group))
+    return len(new)
+
+
+def _numbered(said: Sequence[Decision], brought: Sequence[Decision]) -> list[Decision]:
+    """Return what was brought and is new, in its order, under new numbers."""
+    known = {d.key for d in said}
+    new = {d.key: d for d in sorted(brought, key=lambda d: (d.at, d.seq)) if d.key not in known}
+    first = 1 + max((d.seq for d in said), default=0)
+    return [replace(d, seq=first + i) for i, d in enumerate(new.values())]
+
+
+def _file_of(decision: Decision) -> tuple[str, str]:
+    return decision.who, f"{decision.at:%Y%m%d}"

@@ -1,0 +1,242 @@
+"""The decision log: what was acknowledged is there, whatever happens to the process, and SQL sees it at once."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+import pytest
+
+from trackdb.engine.check import check
+from trackdb.engine.contents import contents_of
+from trackdb.engine.pipeline import link
+from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
+from trackdb.storage.decisions import (
+    ANNOTATIONS,
+    CellPlace,
+    Decision,
+    DecisionKind,
+    counting,
+    live,
+    read_line,
+    read_log,
+    require_who,
+    this_person,
+    write_lines,
+)
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.sandbox import ask
+
+
+@pytest.fixture
+def store(movie, tmp_path):
+    """A store of its own, with the dividing cells."""
+    return DuckDBStore(shutil.copytree(movie.path, tmp_path / "movie.trackdb"))
+
+
+def entry(seq, kind="choose", cell=3, daughters=(7,), *, who="ana", undo_of=None, key=None):
+    """An entry, a second after the one before."""
+    named = kind in ("choose", "reject")
+    return Decision(
+        seq=seq,
+        key=key or f"k{seq}",
+        at=datetime(2026, 1, 31, 10, 0, seq),
+        who=who,
+        kind=DecisionKind(kind),
+        dataset="movie",
+        cell=None if kind == "undo" else CellPlace(cell, 0, (1.5, 2.25)),
+        daughters=tuple(CellPlace(d, 1, (1.0, 2.0)) for d in daughters) if named else None,
+        shown=[[[7], 0.75]] if named else None,
+        solution="ilp-1" if named else None,
+        ms=2140 if named else None,
+        undo_of=undo_of,
+    )
+
+
+def logs(store):
+    return sorted((store.path / ANNOTATIONS).glob("*"))
+
+
+def test_what_is_written_is_read_again_in_the_order_in_which_it_was_said(tmp_path):
+    said = [entry(1), entry(2, who="bob"), entry(3, "begins"), entry(4, "undo", undo_of="k1"), entry(5, "flag")]
+    for decision in reversed(said):
+        write_lines(tmp_path, [decision])
+    assert read_log(tmp_path) == said
+    assert [file.name for file in sorted((tmp_path / ANNOTATIONS).glob("*"))] == [
+        "ana-20260131.jsonl",
+        "bob-20260131.jsonl",
+    ]
+
+
+def test_a_line_is_what_the_data_model_says(tmp_path):
+    write_lines(tmp_path, [entry(7)])
+    [line] = (tmp_path / ANNOTATIONS / "ana-20260131.jsonl").read_text().splitlines()
+    cell, daughter = ({"id": i, "t": t, "z": None, "y": y, "x": x} for i, t, y, x in ((3, 0, 1.5, 2.25), (7, 1, 1, 2)))
+    assert json.loads(line) == {
+        "v": 1,
+        "seq": 7,
+        "key": "k7",
+        "at": "2026-01-31T10:00:07Z",
+        "who": "ana",
+        "kind": "choose",
+        "dataset": "movie",
+        "cell": cell,
+        "daughters": [daughter],
+        "shown": [[[7], 0.75]],
+        "solution": "ilp-1",
+        "posterior": None,
+        "blind": False,
+        "ms": 2140,
+        "undo_of": None,
+    }
+
+
+@pytest.mark.parametrize("torn", [b'{"v": 1, "se', b'{"v":1}', b"\x00\x00"], ids=["half", "no end", "zeros"])
+def test_a_line_without_an_end_was_never_acknowledged_and_the_next_writer_takes_it_away(tmp_path, torn):
+    write_lines(tmp_path, [entry(1)])
+    with (tmp_path / ANNOTATIONS / "ana-20260131.jsonl").open("ab") as stream:
+        stream.write(torn)
+    assert read_log(tmp_path) == [entry(1)]
+    write_lines(tmp_path, [entry(2), entry(3)])
+    assert read_log(tmp_path) == [entry(1), entry(2), entry(3)]
+
+
+def test_an_entry_that_comes_twice_counts_once(tmp_path):
+    write_lines(tmp_path, [entry(1)])
+    write_lines(tmp_path, [entry(1)])
+    assert read_log(tmp_path) == [entry(1)]
+
+
+def test_a_disk_that_takes_half_a_line_keeps_none_of_it(tmp_path, monkeypatch):
+    write_lines(tmp_path, [entry(1)])
+
+    def refuse(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(StoreError, match="No space left"):
+        write_lines(tmp_path, [entry(2)])
+    monkeypatch.undo()
+    assert read_log(tmp_path) == [entry(1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kind": "guess"}, "guess"),
+        ({"who": "a b"}, "cannot be the name"),
+        ({"at": "yesterday"}, "yesterday"),
+        ({"cell": None}, "choose without cell"),
+        ({"daughters": None}, "choose without daughters"),
+        ({"kind": "undo"}, "undo without undo_of"),
+        ({"cell": 3}, "TypeError|AttributeError"),
+    ],
+)
+def test_a_whole_line_that_is_no_entry_is_damage_and_its_place_is_told(change, reason):
+    line = json.dumps(entry(1).as_dict() | change)
+    with pytest.raises(StoreDamagedError, match=r"ana\.jsonl line 4") as raised:
+        read_line(line, "ana.jsonl line 4")
+    assert re.search(reason, str(raised.value))
+
+
+def test_a_line_of_a_newer_trackdb_is_not_guessed_at():
+    with pytest.raises(VersionError, match="newer trackdb"):
+        read_line(json.dumps(entry(1).as_dict() | {"v": 2}), "line 1")
+
+
+def test_a_damaged_log_is_a_problem_of_the_store(store):
+    write_lines(store.path, [entry(1)])
+    with logs(store)[0].open("ab") as stream:
+        stream.write(b"nonsense\n")
+    [problem] = check(store)
+    assert "ana-20260131.jsonl line 2 is no decision" in problem.what
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a" * 41, "ana/..", "änä"])
+def test_who_decides_has_a_plain_name(name):
+    with pytest.raises(ConfigError, match="cannot be the name"):
+        require_who(name)
+
+
+def test_the_user_of_the_system_can_decide(monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "Ána María")
+    assert this_person() == "_na_Mar_a"
+
+
+UNDOINGS = {
+    "nothing": ([], {1, 2}),
+    "an answer": (["k1"], {2}),
+    "an answer, and then the undoing": (["k1", "k3"], {1, 2}),
+    "that once more": (["k1", "k3", "k4"], {2}),
+    "the same answer twice": (["k1", "k1"], {2}),
+    "an undoing of two": (["k1", "k2", "k3"], {1}),
+}
+
+
+@pytest.mark.parametrize(("undone", "left"), UNDOINGS.values(), ids=UNDOINGS)
+def test_an_undoing_can_be_undone_and_sql_says_the_same(store, undone, left):
+    said = [entry(1), entry(2, cell=4)] + [entry(3 + i, "undo", undo_of=key) for i, key in enumerate(undone)]
+    write_lines(store.path, said)
+    assert {d.seq for d in live(said)} == left
+    in_sql = ask(store.path, "select key from annotations where not undone").rows["key"].to_pylist()
+    assert set(in_sql) == counting(said)
+
+
+def test_sql_sees_an_answer_at_once_and_the_next_command_that_writes_merges_it(store):
+    write_lines(store.path, [entry(1)])
+    query = "select seq, cell, who, kind, json_extract(daughters, '$[0].id')::int, ms, \"at\"::varchar from annotations"
+    wanted = [[1, 3, "ana", "choose", 7, 2140, "2026-01-31 10:00:01"]]
+    assert ask(store.path, query).rows_by_position() == wanted
+    assert contents_of(store).annotations == 1
+    link(store, store.detection_set())
+    write_lines(store.path, [entry(2, who="bob", cell=4)])
+    with store.reading() as connection:
+        assert connection.exec_driver_sql("select key from annotation").scalars().all() == ["k1"]
+    assert ask(store.path, f"{query} where who = 'ana'").rows_by_position() == wanted
+    assert store.decisions() == [entry(1), entry(2, who="bob", cell=4)]
+    shutil.rmtree(store.path / ANNOTATIONS)
+    assert store.decisions() == [entry(1)]  # as merged
+
+
+# Answers as fast as it can, and says each answer that is acknowledged.
+ANSWERING = """
+import sys
+from pathlib import Path
+from trackdb.engine.review.answers import Annotator
+from trackdb.storage.duckdb_store import DuckDBStore
+store = DuckDBStore(Path(sys.argv[1]))
+annotator = Annotator(store, store.detection_set())
+print("ready", flush=True)
+for i in range(10_000):
+    report = annotator.answer("unsure", 1 + i % 9, who=sys.argv[2])
+    print(report.decision.key, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_no_acknowledged_answer_is_lost_to_a_kill(store):
+    acknowledged = []
+    for life in range(8):
+        child = subprocess.Popen(
+            [sys.executable, "-c", ANSWERING, store.path, f"ana{life % 2}"], stdout=subprocess.PIPE, text=True
+        )
+        with child:
+            assert child.stdout.readline() == "ready\n"
+            chance = random.Random(life)
+            acknowledged += [child.stdout.readline().strip() for _ in range(chance.randint(1, 4))]
+            time.sleep(chance.uniform(0, 0.05))
+            os.kill(child.pid, signal.SIGKILL)
+            lines = child.stdout.read().split("\n")
+        acknowledged += lines[:-1]
+        assert set(acknowledged) <= {d.key for d in read_log(store.path)}
+    assert len(acknowledged) > 8
+    said = store.decisions()
+    assert len(said) <= len(acknowledged) + 8  # one that was not acknowledged may stand in each life
+    assert [d.seq for d in said] == list(range(1, len(said) + 1))
+    assert check(store) == []
