@@ -60,10 +60,10 @@ def annotate(
     said = [
         (kind, named)
         for kind, named, given in (
-            ("choose", daughters, daughters is not None),
-            ("choose", "", ends),
+            ("choose", (daughters or "").split(","), daughters is not None),  # nothing is not the same as --ends
+            ("choose", [], ends),
             ("begins", None, begins),
-            ("reject", not_, not_ is not None),
+            ("reject", (not_ or "").split(","), not_ is not None),
             ("not_a_cell", None, not_a_cell),
         )
         if given
@@ -81,7 +81,7 @@ def annotate(
     report = annotator.answer(
         kind,
         _number(annotator, cell),
-        None if named is None else [_number(annotator, word) for word in named.split(",") if named],
+        None if named is None else [_number(annotator, word) for word in named],
         who=who,
         add_candidate=add_candidate,
         take_back=replace,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import getpass
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from . import tables
 from .folders import flush
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
 ANNOTATIONS: Final = "annotations"
@@ -89,10 +90,19 @@ class CellPlace:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> CellPlace:
-        """Read it from what the log tells."""
+        """Read it from what the log tells, or raise ValueError, KeyError or TypeError."""
         place = tuple(float(entry[axis]) for axis in "zyx" if entry.get(axis) is not None)
+        if not all(map(math.isfinite, place)):
+            raise ValueError(f"a place must be finite, got {place}")
         frame = entry.get("t")
-        return cls(int(entry["id"]), None if frame is None else int(frame), place or None)
+        return cls(_whole(entry["id"], 63), None if frame is None else _whole(frame, 31), place or None)
+
+
+def _whole(value: object, bits: int) -> int:
+    """Return a number that a column of the tables holds, or raise ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**bits:
+        raise ValueError(f"expected a whole number of {bits} bits, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +197,8 @@ def require_who(who: str) -> str:
     return who
 
 
-def read_line(line: str | bytes, where: str) -> Decision:
-    """Read one line of a log.
+def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) -> Decision | None:
+    """Read one line of a log; None if its key is among those that need not be read.
 
     Raises
     ------
@@ -199,26 +209,28 @@ def read_line(line: str | bytes, where: str) -> Decision:
     """
     try:
         entry = json.loads(line)
+        if entry["key"] in besides:
+            return None
         if entry["v"] > LINE_VERSION:
             raise VersionError(f"{where} was written by a newer trackdb", **{"try": "pip install --upgrade trackdb"})
         kind = DecisionKind(entry["kind"])
         decision = Decision(
-            seq=int(entry["seq"]),
+            seq=_whole(entry["seq"], 63),
             key=str(entry["key"]),
-            at=datetime.fromisoformat(entry["at"]).astimezone(UTC).replace(tzinfo=None),
+            at=_utc(datetime.fromisoformat(entry["at"])),
             who=require_who(entry["who"]),
             kind=kind,
             dataset=str(entry["dataset"]),
             cell=None if entry.get("cell") is None else CellPlace.of(entry["cell"]),
             daughters=None if entry.get("daughters") is None else tuple(map(CellPlace.of, entry["daughters"])),
             shown=entry.get("shown"),
-            solution=entry.get("solution"),
-            posterior=entry.get("posterior"),
+            solution=_text(entry.get("solution")),
+            posterior=_text(entry.get("posterior")),
             blind=bool(entry.get("blind")),
-            ms=entry.get("ms"),
-            undo_of=entry.get("undo_of"),
+            ms=None if entry.get("ms") is None else _whole(entry["ms"], 31),
+            undo_of=_text(entry.get("undo_of")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreDamagedError(f"{where} is no decision", reason=f"{type(error).__name__}: {error}") from error
     lacking = [
         what
@@ -234,8 +246,24 @@ def read_line(line: str | bytes, where: str) -> Decision:
     return decision
 
 
-def read_log(store: Path) -> list[Decision]:
+def _utc(at: datetime) -> datetime:
+    """Return a time as the store keeps it; one that names no zone is UTC."""
+    return (at if at.tzinfo is None else at.astimezone(UTC)).replace(tzinfo=None)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
     """Return all acknowledged entries of all files, each key once, in the order in which they were said.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    besides : container of str
+        Keys of entries that are known already, and are left out.
 
     Raises
     ------
@@ -246,8 +274,9 @@ def read_log(store: Path) -> list[Decision]:
     for file in sorted((store / ANNOTATIONS).glob("*.jsonl")):
         *lines, _unfinished = file.read_bytes().split(b"\n")
         for number, line in enumerate(lines, start=1):
-            decision = read_line(line, f"{file} line {number}")
-            known.setdefault(decision.key, decision)
+            decision = read_line(line, f"{file} line {number}", besides=besides)
+            if decision is not None:
+                known.setdefault(decision.key, decision)
     return sorted(known.values(), key=_when)
 
 
@@ -308,9 +337,7 @@ def all_decisions(connection: sa.Connection, store: Path) -> list[Decision]:
     """Return all entries, merged or not, in the order in which they were said."""
     rows = connection.execute(sa.select(tables.annotation)).mappings()
     known = {row["key"]: _from_row(row) for row in rows}
-    for decision in read_log(store):
-        known.setdefault(decision.key, decision)
-    return sorted(known.values(), key=_when)
+    return sorted([*known.values(), *read_log(store, besides=known)], key=_when)
 
 
 def _from_row(row: sa.RowMapping) -> Decision:
@@ -336,12 +363,11 @@ def _from_row(row: sa.RowMapping) -> Decision:
 def rows_to_merge(store: Path, merged: set[str]) -> list[dict[str, Any]]:
     """Return rows of `annotation` for the entries of the log that the table does not hold yet."""
     rows = []
-    for decision in read_log(store):
-        if decision.key not in merged:
-            entry = decision.as_dict()
-            del entry["v"]
-            cell = decision.cell
-            rows.append(entry | {"at": decision.at, "det_id": None if cell is None else cell.id})
+    for decision in read_log(store, besides=merged):
+        entry = decision.as_dict()
+        del entry["v"]
+        cell = decision.cell
+        rows.append(entry | {"at": decision.at, "det_id": None if cell is None else cell.id})
     return rows
 
 

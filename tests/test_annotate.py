@@ -210,6 +210,7 @@ REFUSED = {
     "an undoing of a cell": (("undo", 3), ConfigError, "no answer about a cell"),
     "no daughters": (("choose", 3), ConfigError, "choose needs daughters"),
     "daughters of a beginning": (("begins", 3, [6]), ConfigError, "begins names no daughters"),
+    "a daughter twice": (("choose", 3, [6, 6]), ConfigError, "a cell is named twice; got: 6, 6"),
     "nothing rejected": (("reject", 3, []), ConfigError, "names the cells that it rejects"),
     "a pin on no candidate": (("choose", 2, [7]), InfeasibleError, "try: --add-candidate"),
     "nothing to forbid": (("reject", 2, [7]), InfeasibleError, "there is nothing to forbid"),
@@ -262,6 +263,27 @@ def test_pins_that_came_past_the_check_stop_a_solve_and_are_named(store, say, tm
     write_lines(store.path, [replace(first, seq=4, key="far", cell=CellPlace(2), daughters=(CellPlace(8),))])
     with pytest.raises(InfeasibleError, match=r"no candidate: cell 2 continues as 8 \(#4 ana"):
         solved(store)
+
+
+def test_a_conflict_elsewhere_keeps_nobody_from_answering(store, say):
+    first = say("choose", 3, [6]).decision
+    write_lines(store.path, [replace(first, seq=2, key="other", who="bob", daughters=(CellPlace(9),))])
+    assert say("choose", 5, [8]).pins == 3
+    report = say("choose", 3, [6, 9], take_back=True)
+    assert {d.who for d in report.replaced} == {"ana", "bob"}
+    assert solved(store)[0].pins == 2
+
+
+def test_a_kill_between_a_new_answer_and_what_it_takes_back_leaves_a_conflict_that_is_told(store, say):
+    say("choose", 3, [6], who="ana")
+    say("choose", 3, [9], who="bob", take_back=True)
+    [file] = (store.path / "annotations").glob("bob-*")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: whole.index(b"\n") + 30])  # the undoing was never finished
+    with pytest.raises(InfeasibleError, match="two pins exclude each other"):
+        solved(store)
+    assert undo(store, 1, who="bob").pins == 1
+    assert (3, 9) in solved(store)[1]
 
 
 def test_an_answer_that_is_sent_again_is_taken_once(store, say):

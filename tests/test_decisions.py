@@ -136,6 +136,11 @@ def test_a_disk_that_takes_half_a_line_keeps_none_of_it(tmp_path, monkeypatch):
         ({"daughters": None}, "choose without daughters"),
         ({"kind": "undo"}, "undo without undo_of"),
         ({"cell": 3}, "TypeError|AttributeError"),
+        ({"cell": {"id": 2**70}}, "whole number of 63 bits"),
+        ({"cell": {"id": 3, "t": "first"}}, "whole number of 31 bits"),
+        ({"cell": {"id": 3, "y": float("nan")}}, "must be finite"),
+        ({"seq": 1.5}, "whole number"),
+        ({"ms": True}, "whole number"),
     ],
 )
 def test_a_whole_line_that_is_no_entry_is_damage_and_its_place_is_told(change, reason):
@@ -143,6 +148,19 @@ def test_a_whole_line_that_is_no_entry_is_damage_and_its_place_is_told(change, r
     with pytest.raises(StoreDamagedError, match=r"ana\.jsonl line 4") as raised:
         read_line(line, "ana.jsonl line 4")
     assert re.search(reason, str(raised.value))
+
+
+def test_a_time_without_a_zone_is_utc_and_others_are_brought_there():
+    told = {
+        at: read_line(json.dumps(entry(1).as_dict() | {"at": at}), "line").at
+        for at in ("2026-01-31T10:00:01", "2026-01-31T11:00:01+01:00", "2026-01-31T10:00:01Z")
+    }
+    assert set(told.values()) == {datetime(2026, 1, 31, 10, 0, 1)}
+
+
+def test_a_line_that_never_ends_its_brackets_is_damage():
+    with pytest.raises(StoreDamagedError, match="is no decision"):
+        read_line("[" * 100_000, "line 1")
 
 
 def test_a_line_of_a_newer_trackdb_is_not_guessed_at():

@@ -29,7 +29,7 @@ from ...storage.decisions import (
 )
 from ...storage.leases import lease
 from ..candidates import edges_of
-from .pins import PINNING, Answer, PinSet, pins_among, refusal, told
+from .pins import PINNING, Answer, PinSet, pinning_answers, pins_among, refusal, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +205,11 @@ class Annotator:
                 )
 
     def _settled(self, said: Sequence[Decision]) -> PinSet:
-        return pins_among(said, self._set.movie.name, self.detections)[0]
+        """Return all pins of the movie; a conflict among older ones keeps nobody from answering about other cells."""
+        pins = PinSet()
+        for answer in pinning_answers(said, self._set.movie.name, self.detections)[0]:
+            pins.add(answer)
+        return pins
 
     def _entry(
         self, said: Sequence[Decision], who: str, kind: DecisionKind, key: str | None, asked: Asked, rows: list[int]
@@ -299,7 +303,9 @@ def _known_kind(kind: DecisionKind | str) -> DecisionKind:
 
 def _required_daughters(kind: DecisionKind, daughters: Sequence[int] | None) -> list[int]:
     """Return the daughters that an answer names, or raise an error if they do not go with its kind."""
-    named = list(dict.fromkeys(daughters or ()))
+    named = list(daughters or ())
+    if len(set(named)) < len(named):
+        raise ConfigError("a cell is named twice", got=", ".join(map(str, named)))
     if (daughters is not None) != (kind in OF_DAUGHTERS):
         raise ConfigError(f"{kind.value} {'names no' if daughters is not None else 'needs'} daughters")
     if kind is DecisionKind.REJECT and not named:

@@ -63,7 +63,7 @@ TORN: Final = "the same link is forced in and out"
 
 @dataclass(frozen=True, slots=True)
 class PinSet:
-    """What some answers settle, in rows of the detections; no two of them exclude each other, but several may agree.
+    """What some answers settle, in rows of the detections; several may agree. `fold` lets none exclude another.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class PinSet:
         return [Clash(old, NO_CELL) for old in self.no_cell.get(row, [])]
 
     def add(self, new: Answer) -> None:
-        """Take an answer in that excludes no other."""
+        """Take an answer in."""
         match new.decision.kind:
             case DecisionKind.CHOOSE:
                 self.children.setdefault(new.cell, []).append(new)
@@ -297,9 +297,15 @@ def pins_among(decisions: Sequence[Decision], dataset: str, detections: Detectio
     InfeasibleError
         If two pins exclude each other.
     """
-    pinning = [d for d in live(decisions) if d.kind in PINNING and d.dataset == dataset]
-    answers, lost = attached(pinning, detections)
+    answers, lost = pinning_answers(decisions, dataset, detections)
     return fold(answers), lost
+
+
+def pinning_answers(
+    decisions: Sequence[Decision], dataset: str, detections: Detections
+) -> tuple[list[Answer], list[Decision]]:
+    """Return what counts of a log and pins something in a movie, and that of which the cells are not there."""
+    return attached([d for d in live(decisions) if d.kind in PINNING and d.dataset == dataset], detections)
 
 
 def decided(problem: TrackingProblem, pins: Pins) -> PinnedProblem:

@@ -8,7 +8,7 @@ from itertools import groupby
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ...errors import FormatError, TrackdbError
+from ...errors import FormatError, StoreDamagedError
 from ...storage.decisions import LEASE, DecisionKind, as_line, counting, read_line, write_lines
 from ...storage.folders import appearing_file
 from ...storage.leases import lease
@@ -144,15 +144,17 @@ def import_log(store: DuckDBStore, path: Path) -> int:
         If two pins would exclude each other; nothing is taken then.
     """
     try:
-        lines = path.read_text().splitlines()
-        brought = [read_line(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} cannot be read", reason=str(error)) from error
-    except TrackdbError as error:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise FormatError(f"{path} is no file")
+        lines = path.read_bytes().split(b"\n")
+        read = [read_line(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read", reason=error.strerror or str(error)) from error
+    except StoreDamagedError as error:
         raise FormatError(error.message, **error.details) from error
     with lease(store.path, LEASE, holder="an answer", wait_s=WAIT_S):
         said = store.decisions()
-        new = _numbered(said, brought)
+        new = _numbered(said, [decision for decision in read if decision is not None])
         for chosen in {c.movie.name: c for c in store.detection_sets()}.values():
             together = sorted([*said, *new], key=lambda d: (d.at, d.seq))
             pins_among(together, chosen.movie.name, store.detections(chosen))
