@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trackdb.solvers.problem import TrackingProblem
     from trackdb.storage.catalogue import DetectionSet
     from trackdb.storage.schema import CandidateEdges, Detections
 
@@ -73,9 +74,13 @@ def solved_figures(
     detections: Detections, edges: CandidateEdges, scores: Scores, true: tuple[NDArray[np.int64], ...]
 ) -> list[str]:
     """Solve; return F1 of edges and of divisions, and how many divisions were found and are true."""
-    problem = problem_from(detections, edges, scores, fit(detections, edges, scores))
+    return figures_of(problem_from(detections, edges, scores, fit(detections, edges, scores)), edges, true)
+
+
+def figures_of(problem: TrackingProblem, edges: CandidateEdges, true: tuple[NDArray[np.int64], ...]) -> list[str]:
+    """Solve a problem; return the same figures."""
     links = edges.take(open_solver("ilp").solve(problem).edge)
-    annotated = np.ones(len(detections), dtype=bool)
+    annotated = np.ones(problem.n_nodes, dtype=bool)
     ends = (*true, links.source, links.target)
     found = compare_links(*ends, annotated=annotated)
     divisions = compare_divisions(*ends, tolerance_frames=0, annotated=annotated)

@@ -114,6 +114,10 @@ def solve(
             "--greedy: cost (the default) or score (at least --min-score)."
         ),
     ] = None,
+    cost: Annotated[
+        str | None,
+        typer.Option(help="--ilp: density (fitted to the data, the default), or two-distance (Attrackt; --config)."),
+    ] = None,
     min_score: Annotated[float | None, typer.Option(help="--greedy --by score: least score of a link (0.5).")] = None,
     scores: Annotated[str | None, typer.Option(help="Scores to use; those of [score] by default (distance).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the solution.")] = None,
@@ -150,6 +154,8 @@ def solve(
     Example: trackdb solve movie.trackdb --lap --max-gap 2 --split-distance 12
 
     Example: trackdb solve movie.trackdb --greedy --by score --scores network
+
+    Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
     from ..engine.config import load_config
     from ..engine.pipeline import solve as solve_links
@@ -166,6 +172,7 @@ def solve(
     }
     given = {
         "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}, linker),
+        "cost": cost,
         "by": by,
         "min_score": min_score,
         "backend": backend,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AUTO = "auto"
+HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
+COSTS = ("density", "two-distance")  # what links and divisions are priced by
 BASES = ("cost", "distance", "score")  # of what a linker goes by
 BACKENDS = ("matching", "highs", "motile")  # of the exact linker
 SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
@@ -79,6 +81,8 @@ class SolveConfig:
     ----------
     linker : str
         ``ilp`` (exact), ``lap`` (frame to frame, then segments) or ``greedy``.
+    cost : str
+        ``density``: negative log densities, fitted to the data; ``two-distance``: that of Attrackt, for exact linkers.
     by : str
         What the linker goes by: ``cost``; ``distance``, squared (LAP); ``score``, the best first (greedy). ``auto``:
         ``cost``, LAP ``distance`` unless scores are named.
@@ -93,6 +97,7 @@ class SolveConfig:
     """
 
     linker: str = "ilp"
+    cost: str = "density"
     by: str = AUTO
     min_score: float = 0.5
     backend: str = "matching"
@@ -102,6 +107,7 @@ class SolveConfig:
     def __post_init__(self) -> None:
         _require(self.time_limit_s >= 0, "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit")
         _require(self.backend in BACKENDS, "solve.backend", self.backend, f"one of {', '.join(BACKENDS)}")
+        _require(self.cost in COSTS, "solve.cost", self.cost, f"one of {', '.join(COSTS)}")
         _require(self.by in (AUTO, *BASES), "solve.by", self.by, f"one of {', '.join((AUTO, *BASES))}")
         _require(0 <= self.min_score <= 1, "solve.min_score", self.min_score, "a score between 0 and 1")
 
@@ -147,6 +153,37 @@ class LapConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TwoDistanceConfig:
+    """Weights of the two-distance cost, of numbers in standard scores.
+
+    Parameters
+    ----------
+    distance : float
+        Of the distance between two cells, or between a mother and the midpoint of her daughters.
+    score : float
+        Of the score of a link, or the mean score of both; negative, since a larger score is likelier.
+    bias : float
+        Added to every link, and to every pair of daughters.
+    division_bias : float
+        Added to every pair of daughters besides.
+    appear, disappear : float
+        Cost of a cell without a mother, without a child.
+    """
+
+    distance: float = 1.0
+    score: float = -1.0
+    bias: float = 0.0
+    division_bias: float = 0.0
+    appear: float = 1.0
+    disappear: float = 1.0
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            _require(abs(value) < HEAVIEST, f"two_distance.{setting.name}", value, f"a number below {HEAVIEST:g}")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The settings of all stages."""
 
@@ -154,6 +191,7 @@ class Config:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     solve: SolveConfig = field(default_factory=SolveConfig)
     lap: LapConfig = field(default_factory=LapConfig)
+    two_distance: TwoDistanceConfig = field(default_factory=TwoDistanceConfig)
 
 
 def load_config(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COST: Final = "cost"
 DISTANCE: Final = "distance"
 SCORE: Final = "score"
+TWO_DISTANCE: Final = "two-distance"
 
 GOES_BY: Final = {"lap": (DISTANCE, COST), "greedy": (COST, SCORE)}
 """What our linkers can go by, their default first; all others go by cost."""
@@ -103,11 +104,17 @@ def choose_linker(config: Config, scores: str | None, solver: Solver | None = No
     ------
     ConfigError
         If there is no such linker, it does not go by what it shall, or settings of the LAP ask for what it does only by
-        distance; or if a solver was made and another linker than the exact one is asked for.
+        distance; if a solver was made and another linker than the exact one is asked for; or if the linker knows no
+        pairs of daughters and the cost does.
     """
     settings = config.solve
     if solver is not None and settings.linker != "ilp":
         raise ConfigError(f"a solver of your own stands for ilp, not for {settings.linker}", **{"try": "linker ilp"})
+    if settings.cost == TWO_DISTANCE and settings.linker in GOES_BY:
+        raise ConfigError(
+            f"the cost {TWO_DISTANCE} prices daughters in pairs, which {settings.linker} does not divide into",
+            **{"try": "--ilp"},
+        )
     exact_by_other_means = settings.linker == "ilp" and settings.backend != "matching"
     name = settings.backend if exact_by_other_means else settings.linker
     plain = solver or open_solver(name, time_limit_s=settings.time_limit_s or None)

@@ -21,7 +21,7 @@ from . import costs
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, SolveConfig
 from .lineages import solution_table
-from .linkers import choose_linker
+from .linkers import TWO_DISTANCE, choose_linker
 from .names import free_solution_name, linked_gap, named_scores
 from .progress import Progress, Silent
 from .review.pins import PinSet, decided, pins_among, told
@@ -242,6 +242,8 @@ def solve(
         used["solver"] = type(solver).__name__
     if settings.linker == "lap":
         used["lap"] = asdict(config.lap)
+    if settings.cost == TWO_DISTANCE:
+        used["two_distance"] = asdict(config.two_distance)
     with store.running("solve", name, used, chosen=chosen) as run:
         edges = store.candidate_edges(chosen, detections)
         pinned = pins.for_edges(edges, len(detections))
@@ -252,11 +254,7 @@ def solve(
         if left_out:
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-        known = costs.as_densities(detections, edges, given)
-        if known.estimates.get(costs.WORTH.get(given.scale, "")) == 0:
-            progress.note(f"{score_run.name} tells nothing of the links of this movie: solved by distance")
-        rates = costs.fit(detections, edges, known)
-        problem = costs.problem_from(detections, edges, known, rates)
+        problem, estimates = _priced(detections, edges, given, config, score_run.name, progress)
         left = decided(problem, pinned)
         free = replace(given, value=value[left.rows])
         selection = left.whole(linker.solver(edges.take(left.rows), free).solve(left.problem))
@@ -265,7 +263,6 @@ def solve(
         info = SolutionInfo(
             0, chosen.id, run.id, name, settings.linker, selection.objective, selection.lower_bound, selection.proven
         )
-        estimates = {**rates.as_dict(), **known.estimates}
         progress.start("saving")
         store.add_solution(run, info, table, {"estimates": estimates, "left_out": left_out})
     report = _report(info, detections, table, merged, len(pins), left_out, estimates, time.perf_counter() - started)
@@ -291,6 +288,20 @@ def _with_forced(
         progress.note(f"{np.count_nonzero(lacking)} annotated links have no score in {scores}: priced as its worst")
         value = np.where(lacking, known.min() if len(known) else 0.0, value)
     return value
+
+
+def _priced(
+    detections: Detections, edges: CandidateEdges, given: Scores, config: Config, scores: str, progress: Progress
+) -> tuple[TrackingProblem, dict[str, float]]:
+    """Return the problem by the cost that is configured, and what was estimated for it."""
+    if config.solve.cost == TWO_DISTANCE:
+        priced = costs.two_distance_problem(detections, edges, given, config.two_distance)
+        return priced.problem, {**priced.estimates, **given.estimates}
+    known = costs.as_densities(detections, edges, given)
+    if known.estimates.get(costs.WORTH.get(given.scale, "")) == 0:
+        progress.note(f"{scores} tells nothing of the links of this movie: solved by distance")
+    rates = costs.fit(detections, edges, known)
+    return costs.problem_from(detections, edges, known, rates), {**rates.as_dict(), **known.estimates}
 
 
 def require_sound(problem: TrackingProblem, selection: Selection, config: SolveConfig) -> None:
