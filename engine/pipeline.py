@@ -274,7 +274,7 @@ def _pins(store: DuckDBStore, chosen: DetectionSet, detections: Detections, prog
     """Return what people said of these detections, and tell of what was said of others."""
     pins, lost = pins_among(store.decisions(), chosen.movie.name, detections)
     if lost:
-        progress.note(f"{len(lost)} annotations are of cells that are not among these detections: {told(lost[0])} ...")
+        progress.note(f"annotations of cells that are not among these detections: {len(lost)}, as {told(lost[0])}")
     return pins
 
 
@@ -285,7 +285,8 @@ def _with_forced(
     lacking = forced & np.isnan(value)
     if lacking.any():
         known = value[~np.isnan(value)]
-        progress.note(f"{np.count_nonzero(lacking)} annotated links have no score in {scores}: priced as its worst")
+        count = np.count_nonzero(lacking)
+        progress.note(f"annotated links without a score in {scores}: {count}, priced as its worst")
         value = np.where(lacking, known.min() if len(known) else 0.0, value)
     return value
 

@@ -250,7 +250,7 @@ def test_a_forced_link_that_scores_of_ones_own_do_not_know_is_not_dropped(store,
     report, links, _ = solved(store, scores="own", progress=notes)
     assert (3, 9) in links
     assert report.pins == 1
-    assert "1 annotated links have no score in own: priced as its worst" in notes.told
+    assert "annotated links without a score in own: 1, priced as its worst" in notes.told
 
 
 def test_pins_that_came_past_the_check_stop_a_solve_and_are_named(store, say, tmp_path):
@@ -341,7 +341,10 @@ def test_answers_about_cells_that_are_gone_are_told_not_dropped(store, say):
     notes = Notes()
     report = solved(store, progress=notes)[0]
     assert report.pins == 1
-    assert any(note.startswith("1 annotations are of cells that are not among") for note in notes.told)
+    assert any(
+        note.startswith("annotations of cells that are not among these detections: 1, as cell 77")
+        for note in notes.told
+    )
     assert [e.attached for e in entries(store)] == [True, False]
 
 
