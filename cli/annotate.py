@@ -146,7 +146,9 @@ def annotations(
 def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:
     from ..engine.review.records import entries
 
-    found = entries(store, who)
+    said = entries(store)
+    number = {e.decision.key: e.decision.seq for e in said}
+    found = [e for e in said if who in (None, e.decision.who)]
     columns = ["#", "who", "at", "cell", "frame", "says", "state"]
     rows = [
         [
@@ -155,12 +157,12 @@ def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:
             f"{e.decision.at:%Y-%m-%d %H:%M:%S}",
             e.decision.cell and e.decision.cell.id,
             e.decision.cell and e.decision.cell.t,
-            _said(e.decision),
+            _said(e.decision) if e.decision.undo_of is None else f"takes back #{number.get(e.decision.undo_of)}",
             _state(e),
         ]
         for e in found
     ]
-    counting = sum(not e.undone for e in found)
+    counting = sum(not e.undone and e.decision.undo_of is None for e in found)
     payload = [{**_as_dict(e.decision), "undone": e.undone, "attached": e.attached} for e in found]
     line = f"{plural(len(found), 'annotation')}, {counting:,} of them count"
     face.show(as_table(columns, rows) if rows else "", line, {"annotations": payload, "counting": counting})

@@ -70,8 +70,10 @@ CHOICE = Decision(1, "k", datetime(2026, 1, 31), "ana", DecisionKind.CHOOSE, "mo
 
 def solved(store, linker="ilp", **options):
     """Solve, and return the report, the links and the cells."""
-    backend = "highs" if linker == "highs" else "matching"
-    config = Config(solve=SolveConfig(linker="ilp" if linker == "highs" else linker, backend=backend))
+    if linker == "motile":
+        pytest.importorskip("motile")
+    exact = linker in ("highs", "motile")
+    config = Config(solve=SolveConfig(linker="ilp" if exact else linker, backend=linker if exact else "matching"))
     if "by" in options:
         config = replace(config, solve=replace(config.solve, by=options.pop("by")))
     report = solve(store, store.detection_set(), config, **options)
@@ -89,7 +91,7 @@ SAID = {
     "a beginning": (("begins", 7), set(), {(4, 7), (3, 7), (5, 7)}),
     "a link forced out": (("reject", 4, [7]), set(), {(4, 7)}),
 }
-LINKERS = [("ilp", None), ("highs", None), ("greedy", None), ("lap", "distance"), ("lap", "cost")]
+LINKERS = [("ilp", None), ("highs", None), ("motile", None), ("greedy", None), ("lap", "distance"), ("lap", "cost")]
 
 
 @pytest.mark.parametrize(("words", "there", "gone"), SAID.values(), ids=SAID)
@@ -101,7 +103,7 @@ def test_every_linker_keeps_what_was_said(store, say, linker, by, words, there, 
     assert not gone & links
     assert len(cells) == 9
     assert report.pins == 1
-    assert report.proven == (linker in ("ilp", "highs"))
+    assert report.proven == (linker in ("ilp", "highs", "motile"))
     assert check(store) == []
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import zarr
 
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -131,6 +132,9 @@ def test_annotations_are_listed_counted_and_taken_back(store, tmp_path):
         assert "2 annotations, 2 of them count" in shown.stderr
     assert [a["who"] for a in answer("annotations", "list", store, "--who", "bob")["annotations"]] == ["bob"]
     assert "taken back: cell 8 begins (#2 bob" in run("annotations", "undo", store, "--as", "bob").stdout
+    shown = run("annotations", store)
+    assert shown.stdout.splitlines()[-1].split()[-3:] == ["takes", "back", "#2"]
+    assert "3 annotations, 1 of them count" in shown.stderr
     assert answer("annotations", "undo", store, 3, "--as", "ana")["undone"] == 3
     people = answer("annotations", "stats", store)["people"]
     assert [(p["who"], p["answers"], p["pins"]) for p in people] == [("ana", 1, 1), ("bob", 1, 1)]
@@ -169,6 +173,18 @@ def test_pins_that_exclude_each_other_end_a_solve_with_4(store):
     assert "continues as 7 (#1 ana" in said
     assert "continues as 7 (#2 bob" in said
     assert answer("solve", store, "--ignore-pins")["pins"] == 0
+
+
+def test_pins_go_out_with_a_geff(store, tmp_path):
+    pytest.importorskip("geff")
+    run("annotate", store, 3, "--daughters", 9, "--as", "ana")
+    run("solve", store)
+    run("export", "geff", store, "-o", tmp_path / "movie.geff")
+    edges = zarr.open(tmp_path / "movie.geff")["edges"]
+    who = dict(zip(map(tuple, edges["ids"][:].tolist()), edges["props/pinned_by/values"][:].tolist(), strict=True))
+    assert who.pop((3, 9)) == "ana"
+    assert set(who.values()) == {""}
+    assert edges["props/pinned/values"][:].sum() == 1
 
 
 def test_solutions_are_compared_in_a_table(store):

@@ -16,6 +16,7 @@ import pytest
 from trackdb.engine.check import check
 from trackdb.engine.contents import contents_of
 from trackdb.engine.pipeline import link
+from trackdb.engine.review.pins import pins_among
 from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
 from trackdb.storage.decisions import (
     ANNOTATIONS,
@@ -220,6 +221,46 @@ def test_sql_sees_an_answer_at_once_and_the_next_command_that_writes_merges_it(s
     assert store.decisions() == [entry(1), entry(2, who="bob", cell=4)]
     shutil.rmtree(store.path / ANNOTATIONS)
     assert store.decisions() == [entry(1)]  # as merged
+
+
+# Says of each cell in turn what it becomes, and tells which answers were taken.
+CHOOSING = """
+import sys
+from pathlib import Path
+from trackdb.engine.review.answers import Annotator
+from trackdb.errors import InfeasibleError
+from trackdb.storage.duckdb_store import DuckDBStore
+store = DuckDBStore(Path(sys.argv[1]))
+annotator = Annotator(store, store.detection_set())
+annotator.detections
+print("ready", flush=True)
+sys.stdin.readline()
+for cell in range(1, 10):
+    try:
+        annotator.answer("choose", cell, [cell + int(sys.argv[3])], who=sys.argv[2], add_candidate=True)
+        print(cell, flush=True)
+    except InfeasibleError:
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_of_two_people_who_contradict_each_other_at_once_one_is_heard(store):
+    words = [sys.executable, "-c", CHOOSING, store.path]
+    people = [
+        subprocess.Popen([*words, who, shift], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for who, shift in (("ana", "9"), ("bob", "10"))
+    ]
+    for person in people:
+        assert person.stdout.readline() == "ready\n"
+    for person in people:
+        person.stdin.write("go\n")
+        person.stdin.flush()
+    heard = [person.communicate()[0].split() for person in people]
+    assert [person.returncode for person in people] == [0, 0]
+    assert len(heard[0]) + len(heard[1]) == len(store.decisions()) >= 9
+    pins, lost = pins_among(store.decisions(), "movie", store.detections(store.detection_set()))
+    assert (len(pins), lost) == (len(store.decisions()), [])
 
 
 # Answers as fast as it can, and says each answer that is acknowledged.

@@ -70,8 +70,8 @@ class Work:
     agreed: int
 
 
-def entries(store: DuckDBStore, who: str | None = None) -> list[Entry]:
-    """Return the entries of the log, of one person or of all, oldest first."""
+def entries(store: DuckDBStore) -> list[Entry]:
+    """Return the entries of the log, oldest first."""
     said = store.decisions()
     keys = counting(said)
     lost: set[str] = set()
@@ -82,7 +82,7 @@ def entries(store: DuckDBStore, who: str | None = None) -> list[Entry]:
         if dataset in newest:
             mine = attached(mine, store.detections(newest[dataset]))[1]
         lost |= {d.key for d in mine}
-    return [Entry(d, d.key not in keys, d.key not in lost) for d in said if who in (None, d.who)]
+    return [Entry(d, d.key not in keys, d.key not in lost) for d in said]
 
 
 def work(store: DuckDBStore) -> list[Work]:
