@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,17 @@ def ours(size: str, problem: TrackingProblem) -> float:
     row(size, numbers, "trackdb", cost, "proven" if selection.proven else "open", "-", f"{ms / 1000:.5f}", "1",
         "1", f"{peak:.0f}")  # fmt: skip
     return ms
+
+
+def bridged(size: str, problem: TrackingProblem, ms: float, limit: float) -> None:
+    """Print the row of the same problem through motile by trackdb: building and solving in one figure."""
+    begun = time.process_time()
+    selection = open_solver("motile", time_limit_s=limit).solve(problem)
+    spent = time.process_time() - begun
+    peak = run(sys.executable, __file__, "--alone", size, "--solver", "motile", env=ONE_THREAD).peak_mb
+    state = "proven" if selection.proven else f"stopped, gap {selection.gap:.1e}"
+    row(size, "", "trackdb, --backend motile", f"{selection.objective:.4f}", state, "-", f"{spent:.2f}", "-",
+        f"{1000 * spent / ms:,.0f}", f"{peak:.0f}")  # fmt: skip
 
 
 def theirs(size: str, name: str, problem: TrackingProblem, ms: float, best: float, given: argparse.Namespace) -> None:
@@ -77,6 +89,7 @@ def main(given: argparse.Namespace) -> None:
         problem = instance(*SIZES[size])
         ms = ours(size, problem)
         best = open_solver("ilp").solve(problem).objective
+        bridged(size, problem, ms, given.limit)
         for name in PEERS.get(size, ()):
             theirs(size, name, problem, ms, best, given)
 
@@ -88,8 +101,9 @@ if __name__ == "__main__":
     options.add_argument("--limit", type=float, default=300, help="wall seconds for a peer's solver (300)")
     options.add_argument("--env", type=Path, help="folder of the peers' environment")
     options.add_argument("--alone", help="only solve this size once, for its peak memory")
+    options.add_argument("--solver", default="ilp", help="by this solver")
     arguments = options.parse_args()
     if arguments.alone:
-        open_solver("ilp").solve(instance(*SIZES[arguments.alone]))
+        open_solver(arguments.solver).solve(instance(*SIZES[arguments.alone]))
     else:
         main(arguments)

@@ -101,7 +101,7 @@ class MotileSolver:
                 raise ConfigError(f"a cost or a constraint of motile was expected, got {_named(added)}")
 
     def solve(self, problem: TrackingProblem) -> Selection:
-        """Return an optimal selection; the greedy one if time ends before any was found and nothing was added."""
+        """Return an optimal selection; out of time the better of SCIP's and the greedy one, if nothing was added."""
         return self.optimum(problem).selection
 
     def optimum(self, problem: TrackingProblem) -> MotileOptimum:
@@ -147,19 +147,19 @@ class MotileSolver:
         self, problem: TrackingProblem, model: motile.Solver, found: _Found, added_cost: NDArray[np.float64]
     ) -> MotileOptimum:
         """Price what was found without motile."""
-        more = 0.0
+        cost, more = math.inf, 0.0
         if found.value is not None:
             edge = found.value[_indices(model, EdgeSelected, _ends(problem))]
             node = found.value[_indices(model, NodeSelected, range(problem.n_nodes))]
-            more = float(added_cost @ found.value)
+            cost, more = objective(problem, edge, node), float(added_cost @ found.value)
         elif self.extra:
             raise SolverError(
                 "no selection with what was added was found in time", **{"try": "a longer time limit, or none"}
             )
-        else:
+        if not self.extra and found.bound < cost:  # out of time, a general solver may be far behind
             greedy = GreedySolver().solve(problem)
-            edge, node = greedy.edge, greedy.node
-        cost = objective(problem, edge, node)
+            if greedy.objective < cost:
+                edge, node, cost = greedy.edge, greedy.node, greedy.objective
         if not any(isinstance(added, Cost) for added in self.extra):
             bound = min(whole_bound(found.bound * SCALE), round(cost * SCALE)) / SCALE
             selection = Selection(edge, node, cost, bound, proven=bound == cost)

@@ -23,6 +23,8 @@ from .command_line import answer, refusal, run
 from .movies import write_rows
 from .oracles import cheapest_by_trying_all
 
+pytestmark = pytest.mark.usefixtures("own_home_and_log")
+
 ONLY_DISTANCE = TwoDistanceConfig(score=0.0)
 
 

@@ -100,6 +100,20 @@ def test_no_time_is_a_greedy_answer_without_a_proof():
     assert not chosen.proven
 
 
+def test_out_of_time_the_better_of_two_answers_is_taken(monkeypatch):
+    """SCIP often has nothing but the empty selection for long."""
+    problem = crowded_movie(1, n_frames=4, per_frame=10)
+
+    def no_time(model, cost, time_limit_s):
+        return motile_bridge._Found(np.zeros(model.num_variables, dtype=bool), -1000.0, "timelimit")
+
+    monkeypatch.setattr(motile_bridge, "_minimise", no_time)
+    chosen = MotileSolver().solve(problem)
+    assert chosen.objective == GreedySolver().solve(problem).objective < 0
+    assert chosen.lower_bound == -1000
+    assert not chosen.proven
+
+
 class NotTogether(Constraint):
     """Of some links at most one."""
 
