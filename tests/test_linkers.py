@@ -17,6 +17,7 @@ from trackdb.solvers.motile_bridge import MotileSolver
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
+from .command_line import answer
 from .movies import write_rows
 
 # Numbers are cells and their ids, beside them their column x. 1 and 2 merge into 9, 3 divides, 4 is missed in frame 2:
@@ -196,3 +197,11 @@ def test_constraints_of_motile_are_kept_in_a_store(store):
 def test_a_solver_of_ones_own_is_no_greedy_one(store):
     with pytest.raises(ConfigError, match="stands for ilp, not for greedy"):
         trackdb.open(store.path, write=True).solve("greedy", solver=MotileSolver())
+
+
+@pytest.mark.usefixtures("own_home_and_log")
+def test_motile_solves_from_the_command_line(store):
+    ours, theirs = answer("solve", store.path), answer("solve", store.path, "--backend", "motile")
+    assert theirs["proven"]
+    assert theirs["objective"] == ours["objective"]
+    assert theirs["linker"] == "ilp"

@@ -8,14 +8,18 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trackdb.engine.scorers import open_scorer
-from trackdb.errors import ConfigError
+from trackdb.errors import ConfigError, InfeasibleError
 from trackdb.solvers import OWN_SOLVERS, open_solver
-from trackdb.testing import SolverContract
+from trackdb.solvers.problem import Selection, objective
+from trackdb.testing import LAWS, SolverContract
+from trackdb.testing.solver_contract import PROBLEMS
 
 from .command_line import refusal
 from .movies import write_ctc
@@ -29,6 +33,54 @@ class TestContractOfSolvers(SolverContract):
     @pytest.fixture(params=[name for name in OWN_SOLVERS if name != "motile"])
     def solver(self, request):
         return open_solver(request.param)
+
+
+class Wrong:
+    """A solver that is right but for one thing."""
+
+    def solve(self, problem):
+        return self.spoil(problem, open_solver("ilp").solve(problem))
+
+
+class TellsLess(Wrong):
+    def spoil(self, problem, chosen):
+        return replace(chosen, objective=chosen.objective - 1, lower_bound=chosen.lower_bound - 1)
+
+
+class ProvesNothing(Wrong):
+    def spoil(self, problem, chosen):
+        return replace(chosen, lower_bound=chosen.objective - 1, proven=True)
+
+
+class TakesWhatIsForbidden(Wrong):
+    def solve(self, problem):
+        return open_solver("ilp").solve(replace(problem, pinned_node=np.zeros_like(problem.pinned_node)))
+
+
+class GoesByTheOrderOfEdges(Wrong):
+    def spoil(self, problem, chosen):
+        edge = chosen.edge & (np.arange(problem.n_edges) != problem.n_edges // 2)
+        return Selection(edge, chosen.node, objective(problem, edge, chosen.node), -np.inf, proven=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "law"),
+    [
+        (TellsLess, "its_selection_is_feasible_and_priced_right"),
+        (ProvesNothing, "its_bound_never_lies_above_the_objective"),
+        (TakesWhatIsForbidden, "forbidden_detections_are_not_used"),
+        (GoesByTheOrderOfEdges, "the_order_of_the_edges_does_not_matter"),
+    ],
+)
+def test_the_contract_finds_a_solver_that_breaks_it(wrong, law):
+    (tried,) = (known for known in LAWS if known.__name__ == law)
+
+    def on_all_problems():
+        for problem in PROBLEMS.values():
+            tried(wrong(), problem())
+
+    with pytest.raises((AssertionError, InfeasibleError)):
+        on_all_problems()
 
 
 def wheel_of(project, folder):
