@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 
 from ..errors import SchemaError
-from .problem import FORBIDDEN, KEPT, GridProblem, Selection, objective
+from .problem import FORBIDDEN, KEPT, GridProblem, Selection, objective, settled_pins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class GreedySolver:
     optional detections without which it is cheaper, the best choice by dynamic programming; what that sets free may be
     linked again.
 
-    Where a problem prices daughters in pairs, no cell divides.
+    Where a problem prices daughters in pairs, no cell divides. Of two detections that exclude each other and were both
+    taken, the one that gains less by itself and its links is ruled out, and linking starts again.
 
     Equal gains go to first children, then to the edge with the lower (source, target), so the answer does not depend on
     the order of the edges or on the platform.
@@ -37,6 +39,17 @@ class GreedySolver:
 
     def solve(self, problem: TrackingProblem) -> Selection:
         """Return a feasible selection; its lower bound is -inf, for greedy knows none."""
+        if problem.conflicts is None:
+            return self._solve(problem)
+        pinned = settled_pins(problem)
+        while True:
+            chosen = self._solve(replace(problem, pinned_node=pinned, conflicts=None))
+            out = losers(problem, chosen)
+            if not len(out):
+                return chosen
+            pinned[out] = FORBIDDEN
+
+    def _solve(self, problem: TrackingProblem) -> Selection:
         grid = GridProblem.of(problem)
         source = np.repeat(np.arange(problem.n_nodes, dtype=np.int32), np.diff(grid.first))
         gain = grid.edge - grid.appear[grid.target]
@@ -63,6 +76,21 @@ class GreedySolver:
         edge[parent_edge[parent_edge >= 0]] = True
         edge = grid.in_problem_order(edge)
         return Selection(edge, node, objective(problem, edge, node), -math.inf, proven=False)
+
+
+def losers(problem: TrackingProblem, chosen: Selection) -> NDArray[np.int64]:
+    """Return the selected detections that exclude a better one, itself excluded by no better one."""
+    if problem.conflicts is None:
+        return np.empty(0, dtype=np.int64)
+    first, second = problem.conflicts.first, problem.conflicts.second
+    both = chosen.node[first] & chosen.node[second]
+    first, second = first[both], second[both]
+    worth = -problem.node_cost
+    for end in (problem.source, problem.target):
+        np.add.at(worth, end[chosen.edge], -problem.edge_cost[chosen.edge])
+    second_loses = (worth[first] > worth[second]) | ((worth[first] == worth[second]) & (first < second))
+    winner, loser = np.where(second_loses, first, second), np.where(second_loses, second, first)
+    return np.unique(loser[~np.isin(winner, loser)])
 
 
 class BestScoreSolver:

@@ -11,8 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from ..errors import SolverError
+from .conflicts import Cliques
 from .greedy import GreedySolver
-from .problem import FORBIDDEN, KEPT, SCALE, Selection, objective, on_grid
+from .problem import FORBIDDEN, KEPT, SCALE, Selection, objective, on_grid, settled_pins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,12 +36,18 @@ class HighsSolver:
 
     def solve(self, problem: TrackingProblem) -> Selection:
         """Return an optimal selection; the greedy one if time ends before HiGHS found any."""
-        m, n = problem.n_edges, problem.n_nodes
+        m, n, pinned = problem.n_edges, problem.n_nodes, settled_pins(problem)
         cost, matrix = flow_form(problem) if problem.pairs is None else pair_form(problem, problem.pairs)
         rest = len(cost) - m - n
-        lower = np.concatenate([np.zeros(m), problem.pinned_node == KEPT, np.zeros(rest)])
-        upper = np.concatenate([np.ones(m), problem.pinned_node != FORBIDDEN, np.ones(rest)])
+        lower = np.concatenate([np.zeros(m), pinned == KEPT, np.zeros(rest)])
+        upper = np.concatenate([np.ones(m), pinned != FORBIDDEN, np.ones(rest)])
         most = np.zeros(matrix.shape[0])
+        if problem.conflicts is not None:
+            cliques = Cliques.covering(problem.conflicts, n)
+            one = np.ones(len(cliques.member))
+            exclusive = sparse.csc_matrix((one, (cliques.of_member, m + cliques.member)), (len(cliques), len(cost)))
+            matrix = sparse.vstack([matrix, exclusive], format="csc")
+            most = np.append(most, np.ones(len(cliques)))
         found = minimise_binary(cost, matrix, most, lower=lower, upper=upper, time_limit_s=self.time_limit_s)
         if found.value is None:
             greedy = GreedySolver().solve(problem)
@@ -197,28 +204,28 @@ def minimise_binary(
 
 
 class PackingProgramme:
-    """A packing as a linear programme that variables may join: of each port, one share in all is given away.
+    """A packing as a linear programme that variables may join.
 
     Parameters
     ----------
-    n_ports : int
-        Number of ports, the rows of the programme.
+    most : (r,) float64
+        Right-hand side of each row: 1 for a port, of which one share in all is given away.
     """
 
-    def __init__(self, n_ports: int) -> None:
+    def __init__(self, most: NDArray[np.float64]) -> None:
         self._solver = _quiet_highs()
         empty = np.empty(0, dtype=np.int32)
-        never = np.full(n_ports, -highspy.kHighsInf)
-        self._solver.addRows(n_ports, never, np.ones(n_ports), 0, empty, empty, np.empty(0))
+        never = np.full(len(most), -highspy.kHighsInf)
+        self._solver.addRows(len(most), never, most, 0, empty, empty, np.empty(0))
 
     def add(self, cost: NDArray[np.float64], ports: sparse.csc_matrix) -> None:
-        """Add variables: what each costs, and the ports that it takes as ones in its column."""
+        """Add variables: what each costs, and its column."""
         k = len(cost)
-        most = np.full(k, highspy.kHighsInf)
-        self._solver.addCols(k, cost, np.zeros(k), most, ports.nnz, ports.indptr[:-1], ports.indices, ports.data)
+        endless = np.full(k, highspy.kHighsInf)
+        self._solver.addCols(k, cost, np.zeros(k), endless, ports.nnz, ports.indptr[:-1], ports.indices, ports.data)
 
     def solve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the share of each variable, and the price of each port, at most 0; goes on from the last optimum.
+        """Return the share of each variable, and the price of each row, at most 0; goes on from the last optimum.
 
         Raises
         ------

@@ -12,11 +12,12 @@ import numpy as np
 from .matching import LOOP, build_entries, lowest_prices, match, row_prices
 from .options import GRAIN, bound_at, build_options
 from .packing import Draft
-from .problem import SCALE, GridProblem, Selection, objective
+from .problem import FORBIDDEN, SCALE, GridProblem, Selection, objective
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .conflicts import Conflicts
     from .matching import Entries, Matching
     from .problem import TrackingProblem
 
@@ -53,18 +54,21 @@ def solve_within(problem: TrackingProblem, deadline: float) -> tuple[Selection, 
     None where it is the matching everywhere. `deadline` is in terms of `time.monotonic`.
     """
     grid = GridProblem.of(problem)
+    conflicts, excluded = _open_conflicts(problem, grid)
     if problem.pairs is None:
         entries = build_entries(grid)
         matching = match(entries)
-        if not _breaks_couplings(grid, entries, matching):
+        node = (grid.pinned >= 0) & ~_left_out(entries, matching)
+        exclusive = conflicts is None or not (node[conflicts.first] & node[conflicts.second]).any()
+        if exclusive and not _breaks_couplings(grid, entries, matching):
             return _as_matched(problem, grid, entries, matching), None
-        options, price = build_options(grid, None), matching.price
+        options, price = build_options(grid, None, excluded), matching.price
     else:
-        options = build_options(grid, problem.pairs)
+        options = build_options(grid, problem.pairs, excluded)
         entries = options.without_pairs()
         matching = match(entries)
         price = lowest_prices(entries, matching)
-    draft = Draft(options, options.chosen_by(entries, matching), price)
+    draft = Draft(options, options.chosen_by(entries, matching), price, conflicts)
     draft.price_pairs(deadline)
     bound = draft.prove(deadline)
     edge, node = draft.selection(grid)
@@ -91,6 +95,16 @@ def dual_bound(problem: TrackingProblem, dual: NDArray[np.float64]) -> float:
     entries = build_entries(grid)
     price = np.minimum(np.rint(dual * SCALE), 0).astype(np.int64)
     return _bound(entries, price) / SCALE
+
+
+def _open_conflicts(problem: TrackingProblem, grid: GridProblem) -> tuple[Conflicts | None, NDArray[np.bool_] | None]:
+    """Return the conflicts that pins leave open, and whose they are."""
+    if problem.conflicts is None:
+        return None, None
+    conflicts = problem.conflicts.among(grid.pinned != FORBIDDEN)
+    excluded = np.zeros(problem.n_nodes, dtype=bool)
+    excluded[conflicts.first] = excluded[conflicts.second] = True
+    return conflicts, excluded
 
 
 def _bound(entries: Entries, price: NDArray[np.int64]) -> int:

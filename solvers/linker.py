@@ -54,7 +54,7 @@ class Linker:
     Parameters
     ----------
     problem : TrackingProblem
-        n detections and m candidate edges; without pairs.
+        n detections and m candidate edges; without pairs and conflicts.
     pins : Pins or None
         What is decided already.
 
@@ -70,7 +70,7 @@ class Linker:
     Raises
     ------
     SchemaError
-        If the problem has pairs.
+        If the problem has pairs or conflicts.
     InfeasibleError
         If nothing honours the pins.
     """
@@ -78,6 +78,8 @@ class Linker:
     def __init__(self, problem: TrackingProblem, pins: Pins | None = None) -> None:
         if problem.pairs is not None:
             raise SchemaError("a linker follows links and detections, not pairs of daughters", use="a solver")
+        if problem.conflicts is not None:
+            raise SchemaError("a linker does not know of detections that exclude each other", use="a solver")
         m, n = problem.n_edges, problem.n_nodes
         self._problem = problem
         self._pins = Pins(

@@ -95,7 +95,7 @@ class Options:
         return _by_column(self.indptr, self.column)
 
 
-def build_options(grid: GridProblem, pairs: Pairs | None) -> Options:
+def build_options(grid: GridProblem, pairs: Pairs | None, excluded: NDArray[np.bool_] | None = None) -> Options:
     """List the options of a problem without those that cost more than doing nothing.
 
     Parameters
@@ -105,9 +105,13 @@ def build_options(grid: GridProblem, pairs: Pairs | None) -> Options:
     pairs : Pairs or None
         Its pairs, edges numbered as in the problem; if None, any two edges of a mother make one, at the cost of both
         and of a division.
+    excluded : (n,) bool or None
+        Nodes that exclude others: being left out is an option of theirs whatever it costs.
     """
+    if excluded is None:
+        excluded = np.zeros(len(grid.node), dtype=bool)
     if pairs is None:
-        return _options(grid, *_every_pair(grid.first, grid.target, grid.edge, grid.appear, grid.division))
+        return _options(grid, excluded, *_every_pair(grid.first, grid.target, grid.edge, grid.appear, grid.division))
     rank = np.arange(len(grid.edge))
     if grid.order is not None:
         rank[grid.order] = np.arange(len(grid.order))
@@ -116,13 +120,25 @@ def build_options(grid: GridProblem, pairs: Pairs | None) -> Options:
     order = np.lexsort((second, first))  # edges are ordered by source, so pairs are too
     begin = np.searchsorted(source[order], np.arange(len(grid.node) + 1)).astype(np.int64)
     return _options(
-        grid, first[order].astype(np.int32), second[order].astype(np.int32), on_grid(pairs.cost)[order], begin
+        grid, excluded, first[order].astype(np.int32), second[order].astype(np.int32), on_grid(pairs.cost)[order], begin
     )
 
 
-def best_options(options: Options, price: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what the best option of each row costs at given column prices, (n,) int64 and at most 0."""
-    return _best(options.indptr, options.column, options.weight, price)
+def best_options(
+    options: Options, price: NDArray[np.int64], weight: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Return what the best option of each row costs at given column prices, (n,) int64 and at most 0.
+
+    Parameters
+    ----------
+    options : Options
+        All options.
+    price : (n,) int64
+        Of each column, in grains.
+    weight : (k,) int64 or None
+        Of each option, where it is not that of `options`.
+    """
+    return _best(options.indptr, options.column, options.weight if weight is None else weight, price)
 
 
 def bound_at(options: Options, price: NDArray[np.int64]) -> int:
@@ -130,7 +146,9 @@ def bound_at(options: Options, price: NDArray[np.int64]) -> int:
     return options.base + int(best_options(options, price).sum()) + int(price.sum())
 
 
-def _options(grid: GridProblem, first: Ints32, second: Ints32, cost: Ints, begin: Ints) -> Options:
+def _options(
+    grid: GridProblem, excluded: NDArray[np.bool_], first: Ints32, second: Ints32, cost: Ints, begin: Ints
+) -> Options:
     indptr, single, column, weight, edge, base = _build(
         grid.first,
         grid.target,
@@ -139,6 +157,7 @@ def _options(grid: GridProblem, first: Ints32, second: Ints32, cost: Ints, begin
         grid.appear,
         grid.disappear,
         grid.pinned,
+        excluded,
         begin,
         first,
         second,
@@ -201,6 +220,7 @@ def _build(
     appear: Ints,
     disappear: Ints,
     pinned: NDArray[np.int8],
+    excluded: NDArray[np.bool_],
     pair_begin: Ints,
     pair_first: Ints32,
     pair_second: Ints32,
@@ -222,7 +242,7 @@ def _build(
             continue
         selected = node[u] + appear[u] + disappear[u]
         base += selected
-        if selected > 0 and pinned[u] != KEPT:
+        if (selected > 0 or excluded[u]) and pinned[u] != KEPT:
             column[k, 0] = u
             column[k, 1] = NONE
             weight[k] = -selected

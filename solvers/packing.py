@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import sparse
 
+from .conflicts import Cliques, Conflicts
+from .exclusion import Exclusion
 from .highs import minimise_binary, whole_bound
 from .matching import LOOP
-from .options import GRAIN, NONE, best_options, bound_at
+from .options import GRAIN, NONE, best_options
 from .problem import SCALE
-from .regions import ByColumn, Priced, grow, room
+from .regions import ByColumn, Excludes, Priced, grow, room
 from .relaxation import relax
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class Draft:
         Where to start: an option of each row, -1 where it does nothing.
     price : (n,) int64
         Column prices to start with, in millionths.
+    conflicts : Conflicts or None
+        Nodes that exclude each other, none of them kept or forbidden.
 
     Attributes
     ----------
@@ -70,13 +74,24 @@ class Draft:
         Rows, then columns, that were in a region: elsewhere choice and prices are those of the start.
     """
 
-    def __init__(self, options: Options, choice: NDArray[np.int64], price: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        choice: NDArray[np.int64],
+        price: NDArray[np.int64],
+        conflicts: Conflicts | None = None,
+    ) -> None:
+        n = options.n_nodes
+        none = np.empty(0, dtype=np.int64)
+        conflicts = conflicts or Conflicts(none, none)
         self._options = options
         self._by_column = ByColumn(*options.by_column())
-        self.choice = choice
-        self.touched: NDArray[np.bool_] = np.zeros(2 * options.n_nodes, dtype=bool)
+        self._excludes = Excludes(*conflicts.neighbours(n))
+        self._exclusion = Exclusion(options, Cliques.covering(conflicts, n))
+        self.choice = self._exclusion.feasible(choice)
+        self.touched: NDArray[np.bool_] = np.zeros(2 * n, dtype=bool)
         self.price: NDArray[np.int64] = price * GRAIN
-        self._bound = bound_at(options, self.price)
+        self._bound = self._bound_of(self._priced())
 
     def price_pairs(self, deadline: float) -> None:
         """Let pairs in: relax what surrounds the excess, wider where the relaxation leads out, until it does not."""
@@ -84,17 +99,19 @@ class Draft:
         while time.monotonic() < deadline:
             at = self._priced()
             excess = self._excess(at) > 0
-            region, vast = grow(at, self._by_column, self.choice, np.where(excess, reach, -1), MOST_OPTIONS)
+            region, vast = grow(
+                at, self._by_column, self._excludes, self.choice, np.where(excess, reach, -1), MOST_OPTIONS
+            )
             reach[vast] = -1
             if not len(region):
                 return  # nothing is left, or all of it is too large
             self.touched |= region.of_port >= 0
-            relaxed = relax(at, region, deadline)
+            relaxed = relax(at, self._exclusion, region, deadline)
             self.price = relaxed.column_price
             self._take(region, region.of_option, relaxed.chosen, relaxed.settled)
             for cluster in np.flatnonzero(~relaxed.settled):
                 self._solve(region, int(cluster), deadline)
-            self._bound = max(self._bound, bound_at(self._options, self.price))
+            self._bound = max(self._bound, self._bound_of(self._priced()))
             self._tell("priced", region)
             if not relaxed.escaped.any():
                 return
@@ -106,12 +123,12 @@ class Draft:
     def prove(self, deadline: float) -> int:
         """Close the gap at fixed prices, cluster by cluster; return the best lower bound, in grains."""
         at = self._priced()
-        prices = bound_at(self._options, self.price)
+        prices = self._bound_of(at)
         reach = self._excess(at)
         reach[reach == 0] = -1
         while self._value() > self._bound and time.monotonic() < deadline:
             reach[(self._excess(at) > 0) & (reach < 0)] = GRAIN
-            region, vast = grow(at, self._by_column, self.choice, reach, HOPELESS)
+            region, vast = grow(at, self._by_column, self._excludes, self.choice, reach, HOPELESS)
             self.touched |= region.of_port >= 0
             least = np.array([self._solve(region, k, deadline) for k in range(len(region))], dtype=np.int64)
             delta = np.maximum(least - self._prices_of(at, region), 0)
@@ -135,8 +152,11 @@ class Draft:
         return edge, node
 
     def _priced(self) -> Priced:
-        o = self._options
-        return Priced(o.indptr, o.column, o.weight, best_options(o, self.price), self.price)
+        o, weight = self._options, self._exclusion.weights()
+        return Priced(o.indptr, o.column, weight, best_options(o, self.price, weight), self.price)
+
+    def _bound_of(self, at: Priced) -> int:
+        return self._options.base + int(at.row_price.sum()) + int(at.column_price.sum()) + self._exclusion.bound
 
     def _value(self) -> int:
         return self._options.base + int(self._options.weight[self.choice[self.choice >= 0]].sum())
@@ -149,13 +169,14 @@ class Draft:
         column = self._options.column[self.choice[does]]
         free = np.ones(len(row), dtype=bool)
         free[column[column != NONE]] = False
+        row += self._exclusion.excess(self.choice)
         return np.concatenate([row, np.where(free, -at.column_price, 0)])
 
     def _prices_of(self, at: Priced, region: Region) -> NDArray[np.int64]:
         """Return the sum of prices in each cluster."""
         price = np.concatenate([at.row_price, at.column_price])
         within = np.flatnonzero(region.of_port >= 0)
-        total = np.zeros(len(region), dtype=np.int64)
+        total = self._exclusion.total(region.of_port, len(region))
         np.add.at(total, region.of_port[within], price[within])
         return total
 
@@ -181,7 +202,12 @@ class Draft:
         left = max(deadline - time.monotonic(), 0.1) if math.isfinite(deadline) else None
         if len(mine) > HOPELESS:
             return -(2**62)
-        found = minimise_binary(weight, *_packing(self._options.column[option], row), time_limit_s=left)
+        matrix, most = _packing(self._options.column[option], row)
+        cliques = np.flatnonzero(self._exclusion.of_ports(region.of_port) == cluster)
+        if len(cliques):
+            asked, at_most = self._exclusion.rows(cliques, option)
+            matrix, most = sparse.vstack([matrix, asked], format="csc"), np.append(most, at_most)
+        found = minimise_binary(weight, matrix, most, time_limit_s=left)
         if found.value is not None and weight[found.value].sum() < weight[held].sum():
             self.choice[row] = -1
             self.choice[row[found.value]] = option[found.value]

@@ -21,6 +21,7 @@ from ..errors import InfeasibleError, SchemaError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .conflicts import Conflicts
     from .daughters import Pairs
 
 SCALE: Final = 1_000_000
@@ -48,6 +49,8 @@ class TrackingProblem:
         1 where the detection must be selected, -1 where it must not, 0 where the solver decides.
     pairs : Pairs or None
         Where given, the only divisions, each with a cost of its own; `division_cost` is not read then.
+    conflicts : Conflicts or None
+        Detections of which at most one may be selected.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class TrackingProblem:
     division_cost: NDArray[np.float64]
     pinned_node: NDArray[np.int8]
     pairs: Pairs | None = None
+    conflicts: Conflicts | None = None
 
     def __post_init__(self) -> None:
         for name, dtype, length in (
@@ -89,6 +93,8 @@ class TrackingProblem:
             raise SchemaError("pinned_node must be 1 (kept), 0 (optional) or -1 (forbidden)")
         if self.pairs is not None:
             self.pairs.check(self.source)
+        if self.conflicts is not None:
+            self.conflicts.check(self.n_nodes)
 
     @property
     def n_nodes(self) -> int:
@@ -214,6 +220,8 @@ def objective(problem: TrackingProblem, edge: NDArray[np.bool_], node: NDArray[n
     ):
         if broken.any():
             raise InfeasibleError(f"detection {np.argmax(broken)} {rule}")
+    if problem.conflicts is not None:
+        problem.conflicts.require(node)
     cost = _divisions(problem, edge, children == 2)
     single = edge if problem.pairs is None else edge & (children[problem.source] == 1)
     for price, where in (
@@ -233,6 +241,18 @@ def _divisions(problem: TrackingProblem, edge: NDArray[np.bool_], divides: NDArr
     rows = np.flatnonzero(edge & divides[problem.source])
     rows = rows[np.argsort(problem.source[rows], kind="stable")]
     return int(on_grid(problem.pairs.cost_of(rows[0::2], rows[1::2], problem.n_edges)).sum())
+
+
+def settled_pins(problem: TrackingProblem) -> NDArray[np.int8]:
+    """Return the pins of the detections with what they settle: who excludes a kept one is forbidden.
+
+    Raises
+    ------
+    InfeasibleError
+        If two of the kept detections exclude each other.
+    """
+    pinned = problem.pinned_node.astype(np.int8, order="C")
+    return pinned if problem.conflicts is None else problem.conflicts.pinned(pinned)
 
 
 def on_grid(cost: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -295,7 +315,7 @@ class GridProblem:
             appear=on_grid(problem.appear_cost),
             disappear=on_grid(problem.disappear_cost),
             division=on_grid(problem.division_cost),
-            pinned=problem.pinned_node.astype(np.int8, order="C"),
+            pinned=settled_pins(problem),
         )
 
     def in_problem_order(self, edge: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -51,6 +51,13 @@ class ByColumn(NamedTuple):
     row: NDArray[np.int32]
 
 
+class Excludes(NamedTuple):
+    """Whom each node excludes: those of node i stand at ``indptr[i] .. indptr[i + 1] - 1``."""
+
+    indptr: NDArray[np.int64]
+    node: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
     """Disjoint clusters.
@@ -83,14 +90,21 @@ class Region:
 
 
 def grow(
-    at: Priced, by_column: ByColumn, choice: NDArray[np.int64], reach: NDArray[np.int64], most_options: int
+    at: Priced,
+    by_column: ByColumn,
+    excludes: Excludes,
+    choice: NDArray[np.int64],
+    reach: NDArray[np.int64],
+    most_options: int,
 ) -> tuple[Region, NDArray[np.int64]]:
     """Grow disjoint clusters around ports, the widest first: what a later one could reach, they hold already.
 
+    Nodes that exclude each other come together, with their loops.
+
     Parameters
     ----------
-    at, by_column
-        Options and prices.
+    at, by_column, excludes
+        Options and prices, and who excludes whom.
     choice : (n,) int64
         Option of each row, -1 where it does nothing; a cluster holds whole choices.
     reach : (2n,) int64
@@ -107,8 +121,8 @@ def grow(
     """
     seeds = np.flatnonzero(reach >= 0)
     seeds = seeds[np.argsort(-reach[seeds], kind="stable")]
-    of_port, seed, vast = _grow(at, by_column, choice, _holders(at, choice), seeds, reach, most_options)
-    option, row = _inside(at, choice, of_port, reach[seed])
+    of_port, seed, vast = _grow(at, by_column, excludes, choice, _holders(at, choice), seeds, reach, most_options)
+    option, row = _inside(at, excludes, choice, of_port, reach[seed])
     return Region(of_port, reach[seed], seed, option, row), vast
 
 
@@ -155,6 +169,24 @@ def _reduced_of(at: Priced, row: Ints, option: Ints) -> Ints:
 
 
 @njit(cache=True, nogil=True)
+def _belongs(at: Priced, excludes: Excludes, choice: Ints, u: int, option: int, reach: int) -> np.bool_:
+    """Return whether an option of a row within a cluster belongs to it."""
+    is_loop = at.column[option, 0] == u and at.column[option, 1] == NONE
+    must_be_free = is_loop and excludes.indptr[u] < excludes.indptr[u + 1]
+    belongs: np.bool_ = must_be_free or option == choice[u] or _reduced(at, u, option) <= reach
+    return belongs
+
+
+@njit(cache=True, nogil=True)
+def _join(of_port: Ints32, queue: Ints32, size: int, port: int, cluster: int) -> int:
+    if of_port[port] < 0:
+        of_port[port] = cluster
+        queue[size] = port
+        size += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
 def _holders(at: Priced, choice: Ints) -> Ints32:
     """Return the row that takes each column, -1 where none does."""
     holder = np.full(len(choice), -1, np.int32)
@@ -168,7 +200,14 @@ def _holders(at: Priced, choice: Ints) -> Ints32:
 
 @njit(cache=True, nogil=True)
 def _grow(
-    at: Priced, by_column: ByColumn, choice: Ints, holder: Ints32, seeds: Ints, reach_of: Ints, most_options: int
+    at: Priced,
+    by_column: ByColumn,
+    excludes: Excludes,
+    choice: Ints,
+    holder: Ints32,
+    seeds: Ints,
+    reach_of: Ints,
+    most_options: int,
 ) -> tuple[Ints32, Ints, Ints]:
     n = len(choice)
     of_port = np.full(2 * n, -1, np.int32)
@@ -181,36 +220,31 @@ def _grow(
         if of_port[seed] >= 0:
             continue
         reach = reach_of[seed]
-        of_port[seed] = k
-        queue[0] = seed
-        size = 1
+        size = _join(of_port, queue, 0, seed, k)
         head = 0
         n_options = 0
         while head < size and n_options <= most_options:
             port = queue[head]
             head += 1
+            node = port if port < n else port - n
+            for place in range(excludes.indptr[node], excludes.indptr[node + 1]):
+                for mine in (int(node), int(excludes.node[place])):
+                    size = _join(of_port, queue, size, mine, k)
+                    size = _join(of_port, queue, size, n + mine, k)
             if port < n:
                 for o in range(at.indptr[port], at.indptr[port + 1]):
-                    if o == choice[port] or _reduced(at, port, o) <= reach:
+                    if _belongs(at, excludes, choice, port, o, reach):
                         n_options += 1
                         for side in range(2):
-                            j = at.column[o, side]
-                            if j != NONE and of_port[n + j] < 0:
-                                of_port[n + j] = k
-                                queue[size] = n + j
-                                size += 1
-            else:
-                j = port - n
-                if holder[j] >= 0 and of_port[holder[j]] < 0:
-                    of_port[holder[j]] = k
-                    queue[size] = holder[j]
-                    size += 1
-                for place in range(by_column.indptr[j], by_column.indptr[j + 1]):
-                    u = by_column.row[place]
-                    if of_port[u] < 0 and _reduced(at, u, by_column.option[place]) <= reach:
-                        of_port[u] = k
-                        queue[size] = u
-                        size += 1
+                            if at.column[o, side] != NONE:
+                                size = _join(of_port, queue, size, n + at.column[o, side], k)
+                continue
+            if holder[node] >= 0:
+                size = _join(of_port, queue, size, holder[node], k)
+            for place in range(by_column.indptr[node], by_column.indptr[node + 1]):
+                u = by_column.row[place]
+                if of_port[u] < 0 and _reduced(at, u, by_column.option[place]) <= reach:
+                    size = _join(of_port, queue, size, u, k)
         if n_options > most_options:
             for place in range(size):
                 of_port[queue[place]] = -1
@@ -223,7 +257,7 @@ def _grow(
 
 
 @njit(cache=True, nogil=True)
-def _inside(at: Priced, choice: Ints, of_port: Ints32, reach: Ints) -> tuple[Ints, Ints]:
+def _inside(at: Priced, excludes: Excludes, choice: Ints, of_port: Ints32, reach: Ints) -> tuple[Ints, Ints]:
     n = len(choice)
     most = 0
     for u in range(n):
@@ -236,7 +270,7 @@ def _inside(at: Priced, choice: Ints, of_port: Ints32, reach: Ints) -> tuple[Int
         if of_port[u] < 0:
             continue
         for o in range(at.indptr[u], at.indptr[u + 1]):
-            if o == choice[u] or _reduced(at, u, o) <= reach[of_port[u]]:
+            if _belongs(at, excludes, choice, u, o, reach[of_port[u]]):
                 option[size] = o
                 row[size] = u
                 size += 1

@@ -22,6 +22,7 @@ from .regions import cheapest_way_out, violated
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .exclusion import Exclusion
     from .regions import Priced, Region
 
 HALF: Final = 1e-6
@@ -53,29 +54,34 @@ class Relaxed:
     escaped: NDArray[np.bool_]
 
 
-def relax(at: Priced, region: Region, deadline: float) -> Relaxed:
+def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> Relaxed:
     """Solve the linear relaxation of a region by column generation.
 
     Parameters
     ----------
     at : Priced
         All options at their present prices.
+    exclusion : Exclusion
+        Who excludes whom; its prices within the region are set to the new ones.
     region : Region
         Where prices may change.
     deadline : float
         `time.monotonic` after which no more options join.
     """
-    ports = _Ports(at, region)
-    programme = PackingProgramme(len(ports.member))
+    cliques = np.flatnonzero(exclusion.of_ports(region.of_port) >= 0)
+    asked, most = exclusion.rows(cliques, region.option)
+    ports = _Ports(at._replace(weight=exclusion.true_weight), region, len(cliques))
+    programme = PackingProgramme(np.concatenate([np.ones(len(ports.member)), most]))
     cost, inner = ports.variables(region.option, region.row)
-    programme.add(cost / (SCALE * GRAIN), inner)
+    programme.add(cost / (SCALE * GRAIN), inner + ports.below(asked))
     outer = [ports.ways_out(at, region)]
     programme.add(outer[0][0] / (SCALE * GRAIN), outer[0][1])
     known = np.zeros(len(at.weight), dtype=bool)
     known[region.option] = True
     while True:
         share, dual = programme.solve()
-        priced = ports.priced(dual)
+        exclusion.price[cliques] = np.maximum(np.rint(-dual[len(ports.member) :] * (SCALE * GRAIN)), 0)
+        priced = ports.priced(dual)._replace(weight=exclusion.weights())
         option, row = violated(priced, region.of_port, known, TOLERANCE)
         if not len(option) or time.monotonic() >= deadline:
             break
@@ -86,11 +92,12 @@ def relax(at: Priced, region: Region, deadline: float) -> Relaxed:
 
 
 class _Ports:
-    """The ports of a region, numbered from 0."""
+    """The ports of a region, numbered from 0, and after them its cliques."""
 
-    def __init__(self, at: Priced, region: Region) -> None:
+    def __init__(self, at: Priced, region: Region, n_cliques: int) -> None:
         self.member = np.flatnonzero(region.of_port >= 0)
         self._at = at
+        self._n_cliques = n_cliques
         self._place = np.full(len(region.of_port), -1)
         self._place[self.member] = np.arange(len(self.member))
         self._price = np.concatenate([at.row_price, at.column_price])
@@ -115,11 +122,17 @@ class _Ports:
         port = np.flatnonzero(cost < 0)
         return cost[port], self._matrix(port, np.arange(len(port)), len(port))
 
+    def below(self, asked: sparse.csc_matrix) -> sparse.csc_matrix:
+        """Return what cliques ask, as rows below those of the ports."""
+        nothing = sparse.csc_matrix((len(self.member), asked.shape[1]))
+        rows: sparse.csc_matrix = sparse.vstack([nothing, asked], format="csc")
+        return rows
+
     def priced(self, dual: NDArray[np.float64]) -> Priced:
         """Return all options at the prices of the relaxation."""
         n = len(self._at.row_price)
         price = self._price.copy()
-        price[self.member] = np.minimum(np.rint(dual * (SCALE * GRAIN)), 0).astype(np.int64)
+        price[self.member] = np.minimum(np.rint(dual[: len(self.member)] * (SCALE * GRAIN)), 0).astype(np.int64)
         return self._at._replace(row_price=price[:n], column_price=price[n:])
 
     def relaxed(self, priced: Priced, region: Region, share: NDArray[np.float64], outer: sparse.csc_matrix) -> Relaxed:
@@ -134,5 +147,5 @@ class _Ports:
         return Relaxed(priced.column_price, inside > 0.5, settled, escaped)
 
     def _matrix(self, port: NDArray[np.int64], by: NDArray[np.int64], n_variables: int) -> sparse.csc_matrix:
-        shape = (len(self.member), n_variables)
+        shape = (len(self.member) + self._n_cliques, n_variables)
         return sparse.csc_matrix((np.ones(len(port)), (self._place[port], by)), shape=shape)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..solvers.conflicts import Conflicts
 from ..solvers.daughters import Pairs
 from ..solvers.problem import TrackingProblem
 
@@ -93,6 +94,15 @@ def with_every_pair(problem: TrackingProblem, seed: int, bonus: float = 0.0, spr
     one, other = np.nonzero((source[:, None] == source[None, :]) & np.tri(len(edge), k=-1, dtype=bool))
     cost = problem.edge_cost[edge[one]] + problem.edge_cost[edge[other]] + 4 - bonus + rng.normal(0, spread, len(one))
     return replace(problem, pairs=Pairs(edge[one], edge[other], np.round(cost * 64) / 64))
+
+
+def with_hypotheses(problem: TrackingProblem, seed: int, share: float = 0.3) -> TrackingProblem:
+    """Return the problem with a share of the detections excluding one of the next two rows, if in the same frame."""
+    rng = np.random.default_rng(seed)
+    first = np.flatnonzero(rng.random(problem.n_nodes - 2) < share)
+    second = first + rng.integers(1, 3, len(first))
+    same = problem.frame[first] == problem.frame[second]
+    return replace(problem, conflicts=Conflicts(first[same], second[same]))
 
 
 def shuffle_edges(problem: TrackingProblem, seed: int) -> tuple[TrackingProblem, NDArray[np.int64]]:

@@ -70,7 +70,8 @@ def forbidden_detections_are_not_used(solver: Solver, problem: TrackingProblem) 
 
 
 def arrays_that_may_only_be_read_are_enough(solver: Solver, problem: TrackingProblem) -> None:
-    columns = {field.name: getattr(problem, field.name).copy() for field in fields(problem) if field.name != "pairs"}
+    columns = {field.name: getattr(problem, field.name) for field in fields(problem)}
+    columns = {name: column.copy() for name, column in columns.items() if isinstance(column, np.ndarray)}
     for column in columns.values():
         column.flags.writeable = False
     assert solver.solve(replace(problem, **columns)).objective == solver.solve(problem).objective

@@ -1,6 +1,7 @@
 """Other ways to the same answer: every selection in turn, motile with SCIP, and whole square matrices by scipy."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -9,7 +10,19 @@ from trackdb.solvers.problem import SCALE
 
 
 def cheapest_by_trying_all(problem):
-    """Return the objective of the best of all 2^m sets of links, each with the detections that suit it best."""
+    """Return the objective of the best of all 2^m sets of links, each with the detections that suit it best.
+
+    Where detections exclude each other, the best over all 2^n sets of those that are out.
+    """
+    if problem.conflicts is not None:
+        a, b = problem.conflicts.first, problem.conflicts.second
+        prices = []
+        for bits in range(2**problem.n_nodes):
+            out = (bits >> np.arange(problem.n_nodes)) & 1 == 1
+            if (out[a] | out[b]).all() and not (out & (problem.pinned_node == 1)).any():
+                pinned = np.where(out, np.int8(-1), problem.pinned_node)
+                prices.append(cheapest_by_trying_all(replace(problem, pinned_node=pinned, conflicts=None)))
+        return min(prices)
     m, n = problem.n_edges, problem.n_nodes
     links = (np.arange(2**m)[:, None] >> np.arange(m)) & 1 == 1  # (2^m, m)
     parents = links.astype(int) @ (problem.target[:, None] == np.arange(n)).astype(int)  # (2^m, n)

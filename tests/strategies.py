@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
+from trackdb.solvers.conflicts import Conflicts
 from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.testing.problems import PER_CELL
@@ -54,6 +55,17 @@ def paired_problems(draw, **options):
     first, second = np.array(drawn, dtype=np.int64).reshape(-1, 2).T.copy()
     cost = draw(st.lists(quarters(-12, 4), min_size=len(first), max_size=len(first)))
     return replace(problem, pairs=Pairs(first, second, np.array(cost, dtype=np.float64)))
+
+
+@st.composite
+def exclusive_problems(draw, problems):
+    """Draw a problem, and detections of one frame that exclude each other."""
+    problem = draw(problems)
+    n, frame = problem.n_nodes, problem.frame
+    together = [(a, b) for b in range(n) for a in range(n) if a != b and frame[a] == frame[b]]
+    drawn = draw(st.lists(st.sampled_from(together), unique_by=frozenset, max_size=6)) if together else []
+    first, second = np.array(drawn, dtype=np.int64).reshape(-1, 2).T.copy()
+    return replace(problem, conflicts=Conflicts(first, second))
 
 
 def renumber_nodes(problem, seed):

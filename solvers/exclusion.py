@@ -1,0 +1,147 @@
+"""What exclusion does to options: of a clique of detections all but one must be left out, at a price.
+
+Being left out is an option of a mother's row, the loop. A price of at least 0 for each clique is taken off the loops of
+its members, and comes back to the bound for each that must be left out; at the best prices only as many are left out as
+must be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+
+from .options import NONE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .conflicts import Cliques
+    from .options import Options
+
+    Ints = NDArray[np.int64]
+
+
+class Exclusion:
+    """Cliques of the nodes of a problem, and their prices.
+
+    Parameters
+    ----------
+    options : Options
+        All options; members of cliques have their loops among them, unless they are forbidden.
+    cliques : Cliques
+        Groups of nodes.
+
+    Attributes
+    ----------
+    price : (k,) int64
+        Of each clique, at least 0, in grains.
+    """
+
+    def __init__(self, options: Options, cliques: Cliques) -> None:
+        self._options = options
+        self._cliques = cliques
+        self.price: NDArray[np.int64] = np.zeros(len(cliques), dtype=np.int64)
+        n = options.n_nodes
+        is_loop = (options.column[:, 1] == NONE) & (
+            options.column[:, 0] == np.repeat(np.arange(n), np.diff(options.indptr))
+        )
+        self._loop = np.full(n, -1)
+        self._loop[options.column[is_loop, 0]] = np.flatnonzero(is_loop)
+
+    @property
+    def true_weight(self) -> NDArray[np.int64]:
+        """(k,) Weights of all options without any price."""
+        return self._options.weight
+
+    @property
+    def bound(self) -> int:
+        """What the prices add to the bound, in grains."""
+        return int((self.price * self._cliques.least_out).sum())
+
+    def weights(self) -> NDArray[np.int64]:
+        """Return the weights of all options at these prices."""
+        weight = self._options.weight
+        if len(self._cliques):
+            weight = weight.copy()
+            np.subtract.at(weight, self._loop[self._cliques.member], self.price[self._cliques.of_member])
+        return weight
+
+    def excess(self, choice: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what a choice pays for leaving out more than must be, (n,), at the first member of each clique."""
+        excess = np.zeros(self._options.n_nodes, dtype=np.int64)
+        if len(self._cliques):
+            out = self._left_out(choice)[self._cliques.member]
+            more = np.add.reduceat(out.astype(np.int64), self._cliques.indptr[:-1]) - self._cliques.least_out
+            np.add.at(excess, self._cliques.member[self._cliques.indptr[:-1]], self.price * more)
+        return excess
+
+    def feasible(self, choice: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return a choice in which each clique keeps at most one: whose options are worth most, in order of the rows.
+
+        A row that wanted a column of a node that is left out does nothing.
+        """
+        if not len(self._cliques):
+            return choice
+        o = self._options
+        worth = np.where(choice >= 0, -o.weight[choice], 0)
+        owner = np.flatnonzero(choice >= 0)
+        for side in range(2):
+            column = o.column[choice[owner], side]
+            np.add.at(worth, column[column != NONE], -o.weight[choice[owner[column != NONE]]])
+        out = self._left_out(choice)
+        _keep_best(self._cliques.indptr, self._cliques.member, worth, out)
+        taken = np.where(o.column[choice] == NONE, 0, o.column[choice])
+        loses = (choice >= 0) & (out[taken[:, 0]] | (out[taken[:, 1]] & (o.column[choice, 1] != NONE)))
+        choice = np.where(loses | out, -1, choice)
+        choice[out] = self._loop[out]
+        return choice
+
+    def of_ports(self, of_port: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the cluster that holds each clique, -1 where none does."""
+        return of_port[self._cliques.member[self._cliques.indptr[:-1]]]
+
+    def total(self, of_port: NDArray[np.int32], n_clusters: int) -> NDArray[np.int64]:
+        """Return what the prices of the cliques of each cluster add to its bound."""
+        of = self.of_ports(of_port)
+        total = np.zeros(n_clusters, dtype=np.int64)
+        np.add.at(total, of[of >= 0], (self.price * self._cliques.least_out)[of >= 0])
+        return total
+
+    def rows(
+        self, cliques: NDArray[np.int64], option: NDArray[np.int64]
+    ) -> tuple[sparse.csc_matrix, NDArray[np.float64]]:
+        """Return what some cliques ask of some options, ordered by number: ``matrix @ use <= most``."""
+        begin, end = self._cliques.indptr[cliques], self._cliques.indptr[cliques + 1]
+        length = end - begin
+        row = np.repeat(np.arange(len(cliques)), length)
+        place = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length) + np.repeat(begin, length)
+        loop = self._loop[self._cliques.member[place]]
+        matrix = sparse.csc_matrix(
+            (-np.ones(len(row)), (row, np.searchsorted(option, loop))), shape=(len(cliques), len(option))
+        )
+        return matrix, -self._cliques.least_out[cliques].astype(np.float64)
+
+    def _left_out(self, choice: NDArray[np.int64]) -> NDArray[np.bool_]:
+        left_out: NDArray[np.bool_] = (choice >= 0) & (choice == self._loop)
+        return left_out
+
+
+@njit(cache=True, nogil=True)
+def _keep_best(indptr: Ints, member: Ints, worth: Ints, out: NDArray[np.bool_]) -> None:
+    """Leave out all but the best of each clique that are not out already."""
+    for clique in range(len(indptr) - 1):
+        best = -1
+        for place in range(indptr[clique], indptr[clique + 1]):
+            i = member[place]
+            if out[i]:
+                continue
+            if best < 0:
+                best = i
+            elif worth[i] > worth[best]:
+                out[best] = True
+                best = i
+            else:
+                out[i] = True
