@@ -68,6 +68,22 @@ class Conflicts:
             at = int(np.argmax(both))
             raise InfeasibleError(f"detections {self.first[at]} and {self.second[at]} exclude each other")
 
+    def losers(self, node: NDArray[np.bool_], worth: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the selected detections that exclude one of more worth, itself excluded by none of more worth.
+
+        Parameters
+        ----------
+        node : (n,) bool
+            Selected detections.
+        worth : (n,) numbers
+            Of two of equal worth the lower row wins.
+        """
+        both = node[self.first] & node[self.second]
+        first, second = self.first[both], self.second[both]
+        second_loses = (worth[first] > worth[second]) | ((worth[first] == worth[second]) & (first < second))
+        winner, loser = np.where(second_loses, first, second), np.where(second_loses, second, first)
+        return np.unique(loser[~np.isin(winner, loser)])
+
     def pinned(self, pinned: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return the pins with what they settle: who conflicts with a kept detection is forbidden.
 

@@ -7,13 +7,13 @@ must be.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numba import njit
 from scipy import sparse
 
-from .options import NONE
+from .options import NONE, best_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .options import Options
 
     Ints = NDArray[np.int64]
+
+
+NEVER: Final = 2**55
+"""Price at which nothing is taken; costs add up to less."""
 
 
 class Exclusion:
@@ -77,6 +81,44 @@ class Exclusion:
             more = np.add.reduceat(out.astype(np.int64), self._cliques.indptr[:-1]) - self._cliques.least_out
             np.add.at(excess, self._cliques.member[self._cliques.indptr[:-1]], self.price * more)
         return excess
+
+    def start(
+        self, choice: NDArray[np.int64], price: NDArray[np.int64], out: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Price what is out of a matching, so that most of it stays out at no excess.
+
+        Parameters
+        ----------
+        choice, price : (n,) int64
+            Choices and column prices, in grains, of a matching without the nodes that are out.
+        out : (n,) bool
+            The losers of their cliques.
+
+        Returns
+        -------
+        choice, price : (n,) int64
+            With the losers left out, their columns as cheap as others would let them be. The price of each clique
+            becomes what its members would at least gain by coming in.
+        """
+        if not len(self._cliques):
+            return choice, price
+        o = self._options
+        choice, price = np.where(out, self._loop, choice), np.where(out, -NEVER, price)
+        row = np.repeat(np.arange(o.n_nodes), np.diff(o.indptr))
+        weight = o.weight.copy()
+        weight[self._loop[self._loop >= 0]] = NEVER
+        best = best_options(o, price, weight)
+        highest = np.zeros(o.n_nodes, dtype=np.int64)
+        for side in range(2):
+            option = np.flatnonzero((o.column[:, side] != NONE) & out[o.column[:, side]])
+            other = o.column[option, 1 - side]
+            rest = np.where(other == NONE, 0, price[other])
+            np.minimum.at(highest, o.column[option, side], weight[option] - best[row[option]] - rest)
+        price = np.where(out, highest, price)
+        member = self._cliques.member
+        gain = o.weight[self._loop[member]] - best_options(o, price, weight)[member] - price[member]
+        self.price = _shared_gains(self._cliques.indptr, member, gain, o.n_nodes)
+        return choice, price
 
     def feasible(self, choice: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return a choice in which each clique keeps at most one: whose options are worth most, in order of the rows.
@@ -145,3 +187,18 @@ def _keep_best(indptr: Ints, member: Ints, worth: Ints, out: NDArray[np.bool_]) 
                 best = i
             else:
                 out[i] = True
+
+
+@njit(cache=True, nogil=True)
+def _shared_gains(indptr: Ints, member: Ints, gain: Ints, n: int) -> Ints:
+    """Price one clique after the other at the least that its members still gain, which is then gone."""
+    price = np.zeros(len(indptr) - 1, np.int64)
+    spent = np.zeros(n, np.int64)
+    for clique in range(len(price)):
+        price[clique] = np.int64(2) ** 62
+        for place in range(indptr[clique], indptr[clique + 1]):
+            price[clique] = min(price[clique], gain[place] - spent[member[place]])
+        price[clique] = max(price[clique], 0)
+        for place in range(indptr[clique], indptr[clique + 1]):
+            spent[member[place]] += price[clique]
+    return price

@@ -44,7 +44,7 @@ class GreedySolver:
         pinned = settled_pins(problem)
         while True:
             chosen = self._solve(replace(problem, pinned_node=pinned, conflicts=None))
-            out = losers(problem, chosen)
+            out = problem.conflicts.losers(chosen.node, _worth(problem, chosen))
             if not len(out):
                 return chosen
             pinned[out] = FORBIDDEN
@@ -78,19 +78,12 @@ class GreedySolver:
         return Selection(edge, node, objective(problem, edge, node), -math.inf, proven=False)
 
 
-def losers(problem: TrackingProblem, chosen: Selection) -> NDArray[np.int64]:
-    """Return the selected detections that exclude a better one, itself excluded by no better one."""
-    if problem.conflicts is None:
-        return np.empty(0, dtype=np.int64)
-    first, second = problem.conflicts.first, problem.conflicts.second
-    both = chosen.node[first] & chosen.node[second]
-    first, second = first[both], second[both]
+def _worth(problem: TrackingProblem, chosen: Selection) -> NDArray[np.float64]:
+    """Return what each detection and its links gain."""
     worth = -problem.node_cost
     for end in (problem.source, problem.target):
         np.add.at(worth, end[chosen.edge], -problem.edge_cost[chosen.edge])
-    second_loses = (worth[first] > worth[second]) | ((worth[first] == worth[second]) & (first < second))
-    winner, loser = np.where(second_loses, first, second), np.where(second_loses, second, first)
-    return np.unique(loser[~np.isin(winner, loser)])
+    return worth
 
 
 class BestScoreSolver:

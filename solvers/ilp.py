@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,20 +56,13 @@ def solve_within(problem: TrackingProblem, deadline: float) -> tuple[Selection, 
     """
     grid = GridProblem.of(problem)
     conflicts, excluded = _open_conflicts(problem, grid)
-    if problem.pairs is None:
-        entries = build_entries(grid)
-        matching = match(entries)
-        node = (grid.pinned >= 0) & ~_left_out(entries, matching)
-        exclusive = conflicts is None or not (node[conflicts.first] & node[conflicts.second]).any()
-        if exclusive and not _breaks_couplings(grid, entries, matching):
-            return _as_matched(problem, grid, entries, matching), None
-        options, price = build_options(grid, None, excluded), matching.price
-    else:
-        options = build_options(grid, problem.pairs, excluded)
-        entries = options.without_pairs()
-        matching = match(entries)
-        price = lowest_prices(entries, matching)
-    draft = Draft(options, options.chosen_by(entries, matching), price, conflicts)
+    apart, entries, matching = _match_apart(problem, grid, conflicts)
+    out = apart.pinned != grid.pinned
+    if problem.pairs is None and not out.any() and not _breaks_couplings(grid, entries, matching):
+        return _as_matched(problem, grid, entries, matching), None
+    options = build_options(grid, problem.pairs, excluded)
+    price = matching.price if problem.pairs is None else lowest_prices(entries, matching)
+    draft = Draft(options, options.chosen_by(entries, matching), price, conflicts, out)
     draft.price_pairs(deadline)
     bound = draft.prove(deadline)
     edge, node = draft.selection(grid)
@@ -105,6 +99,36 @@ def _open_conflicts(problem: TrackingProblem, grid: GridProblem) -> tuple[Confli
     excluded = np.zeros(problem.n_nodes, dtype=bool)
     excluded[conflicts.first] = excluded[conflicts.second] = True
     return conflicts, excluded
+
+
+def _match_apart(
+    problem: TrackingProblem, grid: GridProblem, conflicts: Conflicts | None
+) -> tuple[GridProblem, Entries, Matching]:
+    """Match; while two are selected that exclude each other, forbid who is worth less, and match again."""
+    while True:
+        pairs = problem.pairs
+        entries = build_entries(grid) if pairs is None else build_options(grid, pairs).without_pairs()
+        matching = match(entries)
+        if conflicts is None:
+            return grid, entries, matching
+        node = (grid.pinned >= 0) & ~_left_out(entries, matching)
+        out = conflicts.losers(node, _worth(grid, entries, matching))
+        if not len(out):
+            return grid, entries, matching
+        pinned = grid.pinned.copy()
+        pinned[out] = FORBIDDEN
+        grid = replace(grid, pinned=pinned)
+
+
+def _worth(grid: GridProblem, entries: Entries, matching: Matching) -> NDArray[np.int64]:
+    """Return what each node gains by itself and what it is matched to, in millionths."""
+    worth = -(grid.node + grid.appear + grid.disappear)
+    column = np.flatnonzero(matching.column_entry >= 0)
+    gain = -entries.weight[matching.column_entry[column]]
+    worth[column] += gain
+    row = np.flatnonzero(matching.row_column >= 0)
+    np.add.at(worth, row // 2, -entries.weight[matching.column_entry[matching.row_column[row]]])
+    return worth
 
 
 def _bound(entries: Entries, price: NDArray[np.int64]) -> int:

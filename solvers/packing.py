@@ -63,6 +63,8 @@ class Draft:
         Column prices to start with, in millionths.
     conflicts : Conflicts or None
         Nodes that exclude each other, none of them kept or forbidden.
+    out : (n,) bool or None
+        Nodes that the start leaves out because of them.
 
     Attributes
     ----------
@@ -80,6 +82,7 @@ class Draft:
         choice: NDArray[np.int64],
         price: NDArray[np.int64],
         conflicts: Conflicts | None = None,
+        out: NDArray[np.bool_] | None = None,
     ) -> None:
         n = options.n_nodes
         none = np.empty(0, dtype=np.int64)
@@ -88,9 +91,12 @@ class Draft:
         self._by_column = ByColumn(*options.by_column())
         self._excludes = Excludes(*conflicts.neighbours(n))
         self._exclusion = Exclusion(options, Cliques.covering(conflicts, n))
+        price = price * GRAIN
+        if out is not None:
+            choice, price = self._exclusion.start(choice, price, out)
         self.choice = self._exclusion.feasible(choice)
         self.touched: NDArray[np.bool_] = np.zeros(2 * n, dtype=bool)
-        self.price: NDArray[np.int64] = price * GRAIN
+        self.price: NDArray[np.int64] = price
         self._bound = self._bound_of(self._priced())
 
     def price_pairs(self, deadline: float) -> None:
