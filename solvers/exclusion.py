@@ -48,12 +48,7 @@ class Exclusion:
         self._options = options
         self._cliques = cliques
         self.price: NDArray[np.int64] = np.zeros(len(cliques), dtype=np.int64)
-        n = options.n_nodes
-        is_loop = (options.column[:, 1] == NONE) & (
-            options.column[:, 0] == np.repeat(np.arange(n), np.diff(options.indptr))
-        )
-        self._loop = np.full(n, -1)
-        self._loop[options.column[is_loop, 0]] = np.flatnonzero(is_loop)
+        self._loop = _loops(options) if len(cliques) else np.empty(0, dtype=np.int64)
 
     @property
     def true_weight(self) -> NDArray[np.int64]:
@@ -169,6 +164,15 @@ class Exclusion:
     def _left_out(self, choice: NDArray[np.int64]) -> NDArray[np.bool_]:
         left_out: NDArray[np.bool_] = (choice >= 0) & (choice == self._loop)
         return left_out
+
+
+def _loops(options: Options) -> NDArray[np.int64]:
+    """Return the option by which each node is left out, (n,) int64; -1 where it has none."""
+    loop = np.full(options.n_nodes, -1)
+    row = np.repeat(np.arange(options.n_nodes), np.diff(options.indptr))
+    option = np.flatnonzero((options.column[:, 0] == row) & (options.column[:, 1] == NONE))
+    loop[row[option]] = option
+    return loop
 
 
 @njit(cache=True, nogil=True)

@@ -28,7 +28,7 @@ from .highs import minimise_binary, whole_bound
 from .matching import LOOP
 from .options import GRAIN, NONE, best_options
 from .problem import SCALE
-from .regions import ByColumn, Excludes, Priced, grow, room
+from .regions import ByColumn, Excludes, Priced, grow, repriced, room
 from .relaxation import relax
 
 if TYPE_CHECKING:
@@ -97,27 +97,28 @@ class Draft:
         self.choice = self._exclusion.feasible(choice)
         self.touched: NDArray[np.bool_] = np.zeros(2 * n, dtype=bool)
         self.price: NDArray[np.int64] = price
-        self._bound = self._bound_of(self._priced())
+        weight = self._exclusion.weights()
+        self._at = Priced(options.indptr, options.column, weight, best_options(options, self.price, weight), self.price)
+        self._bound = self._bound_of_prices()
 
     def price_pairs(self, deadline: float) -> None:
         """Let pairs in: relax what surrounds the excess, wider where the relaxation leads out, until it does not."""
         reach = np.full(2 * self._options.n_nodes, FIRST_REACH)
         while time.monotonic() < deadline:
-            at = self._priced()
-            excess = self._excess(at) > 0
-            region, vast = grow(
-                at, self._by_column, self._excludes, self.choice, np.where(excess, reach, -1), MOST_OPTIONS
-            )
+            at = self._at
+            seeds = np.where(self._excess(at) > 0, reach, -1)
+            region, vast = grow(at, self._by_column, self._excludes, self.choice, seeds, MOST_OPTIONS)
             reach[vast] = -1
             if not len(region):
                 return  # nothing is left, or all of it is too large
             self.touched |= region.of_port >= 0
             relaxed = relax(at, self._exclusion, region, deadline)
             self.price = relaxed.column_price
+            self._at = repriced(at, region.around, self.price, self._exclusion.weights())
             self._take(region, region.of_option, relaxed.chosen, relaxed.settled)
             for cluster in np.flatnonzero(~relaxed.settled):
                 self._solve(region, int(cluster), deadline)
-            self._bound = max(self._bound, self._bound_of(self._priced()))
+            self._bound = max(self._bound, self._bound_of_prices())
             self._tell("priced", region)
             if not relaxed.escaped.any():
                 return
@@ -128,8 +129,7 @@ class Draft:
 
     def prove(self, deadline: float) -> int:
         """Close the gap at fixed prices, cluster by cluster; return the best lower bound, in grains."""
-        at = self._priced()
-        prices = self._bound_of(at)
+        at, prices = self._at, self._bound_of_prices()
         reach = self._excess(at)
         reach[reach == 0] = -1
         while self._value() > self._bound and time.monotonic() < deadline:
@@ -157,11 +157,8 @@ class Draft:
         node[does[taken[:, 0] == LOOP]] = False
         return edge, node
 
-    def _priced(self) -> Priced:
-        o, weight = self._options, self._exclusion.weights()
-        return Priced(o.indptr, o.column, weight, best_options(o, self.price, weight), self.price)
-
-    def _bound_of(self, at: Priced) -> int:
+    def _bound_of_prices(self) -> int:
+        at = self._at
         return self._options.base + int(at.row_price.sum()) + int(at.column_price.sum()) + self._exclusion.bound
 
     def _value(self) -> int:

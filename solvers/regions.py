@@ -72,6 +72,8 @@ class Region:
         The port from which each grew.
     option, row : int64
         Options inside, and the row of each, ordered by option.
+    around : int64
+        Rows with an option that touches a cluster.
     """
 
     of_port: NDArray[np.int32]
@@ -79,6 +81,7 @@ class Region:
     seed: NDArray[np.int64]
     option: NDArray[np.int64]
     row: NDArray[np.int64]
+    around: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.reach)
@@ -123,12 +126,12 @@ def grow(
     seeds = seeds[np.argsort(-reach[seeds], kind="stable")]
     of_port, seed, vast = _grow(at, by_column, excludes, choice, _holders(at, choice), seeds, reach, most_options)
     option, row = _inside(at, excludes, choice, of_port, reach[seed])
-    return Region(of_port, reach[seed], seed, option, row), vast
+    return Region(of_port, reach[seed], seed, option, row, _around(by_column, of_port)), vast
 
 
 def room(at: Priced, region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the least reduced cost of an option left out that touches each cluster: alone, and with others."""
-    return _room(at, region.of_port, len(region), _marked(at, region.option))
+    return _room(at, region.around, region.of_port, len(region), _marked(at, region.option))
 
 
 def cheapest_way_out(at: Priced, region: Region) -> NDArray[np.int64]:
@@ -136,14 +139,21 @@ def cheapest_way_out(at: Priced, region: Region) -> NDArray[np.int64]:
 
     Its other ports are paid at their prices; 0 where nothing pays.
     """
-    return _way_out(at, region.of_port)
+    return _way_out(at, region.around, region.of_port)
 
 
 def violated(
-    at: Priced, of_port: NDArray[np.int32], known: NDArray[np.bool_], tolerance: int
+    at: Priced, region: Region, known: NDArray[np.bool_], tolerance: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the unknown options that touch the region and are cheaper than their prices, and the row of each."""
-    return _violated(at, of_port, known, tolerance)
+    return _violated(at, region.around, region.of_port, known, tolerance)
+
+
+def repriced(at: Priced, rows: NDArray[np.int64], column_price: NDArray[np.int64], weight: NDArray[np.int64]) -> Priced:
+    """Return the options at new prices and weights, which make new prices of some rows only."""
+    at = at._replace(column_price=column_price, weight=weight, row_price=at.row_price.copy())
+    _best(at, rows)
+    return at
 
 
 def _marked(at: Priced, option: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -166,6 +176,17 @@ def _reduced_of(at: Priced, row: Ints, option: Ints) -> Ints:
     for k in range(len(option)):
         cost[k] = _reduced(at, row[k], option[k])
     return cost
+
+
+@njit(cache=True, nogil=True)
+def _best(at: Priced, rows: Ints) -> None:
+    """Set the prices of rows to what their best options cost."""
+    for u in rows:
+        at.row_price[u] = 0
+        least = np.int64(0)
+        for o in range(at.indptr[u], at.indptr[u + 1]):
+            least = min(least, _reduced(at, u, o))
+        at.row_price[u] = least
 
 
 @njit(cache=True, nogil=True)
@@ -278,6 +299,17 @@ def _inside(at: Priced, excludes: Excludes, choice: Ints, of_port: Ints32, reach
 
 
 @njit(cache=True, nogil=True)
+def _around(by_column: ByColumn, of_port: Ints32) -> Ints:
+    n = len(of_port) // 2
+    touches = of_port[:n] >= 0
+    for j in range(n):
+        if of_port[n + j] >= 0:
+            for place in range(by_column.indptr[j], by_column.indptr[j + 1]):
+                touches[by_column.row[place]] = True
+    return np.flatnonzero(touches)
+
+
+@njit(cache=True, nogil=True)
 def _touched(at: Priced, of_port: Ints32, u: int, option: int) -> tuple[np.int32, np.int32, np.int32]:
     """Return the clusters of an option's row and columns, -1 for none."""
     n = len(at.row_price)
@@ -287,10 +319,10 @@ def _touched(at: Priced, of_port: Ints32, u: int, option: int) -> tuple[np.int32
 
 
 @njit(cache=True, nogil=True)
-def _room(at: Priced, of_port: Ints32, k: int, inside: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def _room(at: Priced, around: Ints, of_port: Ints32, k: int, inside: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     free = np.full(k, np.int64(2) ** 62)
     shared = np.full(k, np.int64(2) ** 62)
-    for u in range(len(at.row_price)):
+    for u in around:
         for o in range(at.indptr[u], at.indptr[u + 1]):
             if inside[o]:
                 continue
@@ -309,10 +341,10 @@ def _room(at: Priced, of_port: Ints32, k: int, inside: NDArray[np.bool_]) -> tup
 
 
 @njit(cache=True, nogil=True)
-def _way_out(at: Priced, of_port: Ints32) -> Ints:
+def _way_out(at: Priced, around: Ints, of_port: Ints32) -> Ints:
     n = len(at.row_price)
     cheapest = np.zeros(2 * n, np.int64)
-    for u in range(n):
+    for u in around:
         for o in range(at.indptr[u], at.indptr[u + 1]):
             a, b, c = _touched(at, of_port, u, o)
             if (a >= 0) + (b >= 0) + (c >= 0) != 1:
@@ -329,11 +361,11 @@ def _way_out(at: Priced, of_port: Ints32) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def _violated(at: Priced, of_port: Ints32, known: NDArray[np.bool_], tolerance: int) -> tuple[Ints, Ints]:
+def _violated(at: Priced, around: Ints, of_port: Ints32, known: NDArray[np.bool_], tolerance: int) -> tuple[Ints, Ints]:
     option = np.empty(len(at.weight), np.int64)
     row = np.empty(len(at.weight), np.int64)
     size = 0
-    for u in range(len(at.row_price)):
+    for u in around:
         for o in range(at.indptr[u], at.indptr[u + 1]):
             if known[o] or max(_touched(at, of_port, u, o)) < 0:
                 continue

@@ -82,7 +82,7 @@ def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> 
         share, dual = programme.solve()
         exclusion.price[cliques] = np.maximum(np.rint(-dual[len(ports.member) :] * (SCALE * GRAIN)), 0)
         priced = ports.priced(dual)._replace(weight=exclusion.weights())
-        option, row = violated(priced, region.of_port, known, TOLERANCE)
+        option, row = violated(priced, region, known, TOLERANCE)
         if not len(option) or time.monotonic() >= deadline:
             break
         known[option] = True
