@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from .fit import fit
+from .fit import Runs, fit, sampled_runs
 from .model import Rates, problem_from
-from .similarity import WORTH, as_densities
+from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
 
-__all__ = ["WORTH", "Rates", "as_densities", "fit", "problem_from", "two_distance_problem"]
+__all__ = [
+    "WORTH",
+    "Rates",
+    "Runs",
+    "Worth",
+    "as_densities",
+    "fit",
+    "learn_worth",
+    "problem_from",
+    "sampled_runs",
+    "two_distance_problem",
+]

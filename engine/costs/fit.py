@@ -24,6 +24,8 @@ from .model import CellCosts, Rates, cell_costs, edge_costs, odds_costs
 from .similarity import as_densities
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ...storage.schema import CandidateEdges, Detections
@@ -40,6 +42,19 @@ WINDOW: Final = 8  # frames of a sampled piece
 LARGEST: Final = 0.3  # no rate is larger: cells that do what they like cannot be tracked
 NO_DIVISIONS: Final = -1e3  # the bonus that rules them out, nats
 DEEPEST: Final = 200.0  # nats; the cost of a division is sought between minus and plus this
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Runs of frames that a movie is sampled by: from each of `starts` (increasing) on, `length` frames."""
+
+    starts: NDArray[np.int64]
+    length: int
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last frame of each run."""
+        for start in self.starts.tolist():
+            yield start, start + self.length - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +108,13 @@ class Births:
 
 
 def fit(
-    detections: Detections, edges: CandidateEdges, scores: Scores, *, rounds: int = ROUNDS, most_cells: int = MOST_CELLS
+    detections: Detections,
+    edges: CandidateEdges,
+    scores: Scores,
+    *,
+    rounds: int = ROUNDS,
+    most_cells: int = MOST_CELLS,
+    runs: Runs | None = None,
 ) -> Rates:
     """Estimate what cells do in one frame.
 
@@ -109,6 +130,8 @@ def fit(
         How often to solve and count.
     most_cells : int
         Size of the sample.
+    runs : Runs or None
+        Where given, all detections and edges are those of these runs of a longer movie: its `sampled_runs`.
 
     Returns
     -------
@@ -128,11 +151,11 @@ def fit(
     scores = as_densities(detections, edges, scores)
     if scores.scale is ScoreScale.PROBABILITY:
         log_odds = -odds_costs(edges, scores.value, len(detections))
-        sample = take_sample(detections, edges, log_odds, most_cells=most_cells)
+        sample = take_sample(detections, edges, log_odds, most_cells=most_cells, runs=runs)
         free = np.zeros(len(sample))
         chosen = _solve(sample, CellCosts(free, free, free, free), -sample.score)
         return replace(count(sample, chosen, rates), daughter_bonus=0.0)
-    sample = take_sample(detections, edges, scores.value, most_cells=most_cells)
+    sample = take_sample(detections, edges, scores.value, most_cells=most_cells, runs=runs)
     for _ in range(rounds):
         cells = cell_costs(sample.position, sample.first, sample.last, rates)
         rates = estimate(sample, _solve(sample, cells, edge_costs(sample.edges, sample.score, rates)), rates)
@@ -144,19 +167,31 @@ def fit(
     return rates
 
 
+def sampled_runs(first_frame: int, last_frame: int, n_cells: int, *, most_cells: int = MOST_CELLS) -> Runs:
+    """Return the whole movie, or of a larger one runs of 8 frames, evenly spread; shorter runs of very full frames."""
+    length = last_frame - first_frame + 1
+    if n_cells <= most_cells:
+        return Runs(np.array([first_frame]), length)
+    run = int(np.clip(most_cells * length // n_cells, 2, WINDOW))
+    n_runs = max(most_cells * length // (n_cells * run), 1)
+    return Runs(first_frame + np.unique(spread(length - run + 1, n_runs) // run * run), run)
+
+
 def take_sample(
-    detections: Detections, edges: CandidateEdges, score: NDArray[np.float64], *, most_cells: int
+    detections: Detections,
+    edges: CandidateEdges,
+    score: NDArray[np.float64],
+    *,
+    most_cells: int,
+    runs: Runs | None = None,
 ) -> Sample:
-    """Take the whole movie, or of a larger one runs of 8 frames, evenly spread; shorter runs of very full frames."""
+    """Take the runs given, by default those of `sampled_runs`."""
     frame = detections.frame
-    piece = np.zeros(len(frame), dtype=np.int64)  # number of the run of frames that each cell is in, -1: none
-    if len(frame) > most_cells:
-        length = int(frame[-1] - frame[0]) + 1
-        run = int(np.clip(most_cells * length // len(frame), 2, WINDOW))
-        n_runs = max(most_cells * length // (len(frame) * run), 1)
-        starts = frame[0] + np.unique(spread(length - run + 1, n_runs) // run * run)
-        piece = np.searchsorted(starts, frame, side="right") - 1
-        piece[frame >= starts[piece] + run] = -1
+    if runs is None:
+        runs = sampled_runs(int(frame[0]), int(frame[-1]), len(frame), most_cells=most_cells)
+    # number of the run of frames that each cell is in, -1: none
+    piece = np.searchsorted(runs.starts, frame, side="right") - 1
+    piece[frame >= runs.starts[piece] + runs.length] = -1
     cells = np.flatnonzero(piece >= 0)
     row = np.full(len(frame), -1)
     row[cells] = np.arange(len(cells))

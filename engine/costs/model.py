@@ -129,7 +129,14 @@ class CellCosts:
     division: NDArray[np.float64]
 
 
-def problem_from(detections: Detections, edges: CandidateEdges, scores: Scores, rates: Rates | None) -> TrackingProblem:
+def problem_from(
+    detections: Detections,
+    edges: CandidateEdges,
+    scores: Scores,
+    rates: Rates | None,
+    *,
+    occupied: tuple[int, int] | None = None,
+) -> TrackingProblem:
     """Turn scores and rates into the problem that solvers and posteriors read.
 
     Log densities need rates, and so do overlaps and similarities, which become log densities first (`as_densities`).
@@ -147,6 +154,8 @@ def problem_from(detections: Detections, edges: CandidateEdges, scores: Scores, 
         Their m scores.
     rates : Rates or None
         From `fit`.
+    occupied : tuple of int or None
+        First and last frame that has cells; by default those of the detections. A window of a movie has to be told.
 
     Returns
     -------
@@ -175,7 +184,8 @@ def problem_from(detections: Detections, edges: CandidateEdges, scores: Scores, 
         unit = "px" if detections.scale_um is None else "um"
         if rates.unit != unit:
             raise ConfigError(f"the rates are in {rates.unit}, the detections in {unit}")
-        cells = cell_costs(detections.position_um, frame == frame[:1], frame == frame[-1:], rates)
+        first, last = (frame[:1], frame[-1:]) if occupied is None else occupied
+        cells = cell_costs(detections.position_um, frame == first, frame == last, rates)
         edge_cost = edge_costs(edges, scores.value, rates)
     return TrackingProblem(
         frame=frame,

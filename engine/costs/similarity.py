@@ -16,6 +16,7 @@ scorer of distances, and no larger for being told twice what distance and overla
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...storage.schema import CandidateEdges, Detections
+    from ..scorers.distance import Motion
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,48 @@ SETTLED: Final = 1e-4  # change of every coefficient at which the iteration stop
 RIDGE: Final = 0.1  # keeps slopes finite where a number tells links from the rest without an error
 SUREST: Final = 30.0  # nats; no odds are taken to be further from even
 CLEARLY: Final = 4.0  # standard errors
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What the scores of a movie are worth, learned from it or from a sample of its frames.
+
+    Parameters
+    ----------
+    motion : Motion or None
+        How far cells move; None where nothing had to be learned, or could be.
+    density : float
+        Cells in a frame per unit of area or volume.
+    odds : dict of int to (float, (float, float))
+        For edges over so many frames: offset, and the slopes of log density by distance and of the score.
+    estimates : dict of str to float
+        The slopes by name.
+    """
+
+    motion: Motion | None = None
+    density: float = 1.0
+    odds: dict[int, tuple[float, tuple[float, float]]] = field(default_factory=dict)
+    estimates: dict[str, float] = field(default_factory=dict)
+
+    def as_densities(self, detections: Detections, edges: CandidateEdges, scores: Scores) -> Scores:
+        """Return scores whose worth has to be learned as log densities; others are returned as they are.
+
+        Edges over a number of frames that was not learned from go by the nearest one that was.
+        """
+        if scores.scale not in WORTH:
+            return scores
+        x = _told(detections, edges, scores)
+        estimates = scores.estimates | self.estimates
+        if self.motion is None:
+            return Scores(x, ScoreScale.LOG_DENSITY, estimates)
+        log_q = self.motion.log_density(edges.distance, detections.ndim, edges.frames)
+        log_density = np.empty(len(edges))
+        for gap in np.unique(edges.frames).tolist():
+            offset, slopes = self.odds[min(self.odds, key=lambda known: (abs(known - gap), known))]
+            these = edges.frames == gap
+            odds = offset + slopes[0] * log_q[these] + slopes[1] * x[these]
+            log_density[these] = np.clip(odds, -SUREST, SUREST) + np.log(self.density)
+        return Scores(log_density, ScoreScale.LOG_DENSITY, estimates)
 
 
 def as_densities(detections: Detections, edges: CandidateEdges, scores: Scores) -> Scores:
@@ -62,28 +106,34 @@ def as_densities(detections: Detections, edges: CandidateEdges, scores: Scores) 
     Scores
         Never falling with the score for edges of one length; the estimates hold what a score is worth.
     """
-    if scores.scale not in WORTH:
-        return scores
-    x = covered_share(detections, edges, scores.value) if scores.scale is ScoreScale.IOU else scores.value
-    if not len(edges):
-        return Scores(x, ScoreScale.LOG_DENSITY, scores.estimates)
+    return learn_worth(detections, edges, scores).as_densities(detections, edges, scores)
+
+
+def learn_worth(detections: Detections, edges: CandidateEdges, scores: Scores) -> Worth:
+    """Learn what scores are worth, where that has to be learned; parameters as of `as_densities`."""
+    if scores.scale not in WORTH or not len(edges):
+        return Worth()
+    x = _told(detections, edges, scores)
     motion = fit_motion(detections, edges)
     log_q = motion.log_density(edges.distance, detections.ndim, edges.frames)
     rho = density_of(detections, thinnest=float(edges.distance.max()) or 1.0)
-    log_density, estimates = np.empty(len(edges)), dict(scores.estimates)
+    learned: dict[int, tuple[float, tuple[float, float]]] = {}
+    estimates: dict[str, float] = {}
     for gap in np.unique(edges.frames).tolist():
         rows = sample_edges(detections, edges, gap)
         target = np.unique(edges.target[rows], return_inverse=True)[1]
         offset, slopes = learn_odds(np.stack([log_q[rows], x[rows]], axis=1), target, log_q[rows] - np.log(rho))
-        these = edges.frames == gap
-        odds = offset + slopes[0] * log_q[these] + slopes[1] * x[these]
-        log_density[these] = np.clip(odds, -SUREST, SUREST) + np.log(rho)
+        learned[gap] = offset, (float(slopes[0]), float(slopes[1]))
         over = f"_over_{gap}_frames" if gap > 1 else ""
         estimates |= {
             f"nats_per_nat_of_distance{over}": float(slopes[0]),
             f"{WORTH[scores.scale]}{over}": float(slopes[1]),
         }
-    return Scores(log_density, ScoreScale.LOG_DENSITY, estimates)
+    return Worth(motion, rho, learned, estimates)
+
+
+def _told(detections: Detections, edges: CandidateEdges, scores: Scores) -> NDArray[np.float64]:
+    return covered_share(detections, edges, scores.value) if scores.scale is ScoreScale.IOU else scores.value
 
 
 def falls_with_links(detections: Detections, edges: CandidateEdges, scores: Scores) -> bool:
