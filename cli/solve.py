@@ -142,6 +142,9 @@ def solve(
     backend: Annotated[str | None, typer.Option(help="What solves the ILP: matching, highs, motile.")] = None,
     require_optimal: Annotated[bool, typer.Option("--require-optimal", help="Refuse what is not proven.")] = False,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for the solver.")] = None,
+    window: Annotated[
+        int | None, typer.Option(help="--ilp: frames to solve at a time, for movies that memory does not hold.")
+    ] = None,
     ignore_pins: Annotated[bool, typer.Option("--ignore-pins", help="As if there were no annotations.")] = False,
     dataset: Dataset = None,
     detections: Detections = None,
@@ -154,6 +157,8 @@ def solve(
     Example: trackdb solve movie.trackdb --lap --max-gap 2 --split-distance 12
 
     Example: trackdb solve movie.trackdb --greedy --by score --scores network
+
+    Example: trackdb solve movie.trackdb --window 50
 
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
@@ -178,6 +183,7 @@ def solve(
         "backend": backend,
         "require_optimal": require_optimal or None,
         "time_limit_s": time_limit,
+        "window": window,
     }
     opened, chosen = open_set(store, dataset, detections, face.command)
     settings = load_config(store, config, {"solve": given, "lap": of_lap})

@@ -94,6 +94,10 @@ class SolveConfig:
         Seconds after which the best solution so far is taken; 0 for no limit.
     require_optimal : bool
         Refuse a solution that is not proven to be the best.
+    window : int
+        Frames that are solved at a time, so that memory holds no more of the movie; 0 for all at once.
+    window_context : int
+        Frames on either side that each window sees besides, at least as many as a candidate spans.
     """
 
     linker: str = "ilp"
@@ -103,8 +107,12 @@ class SolveConfig:
     backend: str = "matching"
     time_limit_s: float = 0.0
     require_optimal: bool = False
+    window: int = 0
+    window_context: int = 10
 
     def __post_init__(self) -> None:
+        _require(self.window >= 0, "solve.window", self.window, "frames, or 0 for the whole movie at once")
+        _require(self.window_context >= 1, "solve.window_context", self.window_context, "1 frame or more")
         _require(self.time_limit_s >= 0, "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit")
         _require(self.backend in BACKENDS, "solve.backend", self.backend, f"one of {', '.join(BACKENDS)}")
         _require(self.cost in COSTS, "solve.cost", self.cost, f"one of {', '.join(COSTS)}")

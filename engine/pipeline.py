@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,6 @@ import numpy as np
 from ..errors import NotProvenError, SolverError
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
-from ..storage.schema import LinkKind
 from . import costs
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, SolveConfig
@@ -24,9 +23,11 @@ from .lineages import solution_table
 from .linkers import TWO_DISTANCE, choose_linker
 from .names import free_solution_name, linked_gap, named_scores
 from .progress import Progress, Silent
+from .reports import LinkReport, Merged, SolveReport, report_of
 from .review.pins import PinSet, decided, pins_among, told
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
+from .windowed import WindowedMovie, require_windows_fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,79 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["LinkReport", "SolveReport", "link", "require_sound", "score", "solve"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LinkReport:
-    """What linking found.
-
-    Parameters
-    ----------
-    edges, total, new : int
-        Candidates that these settings propose, all in the graph, and how many of those this run added.
-    max_distance : float
-        Radius in the unit of the dataset.
-    unit : str
-        ``um`` or ``px``.
-    how : str
-        Where the radius comes from.
-    neighbors, max_gap : int
-        Settings.
-    seconds : float
-        How long it took.
-    """
-
-    edges: int
-    total: int
-    new: int
-    max_distance: float
-    unit: str
-    how: str
-    neighbors: int
-    max_gap: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class SolveReport:
-    """What solving found.
-
-    Parameters
-    ----------
-    solution, linker : str
-        Name of the solution and what made it.
-    objective, lower_bound : float
-        Cost, and what no solution can be cheaper than (minus infinity where nobody knows).
-    proven : bool
-        Whether the two meet.
-    links, tracks, divisions, merges, appearances, disappearances : int
-        What the lineage consists of; the first and the last frame with cells do not count as ends, and nor does what a
-        merge cuts. `merges` counts the links into cells of several mothers.
-    pins : int
-        Annotations that it keeps.
-    left_out : int
-        Candidates without a score, which could not be chosen.
-    estimates : dict of str to float
-        What was estimated from the data.
-    seconds : float
-        How long it took.
-    """
-
-    solution: str
-    linker: str
-    objective: float
-    lower_bound: float
-    proven: bool
-    links: int
-    tracks: int
-    divisions: int
-    merges: int
-    appearances: int
-    disappearances: int
-    pins: int
-    left_out: int
-    estimates: dict[str, float]
-    seconds: float
 
 
 def link(
@@ -228,14 +156,21 @@ def solve(
     settings = config.solve
     linker = choose_linker(config, scores, solver)
     name = free_solution_name(store, chosen, name, settings.linker)
-    detections = store.detections(chosen)
-    pins = PinSet() if ignore_pins else _pins(store, chosen, detections, progress)  # refused before any work
+    windowed = None
+    if settings.window:
+        require_windows_fit(settings, solver)
+        windowed = WindowedMovie(store, chosen, config, ignore_pins=ignore_pins, progress=progress)
+    else:
+        detections = store.detections(chosen)
+        pins = PinSet() if ignore_pins else _pins(store, chosen, detections, progress)  # refused before any work
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
         _link_what_is_missing(store, chosen, config, progress)
     score_run = ready_scores(store, chosen, scores, config.score, progress)
     linker.require_fitting(score_run)
+    if windowed is not None:
+        return windowed.solve(score_run, name, started)
     progress.start("solving")
     used = {**asdict(settings), "by": linker.by, "scores": score_run.name, "pins": len(pins)}
     if solver is not None:
@@ -265,9 +200,16 @@ def solve(
         )
         progress.start("saving")
         store.add_solution(run, info, table, {"estimates": estimates, "left_out": left_out})
-    report = _report(info, detections, table, merged, len(pins), left_out, estimates, time.perf_counter() - started)
+    report = report_of(
+        info, _occupied(detections), table, merged, len(pins), left_out, estimates, time.perf_counter() - started
+    )
     log.info("solved: %s, %d links", name, report.links)
     return report
+
+
+def _occupied(detections: Detections) -> tuple[int, int]:
+    """Return the first and the last frame that has cells."""
+    return (int(detections.frame[0]), int(detections.frame[-1])) if len(detections) else (0, 0)
 
 
 def _pins(store: DuckDBStore, chosen: DetectionSet, detections: Detections, progress: Progress) -> PinSet:
@@ -330,15 +272,7 @@ def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Conf
     link(store, chosen, replace(config.link, max_gap=max(config.link.max_gap, wanted)), progress)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Merged:
-    """Tracklets that merges cut: those that end in one, and those that begin with one, (k,) bool."""
-
-    ends: NDArray[np.bool_]
-    begins: NDArray[np.bool_]
-
-
-def _labelled(detections: Detections, edges: CandidateEdges, selection: Selection) -> tuple[SolutionTable, _Merged]:
+def _labelled(detections: Detections, edges: CandidateEdges, selection: Selection) -> tuple[SolutionTable, Merged]:
     """Return the selection with tracklets and interval labels, and what its merges cut."""
     cells = np.flatnonzero(selection.node)
     merges = np.zeros(len(edges), dtype=bool) if selection.merge is None else selection.merge
@@ -349,37 +283,4 @@ def _labelled(detections: Detections, edges: CandidateEdges, selection: Selectio
     ends, begins = np.zeros((2, len(table.tracks)), dtype=bool)
     ends[table.pre[np.searchsorted(cells, taken.source[merge])]] = True
     begins[table.pre[np.searchsorted(cells, taken.target[merge])]] = True
-    return table, _Merged(ends, begins)
-
-
-def _report(
-    info: SolutionInfo,
-    detections: Detections,
-    table: SolutionTable,
-    merged: _Merged,
-    pins: int,
-    left_out: int,
-    estimates: dict[str, float],
-    seconds: float,
-) -> SolveReport:
-    tracks = table.tracks
-    occupied = detections.frame[[0, -1]] if len(detections) else np.zeros(2, np.int64)
-    appears = (tracks.parent == 0) & (tracks.first_frame > occupied[0]) & ~merged.begins
-    disappears = (tracks.n_children == 0) & (tracks.last_frame < occupied[1]) & ~merged.ends
-    return SolveReport(
-        solution=info.name,
-        linker=info.linker,
-        objective=float(info.objective or 0.0),
-        lower_bound=float("-inf") if info.lower_bound is None else info.lower_bound,
-        proven=bool(info.proven),
-        links=len(table.edge),
-        tracks=len(tracks),
-        divisions=int(np.count_nonzero(tracks.n_children > 1)),
-        merges=int(np.count_nonzero(table.kind == LinkKind.MERGE)),
-        appearances=int(np.count_nonzero(appears)),
-        disappearances=int(np.count_nonzero(disappears)),
-        pins=pins,
-        left_out=left_out,
-        estimates=estimates,
-        seconds=seconds,
-    )
+    return table, Merged(ends, begins)

@@ -172,7 +172,7 @@ def sampled_runs(first_frame: int, last_frame: int, n_cells: int, *, most_cells:
     length = last_frame - first_frame + 1
     if n_cells <= most_cells:
         return Runs(np.array([first_frame]), length)
-    run = int(np.clip(most_cells * length // n_cells, 2, WINDOW))
+    run = min(int(np.clip(most_cells * length // n_cells, 2, WINDOW)), length)
     n_runs = max(most_cells * length // (n_cells * run), 1)
     return Runs(first_frame + np.unique(spread(length - run + 1, n_runs) // run * run), run)
 
