@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from ..errors import SchemaError, SolverError
+from .conflicts import Conflicts
 from .problem import FORBIDDEN, KEPT, SCALE, TrackingProblem, objective, on_grid
 
 if TYPE_CHECKING:
@@ -227,10 +228,16 @@ class _Window:
         self.price[self.priced] = past.price[order][place]
 
     def require_known(self, reach: int) -> None:
-        """Raise SchemaError if an edge is longer than all edges are said to be: others like it would not be seen."""
+        """Raise SchemaError if an edge or a conflict is longer than is looked for: others like it would not be seen."""
         frames = self.problem.frame[self.problem.target] - self.problem.frame[self.problem.source]
         if frames.max(initial=0) > reach:
             raise SchemaError(f"a candidate edge runs over {frames.max()} frames, expected at most {reach}")
+        conflicts = self.problem.conflicts
+        if (
+            conflicts is not None
+            and (self.problem.frame[conflicts.first] != self.problem.frame[conflicts.second]).any()
+        ):
+            raise SchemaError("detections of different frames exclude each other: no window would hold both for sure")
 
     def solved(self, solver: Solver, alone: bool) -> tuple[CoreSelection, _Past]:
         """Return what the core keeps, and what it leaves to the next one; `alone` if nothing lies outside of it."""
@@ -324,6 +331,7 @@ class _Window:
             replace(
                 own,
                 pairs=pairs,
+                conflicts=None if own.conflicts is None else own.conflicts.among(~free),
                 edge_cost=(on_grid(own.edge_cost) - saved) / SCALE,
                 node_cost=np.where(free, 0.0, own.node_cost),
                 appear_cost=np.where(free, 0.0, appear[rows] / SCALE),
@@ -338,6 +346,7 @@ def part_of(problem: TrackingProblem, nodes: NDArray[np.int64], edges: NDArray[n
     """Return some nodes of a problem and some edges between them, all at increasing rows, as a problem."""
     place = np.full(problem.n_nodes, -1, dtype=np.int64)
     place[nodes] = np.arange(len(nodes))
+    conflicts = None if problem.conflicts is None else problem.conflicts.among(place >= 0)
     return replace(
         problem,
         frame=problem.frame[nodes],
@@ -350,4 +359,5 @@ def part_of(problem: TrackingProblem, nodes: NDArray[np.int64], edges: NDArray[n
         division_cost=problem.division_cost[nodes],
         pinned_node=problem.pinned_node[nodes],
         pairs=None if problem.pairs is None else problem.pairs.among(edges, problem.n_edges),
+        conflicts=None if conflicts is None else Conflicts(place[conflicts.first], place[conflicts.second]),
     )

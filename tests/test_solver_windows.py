@@ -8,16 +8,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackdb.errors import SchemaError
+from trackdb.solvers.conflicts import Conflicts
 from trackdb.solvers.greedy import GreedySolver
 from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.problem import objective
 from trackdb.solvers.windows import Piece, Windows, part_of, solve_in_windows, sum_up
-from trackdb.testing.problems import crowded_movie, with_every_pair
+from trackdb.testing.problems import crowded_movie, with_every_pair, with_hypotheses
 
-from .strategies import paired_problems, tracking_problems
+from .strategies import exclusive_problems, paired_problems, tracking_problems
 
 LONGEST = 3
 """Frames that an edge of a drawn problem spans at most."""
+
+
+MADE = {
+    "sums": lambda problem: problem,
+    "pairs": lambda problem: with_every_pair(problem, 7, bonus=2.0),
+}
+
+ANY_PROBLEM = st.one_of(
+    tracking_problems(),
+    paired_problems(),
+    exclusive_problems(tracking_problems(pins=(0, -1))),
+    exclusive_problems(paired_problems(pins=(0, -1))),
+)
 
 
 def loader_of(problem, loads=None):
@@ -49,8 +63,8 @@ def solved(problem, core, context, *, reach=LONGEST, solver=None):
     return edge, node, *sum_up([(part.objective, part.lower_bound) for part in cores]), cores
 
 
-@settings(deadline=None)
-@given(st.one_of(tracking_problems(), paired_problems()), st.integers(1, 5), st.integers(LONGEST, 5))
+@settings(deadline=None, max_examples=60)
+@given(ANY_PROBLEM, st.integers(1, 5), st.integers(LONGEST, 5))
 def test_the_cost_is_true_the_bound_holds_and_what_sees_everything_is_the_optimum(problem, core, context):
     edge, node, cost, bound, proven, _ = solved(problem, core, context)
     optimum = IlpSolver().solve(problem)
@@ -69,7 +83,7 @@ def test_where_all_cells_are_kept_and_seen_the_optimum_is_proven(problem, core):
 
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("core", [1, 2, 5, 11])
-@pytest.mark.parametrize("make", [lambda p: p, lambda p: with_every_pair(p, 7, bonus=2.0)], ids=["sums", "pairs"])
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 def test_bound_optimum_and_cost_stand_in_order_for_every_window(make, core, skip):
     problem = make(crowded_movie(5, n_frames=24, per_frame=12, skip=skip))
     optimum = IlpSolver().solve(problem).objective
@@ -81,6 +95,14 @@ def test_bound_optimum_and_cost_stand_in_order_for_every_window(make, core, skip
     assert cost == optimum
     assert gaps[-1] <= 1e-3 * abs(optimum)
     assert gaps[-1] <= gaps[0]
+
+
+def test_hypotheses_that_exclude_each_other_are_chosen_across_seams():
+    problem = with_hypotheses(crowded_movie(5, n_frames=24, per_frame=12), 7)
+    optimum = IlpSolver().solve(problem).objective
+    edge, node, cost, bound, _, _ = solved(problem, 8, 4, reach=1)
+    assert bound <= optimum <= cost == objective(problem, edge, node)
+    assert cost - bound <= 5e-3 * abs(optimum)
 
 
 def test_a_short_context_may_contradict_what_was_kept_and_is_solved_again():
@@ -138,6 +160,12 @@ def test_windows_that_cannot_hold_an_edge_are_refused():
     problem = crowded_movie(4, skip=True)
     with pytest.raises(SchemaError, match="runs over 2 frames, expected at most 1"):
         solved(problem, 3, 3, reach=1)
+
+
+def test_conflicts_across_frames_are_refused():
+    problem = replace(crowded_movie(4), conflicts=Conflicts(np.array([0]), np.array([199])))
+    with pytest.raises(SchemaError, match="different frames exclude each other"):
+        solved(problem, 8, 8)
 
 
 def test_pieces_that_do_not_fit_each_other_are_refused():
