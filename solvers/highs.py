@@ -224,8 +224,10 @@ class PackingProgramme:
         endless = np.full(k, highspy.kHighsInf)
         self._solver.addCols(k, cost, np.zeros(k), endless, ports.nnz, ports.indptr[:-1], ports.indices, ports.data)
 
-    def solve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the share of each variable, and the price of each row, at most 0; goes on from the last optimum.
+    def solve(self, time_limit_s: float = math.inf) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the share of each variable, and the price of each row, at most 0; None if time ends first.
+
+        Goes on from the last optimum.
 
         Raises
         ------
@@ -234,11 +236,16 @@ class PackingProgramme:
         """
         if not self._solver.getNumCol():
             return np.empty(0), np.zeros(self._solver.getNumRow())
+        if math.isfinite(time_limit_s):  # HiGHS counts from the first run on
+            self._solver.setOptionValue("time_limit", self._solver.getRunTime() + max(time_limit_s, 0.0))
         self._solver.run()
-        if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        status = self._solver.getModelStatus()
+        if status not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kTimeLimit):
             self._solver.clearSolver()  # the last optimum led astray; from the start, then
             self._solver.run()
-        status = self._solver.getModelStatus()
+            status = self._solver.getModelStatus()
+        if status == highspy.HighsModelStatus.kTimeLimit:
+            return None
         if status != highspy.HighsModelStatus.kOptimal:
             raise SolverError(f"HiGHS found no optimum of {self._solver.getNumCol()} variables", status=str(status))
         solution = self._solver.getSolution()

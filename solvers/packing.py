@@ -113,6 +113,8 @@ class Draft:
                 return  # nothing is left, or all of it is too large
             self.touched |= region.of_port >= 0
             relaxed = relax(at, self._exclusion, region, deadline)
+            if relaxed is None:
+                return
             self.price = relaxed.column_price
             self._at = repriced(at, region.around, self.price, self._exclusion.weights())
             self._take(region, region.of_option, relaxed.chosen, relaxed.settled)

@@ -54,8 +54,8 @@ class Relaxed:
     escaped: NDArray[np.bool_]
 
 
-def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> Relaxed:
-    """Solve the linear relaxation of a region by column generation.
+def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> Relaxed | None:
+    """Solve the linear relaxation of a region by column generation; None if not even the first comes out in time.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> 
     region : Region
         Where prices may change.
     deadline : float
-        `time.monotonic` after which no more options join.
+        `time.monotonic` after which no more options join, and what was found last is taken.
     """
     cliques = np.flatnonzero(exclusion.of_ports(region.of_port) >= 0)
     asked, most = exclusion.rows(cliques, region.option)
@@ -78,17 +78,21 @@ def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> 
     programme.add(outer[0][0] / (SCALE * GRAIN), outer[0][1])
     known = np.zeros(len(at.weight), dtype=bool)
     known[region.option] = True
+    relaxed = None
     while True:
-        share, dual = programme.solve()
+        found = programme.solve(deadline - time.monotonic())
+        if found is None:
+            return relaxed
+        share, dual = found
         exclusion.price[cliques] = np.maximum(np.rint(-dual[len(ports.member) :] * (SCALE * GRAIN)), 0)
         priced = ports.priced(dual)._replace(weight=exclusion.weights())
+        relaxed = ports.relaxed(priced, region, share, sparse.hstack([part for _, part in outer], format="csc"))
         option, row = violated(priced, region, known, TOLERANCE)
-        if not len(option) or time.monotonic() >= deadline:
-            break
+        if not len(option):
+            return relaxed
         known[option] = True
         outer.append(ports.variables(option, row))
         programme.add(outer[-1][0] / (SCALE * GRAIN), outer[-1][1])
-    return ports.relaxed(priced, region, share, sparse.hstack([part for _, part in outer], format="csc"))
 
 
 class _Ports:
