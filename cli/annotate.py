@@ -74,7 +74,7 @@ def annotate(
             expected="--daughters A[,B], --ends, --begins, --not A or --not-a-cell",
         )
     [(kind, named)] = said
-    who = as_ or this_person()
+    who = this_person() if as_ is None else as_
     parse_cell(cell)
     opened, chosen = open_set(store, dataset, detections, face.command)
     annotator = Annotator(opened, chosen)
@@ -103,11 +103,13 @@ def annotate(
 
 def annotations(
     face: Face,
-    action: Annotated[str, typer.Argument(metavar="[ACTION]", help="list (default), undo, stats, export, import.")],
+    action: Annotated[
+        str | None, typer.Argument(metavar="ACTION", help="list (default), undo, stats, export, import.")
+    ] = None,
     store: Annotated[Path | None, typer.Argument(metavar="STORE", help="The store: NAME.trackdb.")] = None,
     which: Annotated[
         str | None,
-        typer.Argument(metavar="[WHICH]", help="undo: number or key, by default your newest; import: the file."),
+        typer.Argument(metavar="WHICH", help="undo: number or key, by default your newest; import: the file."),
     ] = None,
     who: Annotated[str | None, typer.Option(help="list: of this person alone.")] = None,
     as_: Who = None,
@@ -119,11 +121,13 @@ def annotations(
 
     Example: trackdb annotations undo movie.trackdb 7
     """
-    if action not in ACTIONS:  # `annotations STORE` lists
-        action, store, which, more = "list", Path(action), str(store) if store else None, which
-        which = which or more
-    if store is None:
-        raise ConfigError(f"annotations {action} of which store?", **{"try": f"trackdb annotations {action} STORE"})
+    if action not in (None, *ACTIONS):
+        if store is not None:
+            raise ConfigError(f"annotations cannot {action!r}", known=", ".join(ACTIONS))
+        action, store = "list", Path(action)  # `annotations STORE` lists
+    if action is None or store is None:
+        asked = action or "list"
+        raise ConfigError(f"annotations {asked} of which store?", **{"try": f"trackdb annotations {asked} STORE"})
     for option, value, owner in (("--who", who, "list"), ("--as", as_, "undo"), ("-o", out, "export")):
         if value is not None and action != owner:
             raise ConfigError(f"{option} is for annotations {owner}, not for {action}", **{"try": "without it"})
@@ -172,8 +176,10 @@ def _undo(face: Face, store: "DuckDBStore", which: str | None, who: str | None) 
     from ..engine.review.answers import undo
     from ..storage.decisions import this_person
 
+    if which is not None and not which.strip():  # the beginning of every key
+        raise ConfigError("annotations undo of which annotation?", expected="its number, or how its key begins")
     number = which is not None and which.isdecimal() and len(which) < 10  # else a key
-    report = undo(store, int(which) if which and number else which, who=who or this_person())
+    report = undo(store, int(which) if which and number else which, who=this_person() if who is None else who)
     [old] = report.replaced
     face.close(f"taken back: {_told(old)}", {**_as_dict(report.decision), "undone": old.seq, "pins": report.pins})
 

@@ -141,7 +141,9 @@ def solve(
     factor: Annotated[float | None, typer.Option(help="--lap: times this factor (1.05).")] = None,
     backend: Annotated[str | None, typer.Option(help="What solves the ILP: matching, highs, motile.")] = None,
     require_optimal: Annotated[bool, typer.Option("--require-optimal", help="Refuse what is not proven.")] = False,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds for the solver.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds for the solver; 0, the default, is no limit.")
+    ] = None,
     window: Annotated[
         int | None, typer.Option(help="--ilp: frames to solve at a time, for movies that memory does not hold.")
     ] = None,

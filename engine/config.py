@@ -113,7 +113,9 @@ class SolveConfig:
     def __post_init__(self) -> None:
         _require(self.window >= 0, "solve.window", self.window, "frames, or 0 for the whole movie at once")
         _require(self.window_context >= 1, "solve.window_context", self.window_context, "1 frame or more")
-        _require(self.time_limit_s >= 0, "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit")
+        _require(
+            0 <= self.time_limit_s < float("inf"), "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit"
+        )
         _require(self.backend in BACKENDS, "solve.backend", self.backend, f"one of {', '.join(BACKENDS)}")
         _require(self.cost in COSTS, "solve.cost", self.cost, f"one of {', '.join(COSTS)}")
         _require(self.by in (AUTO, *BASES), "solve.by", self.by, f"one of {', '.join((AUTO, *BASES))}")
@@ -188,7 +190,7 @@ class TwoDistanceConfig:
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
-            _require(abs(value) < HEAVIEST, f"two_distance.{setting.name}", value, f"a number below {HEAVIEST:g}")
+            _require(abs(value) < HEAVIEST, f"two_distance.{setting.name}", value, f"a number within +-{HEAVIEST:g}")
 
 
 @dataclass(frozen=True, slots=True)

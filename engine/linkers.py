@@ -135,4 +135,4 @@ def choose_linker(config: Config, scores: str | None, solver: Solver | None = No
 
 def _squared(distance: float) -> float:
     """Return the cost of a distance; 0 stands for any."""
-    return distance**2 if distance else float("inf")
+    return distance * distance if distance else float("inf")  # ** would refuse what is beyond any number

@@ -288,7 +288,7 @@ def _minimise(model: motile.Solver, cost: NDArray[np.float64], time_limit_s: flo
     solver.set_optimality_gap(0.0)
     solver.set_verbose(False)
     if time_limit_s is not None:
-        solver.set_timeout(time_limit_s)
+        solver.set_timeout(min(time_limit_s, INFINITE))  # SCIP takes no longer one
     native = solver.native_model()
     found = _by_scip(native) if hasattr(native, "getDualbound") else _by_ilpy(solver)
     if found.status == "infeasible":

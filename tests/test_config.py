@@ -70,6 +70,8 @@ def test_settings_of_one_store_do_not_hold_for_another(home, store, tmp_path):
         ("[link]\nmax_distance = nan\n", "link.max_distance is nan"),
         ("[solve]\ntime_limit_s = -1\n", "solve.time_limit_s is -1"),
         ("[solve]\ntime_limit_s = nan\n", "solve.time_limit_s is nan"),
+        ("[solve]\ntime_limit_s = inf\n", "solve.time_limit_s is inf"),
+        ("[two_distance]\nbias = -1e4\n", r"two_distance.bias is -10000.0, wanted a number within \+-1000"),
         ("[solve]\nbackend = 'abacus'\n", "solve.backend is 'abacus', wanted one of matching, highs, motile"),
         ("[link\n", "cannot be read"),
     ],

@@ -72,6 +72,12 @@ def test_lap_links_over_the_gap_that_it_shall_close_and_finds_what_is_drawn(stor
     assert again.notes == []
 
 
+def test_a_distance_whose_square_is_beyond_any_number_is_any_distance(store):
+    far = Config(link=LAP.link, solve=LAP.solve, lap=LapConfig(max_gap=1, percentile=100, max_distance=1e200))
+    found = [solve(store, store.detection_set(), config).solution for config in (LAP, far)]
+    assert links(store, found[0]) == links(store, found[1])
+
+
 def test_a_wider_gap_than_was_linked_is_linked_first_and_said(store):
     chosen = store.detection_set()
     plain = Config(link=LAP.link, solve=LAP.solve)

@@ -100,6 +100,11 @@ def test_no_time_is_a_greedy_answer_without_a_proof():
     assert not chosen.proven
 
 
+def test_more_time_than_scip_can_count_is_no_limit():
+    problem = crowded_movie(1, n_frames=3, per_frame=5)
+    assert MotileSolver(time_limit_s=1e300).solve(problem).proven
+
+
 def test_out_of_time_the_better_of_two_answers_is_taken(monkeypatch):
     """SCIP often has nothing but the empty selection for long."""
     problem = crowded_movie(1, n_frames=4, per_frame=10)
