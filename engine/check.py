@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StoreDamagedError
 from ..storage.arrays import ARRAYS, digest
-from ..storage.decisions import read_log
+from ..storage.decisions import MENDING, read_log
 from ..storage.promises import PROMISES
 from .progress import Progress, Silent
 
@@ -65,7 +65,7 @@ def _unread_log(store: DuckDBStore) -> list[Problem]:
     try:
         read_log(store.path)
     except StoreDamagedError as error:
-        return [Problem(error.message, 1, "restore the file from a copy, or mend the line")]
+        return [Problem(error.message, 1, MENDING)]
     return []
 
 

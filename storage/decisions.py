@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 ANNOTATIONS: Final = "annotations"
 LEASE: Final = "decisions"
 LINE_VERSION: Final = 1
+EARLIEST_YEAR: Final = 1970
+MOST_DAUGHTERS: Final = 2
+MENDING: Final = "restore the file from a copy, or mend the line"
 WHO: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
@@ -213,13 +216,12 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
             return None
         if entry["v"] > LINE_VERSION:
             raise VersionError(f"{where} was written by a newer trackdb", **{"try": "pip install --upgrade trackdb"})
-        kind = DecisionKind(entry["kind"])
         decision = Decision(
             seq=_whole(entry["seq"], 63),
             key=str(entry["key"]),
             at=_utc(datetime.fromisoformat(entry["at"])),
             who=require_who(entry["who"]),
-            kind=kind,
+            kind=DecisionKind(entry["kind"]),
             dataset=str(entry["dataset"]),
             cell=None if entry.get("cell") is None else CellPlace.of(entry["cell"]),
             daughters=None if entry.get("daughters") is None else tuple(map(CellPlace.of, entry["daughters"])),
@@ -230,25 +232,33 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
             ms=None if entry.get("ms") is None else _whole(entry["ms"], 31),
             undo_of=_text(entry.get("undo_of")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreDamagedError(f"{where} is no decision", reason=f"{type(error).__name__}: {error}") from error
-    lacking = [
-        what
-        for what, missing in (
-            ("undo_of", kind is DecisionKind.UNDO and decision.undo_of is None),
-            ("cell", kind is not DecisionKind.UNDO and decision.cell is None),
-            ("daughters", kind in OF_DAUGHTERS and decision.daughters is None),
-        )
-        if missing
-    ]
-    if lacking:
-        raise StoreDamagedError(f"{where} is no decision", reason=f"{kind.value} without {lacking[0]}")
+        _require_whole(decision)
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreDamagedError(
+            f"{where} is no decision", reason=f"{type(error).__name__}: {error}", **{"try": MENDING}
+        ) from error
     return decision
 
 
+def _require_whole(decision: Decision) -> None:
+    """Raise ValueError if a decision does not name what its kind needs."""
+    kind, daughters = decision.kind, decision.daughters
+    for what, missing in (
+        ("undo_of", kind is DecisionKind.UNDO and decision.undo_of is None),
+        ("cell", kind is not DecisionKind.UNDO and decision.cell is None),
+        ("daughters", kind in OF_DAUGHTERS and daughters is None),
+    ):
+        if missing:
+            raise ValueError(f"{kind.value} without {what}")
+    if kind is DecisionKind.CHOOSE and len(daughters or ()) > MOST_DAUGHTERS:
+        raise ValueError(f"a cell has at most two daughters, got {len(daughters or ())}")
+
+
 def _utc(at: datetime) -> datetime:
-    """Return a time as the store keeps it; one that names no zone is UTC."""
-    return (at if at.tzinfo is None else at.astimezone(UTC)).replace(tzinfo=None)
+    """Return a time as the store keeps it, in whole seconds; one that names no zone is UTC."""
+    if at.year < EARLIEST_YEAR:  # years of fewer than four digits would be written as nobody could read them
+        raise ValueError(f"expected a time since {EARLIEST_YEAR}, got {at}")
+    return (at if at.tzinfo is None else at.astimezone(UTC)).replace(tzinfo=None, microsecond=0)
 
 
 def _text(value: object) -> str | None:

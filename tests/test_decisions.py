@@ -133,6 +133,9 @@ def test_a_disk_that_takes_half_a_line_keeps_none_of_it(tmp_path, monkeypatch):
         ({"kind": "guess"}, "guess"),
         ({"who": "a b"}, "cannot be the name"),
         ({"at": "yesterday"}, "yesterday"),
+        ({"at": "0999-01-31T10:00:01Z"}, "a time since 1970"),
+        ({"at": "9999-12-31T23:00:00-14:00"}, "OverflowError"),
+        ({"daughters": [{"id": 6}, {"id": 7}, {"id": 8}]}, "at most two daughters, got 3"),
         ({"cell": None}, "choose without cell"),
         ({"daughters": None}, "choose without daughters"),
         ({"kind": "undo"}, "undo without undo_of"),
@@ -149,6 +152,7 @@ def test_a_whole_line_that_is_no_entry_is_damage_and_its_place_is_told(change, r
     with pytest.raises(StoreDamagedError, match=r"ana\.jsonl line 4") as raised:
         read_line(line, "ana.jsonl line 4")
     assert re.search(reason, str(raised.value))
+    assert "mend the line" in raised.value.details["try"]
 
 
 def test_a_time_without_a_zone_is_utc_and_others_are_brought_there():

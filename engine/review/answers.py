@@ -18,6 +18,7 @@ from ...storage import tables
 from ...storage.catalogue import now
 from ...storage.decisions import (
     LEASE,
+    MOST_DAUGHTERS,
     OF_DAUGHTERS,
     CellPlace,
     Decision,
@@ -310,7 +311,7 @@ def _required_daughters(kind: DecisionKind, daughters: Sequence[int] | None) -> 
         raise ConfigError(f"{kind.value} {'names no' if daughters is not None else 'needs'} daughters")
     if kind is DecisionKind.REJECT and not named:
         raise ConfigError("reject names the cells that it rejects")
-    if kind is DecisionKind.CHOOSE and len(named) > 2:
+    if kind is DecisionKind.CHOOSE and len(named) > MOST_DAUGHTERS:
         listed = ", ".join(map(str, named))
         raise InfeasibleError(f"a cell has at most two daughters, got {len(named)}: {listed}")
     return named

@@ -148,10 +148,10 @@ def import_log(store: DuckDBStore, path: Path) -> int:
             raise FormatError(f"{path} is no file")
         lines = path.read_bytes().split(b"\n")
         read = [read_line(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    except StoreDamagedError as error:  # an OSError too
+        raise FormatError(error.message, **error.details) from error
     except OSError as error:
         raise FormatError(f"{path} cannot be read", reason=error.strerror or str(error)) from error
-    except StoreDamagedError as error:
-        raise FormatError(error.message, **error.details) from error
     with lease(store.path, LEASE, holder="an answer", wait_s=WAIT_S):
         said = store.decisions()
         new = _numbered(said, [decision for decision in read if decision is not None])
