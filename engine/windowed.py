@@ -22,6 +22,7 @@ from ..storage.decisions import live
 from ..storage.frames import FrameReader
 from ..storage.schema import CandidateEdges, Detections, SolutionTable, rows_of
 from . import costs
+from .costs import Extent
 from .lineages import label_lineages
 from .linkers import TWO_DISTANCE
 from .reports import Merged, SolveReport, report_of
@@ -248,7 +249,8 @@ class _Source:
         given = self._given(value)
         self._worth = costs.learn_worth(detections, edges, given)
         known = self._worth.as_densities(detections, edges, given)
-        self._rates = costs.fit(detections, edges, known, runs=runs)
+        extent = self._extent(detections.scale_um or (1.0,) * detections.ndim) if len(edges) else None
+        self._rates = costs.fit(detections, edges, known, runs=runs, extent=extent)
         return {**self._rates.as_dict(), **known.estimates}
 
     def __call__(self, first_frame: int, last_frame: int) -> Piece:
@@ -272,6 +274,19 @@ class _Source:
         own = edges.take(forced & (frame[edges.source] >= first) & (frame[edges.source] < stop))
         left_out = np.count_nonzero((read.unscored >= first) & (read.unscored < stop))
         return _Settled(own.id, read.detections.id[own.source], read.detections.id[own.target], int(left_out))
+
+    def _extent(self, scale: tuple[float, ...]) -> Extent:
+        """Return where the cells of the whole movie are, and how far its candidates reach."""
+        whole = self._reader.reaches(self._run)
+        low, high = (np.array(ends) * np.array(scale) for ends in (whole.lowest_px, whole.highest_px))
+        longest = whole.longest or 1.0
+        size = float(np.prod(np.maximum(high - low, longest)))
+        return Extent(
+            box=tuple(zip(low.tolist(), high.tolist(), strict=True)),
+            density=self._outline.detections / whole.occupied_frames / size,
+            longest=longest,
+            step=whole.nearest,
+        )
 
     def _given(self, value: NDArray[np.float64]) -> Scores:
         return Scores(value, self.scale, self._run.params["estimates"])

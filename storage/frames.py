@@ -43,6 +43,29 @@ class Outline:
     reach: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reaches:
+    """Where the cells of a detection set are, and how long its candidates.
+
+    Parameters
+    ----------
+    lowest_px, highest_px : tuple of float
+        Ends of the box around all cells, axes ``([z,] y, x)``.
+    occupied_frames : int
+        Frames that have cells.
+    longest : float
+        Length of the longest candidate, micrometres (pixels where the voxel size is not known); 0 without any.
+    nearest : float
+        Median distance from a target to its nearest source; 0 without any.
+    """
+
+    lowest_px: tuple[float, ...]
+    highest_px: tuple[float, ...]
+    occupied_frames: int
+    longest: float
+    nearest: float
+
+
 class FrameReader:
     """Reads a detection set by frames; a connection is open only inside a call.
 
@@ -69,6 +92,22 @@ class FrameReader:
             first, last, n = connection.execute(frames).one()
             m, reach = connection.execute(edges).one()
         return Outline(0 if first is None else first, -1 if last is None else last, n, m, reach or 1)
+
+    def reaches(self, run: RunInfo) -> Reaches:
+        """Return where the cells are, and how long the candidates that a run has scored; it needs at least one cell."""
+        d, e, s = tables.detection.c, tables.edge.c, tables.edge_score.c
+        axes = [d[axis] for axis in rows.AXES[-self._chosen.movie.ndim :]]
+        ends = [end(axis) for end in (sa.func.min, sa.func.max) for axis in axes]
+        box = sa.select(sa.func.count(d.t.distinct()), *ends).where(self._of_set)
+        scored = sa.exists().where(s.run_id == run.id, s.edge_id == e.edge_id)
+        nearest = sa.select(sa.func.min(e.distance).label("least"), sa.func.max(e.distance).label("most"))
+        by_target = nearest.where(self._candidate, scored).group_by(e.target).subquery()
+        least = sa.cast(by_target.c.least, sa.Double)
+        with self._store.reading() as connection:
+            frames, *found = connection.execute(box).one()
+            longest, median = connection.execute(sa.select(sa.func.max(by_target.c.most), sa.func.median(least))).one()
+        ndim = len(axes)
+        return Reaches(tuple(found[:ndim]), tuple(found[ndim:]), frames, longest or 0.0, median or 0.0)
 
     def cells(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the id and the frame of every detection of the set, by increasing id."""

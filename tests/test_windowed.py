@@ -1,5 +1,6 @@
 """A store that is solved window by window: the same lineages as in one piece, from a few frames at a time."""
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trackdb.engine import costs
 from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.costs import sampled_runs
 from trackdb.engine.ingest import ingest
@@ -94,6 +96,19 @@ def test_a_short_context_tells_how_far_it_may_be_from_the_optimum(crowd):
     if not cut.proven:
         assert "of the cost above the optimum" in told.notes[-1]
     assert whole.objective - cut.lower_bound < 0.05 * abs(whole.objective)
+
+
+def test_a_movie_that_is_sampled_gets_the_costs_of_one_piece(crowd, monkeypatch):
+    def sampled(first, last, n_cells, *, most_cells=300):
+        return sampled_runs(first, last, n_cells, most_cells=300)
+
+    monkeypatch.setattr(sys.modules["trackdb.engine.costs.fit"], "sampled_runs", sampled)
+    monkeypatch.setattr(costs, "sampled_runs", sampled)
+    chosen = crowd.detection_set()
+    whole = solve(crowd, chosen, name="whole")
+    cut = solve(crowd, chosen, in_windows(9), name="cut")
+    assert cut.estimates == whole.estimates
+    require_same(crowd, "whole", "cut")
 
 
 @pytest.mark.parametrize("scale", [ScoreScale.PROBABILITY, ScoreScale.SIMILARITY])

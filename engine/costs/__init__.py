@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from .fit import Runs, fit, sampled_runs
+from .fit import Extent, Runs, fit, sampled_runs
 from .model import Rates, problem_from
 from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
 
 __all__ = [
     "WORTH",
+    "Extent",
     "Rates",
     "Runs",
     "Worth",

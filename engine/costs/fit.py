@@ -57,6 +57,28 @@ class Runs:
             yield start, start + self.length - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What the rates start from; cheap to know of the whole movie even where the rest is sampled.
+
+    Parameters
+    ----------
+    box : tuple of (float, float)
+        Lowest and highest position along each axis ``([z,] y, x)``, micrometres or pixels.
+    density : float
+        Cells in a frame per unit of area or volume.
+    longest : float
+        Length of the longest candidate.
+    step : float
+        Median distance from a target to its nearest source.
+    """
+
+    box: tuple[tuple[float, float], ...]
+    density: float
+    longest: float
+    step: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """The part of a movie that rates are learned from, rows numbered within it.
@@ -115,6 +137,7 @@ def fit(
     rounds: int = ROUNDS,
     most_cells: int = MOST_CELLS,
     runs: Runs | None = None,
+    extent: Extent | None = None,
 ) -> Rates:
     """Estimate what cells do in one frame.
 
@@ -132,6 +155,8 @@ def fit(
         Size of the sample.
     runs : Runs or None
         Where given, all detections and edges are those of these runs of a longer movie: its `sampled_runs`.
+    extent : Extent or None
+        Of that movie; by default of the detections and edges given.
 
     Returns
     -------
@@ -145,7 +170,8 @@ def fit(
     """
     if len(scores) != len(edges):
         raise SchemaError("every candidate edge needs a score", wanted=str(len(edges)), got=str(len(scores)))
-    rates = _start(detections, edges)
+    unit = "px" if detections.scale_um is None else "um"
+    rates = _start(extent or extent_of(detections, edges), unit, linked=len(edges) > 0)
     if not len(edges):
         return rates
     scores = as_densities(detections, edges, scores)
@@ -372,15 +398,24 @@ def _births(sample: Sample, kept: NDArray[np.int64], border: NDArray[np.bool_]) 
     return Births(cell, border[cell], row[edges.target[able]], edges.distance[able], sample.score[able])
 
 
-def _start(detections: Detections, edges: CandidateEdges) -> Rates:
-    """Return the rates before anything is counted; divisions are ruled out in the first solution."""
+def extent_of(detections: Detections, edges: CandidateEdges) -> Extent:
+    """Return what the rates start from."""
     position = detections.position_um
     low, high = (position.min(axis=0), position.max(axis=0)) if len(position) else np.zeros((2, detections.ndim))
     longest = float(edges.distance.max(initial=0.0)) or 1.0
     nearest = np.full(len(detections), np.inf)
     np.minimum.at(nearest, edges.target, edges.distance)
     reached = nearest[np.isfinite(nearest)]
-    step = float(np.median(reached)) if len(reached) else 0.0
+    return Extent(
+        box=tuple(zip(low.tolist(), high.tolist(), strict=True)),
+        density=density_of(detections, thinnest=longest) if len(detections) else 1.0,
+        longest=longest,
+        step=float(np.median(reached)) if len(reached) else 0.0,
+    )
+
+
+def _start(extent: Extent, unit: str, *, linked: bool) -> Rates:
+    """Return the rates before anything is counted; divisions are ruled out in the first solution."""
     return Rates(
         division=0.02,
         appear=0.01,
@@ -388,12 +423,12 @@ def _start(detections: Detections, edges: CandidateEdges) -> Rates:
         disappear=0.01,
         disappear_border=0.01,
         miss=0.02,
-        density=density_of(detections, thinnest=longest) if len(detections) else 1.0,
-        daughter_bonus=NO_DIVISIONS if len(edges) else 0.0,
-        daughter_sigma=longest,
-        border=BORDER_STEPS * step,
-        box=tuple(zip(low.tolist(), high.tolist(), strict=True)),
-        unit="px" if detections.scale_um is None else "um",
+        density=extent.density,
+        daughter_bonus=NO_DIVISIONS if linked else 0.0,
+        daughter_sigma=extent.longest,
+        border=BORDER_STEPS * extent.step,
+        box=extent.box,
+        unit=unit,
     )
 
 
