@@ -74,6 +74,8 @@ def annotate(
             expected="--daughters A[,B], --ends, --begins, --not A or --not-a-cell",
         )
     [(kind, named)] = said
+    if add_candidate and daughters is None:
+        raise ConfigError("--add-candidate is for --daughters", **{"try": "without it"})
     who = this_person() if as_ is None else as_
     parse_cell(cell)
     opened, chosen = open_set(store, dataset, detections, face.command)

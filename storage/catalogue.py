@@ -302,7 +302,9 @@ def the_one(items: Mapping[str, T], name: str | None, what: str) -> T:
     known = ", ".join(items) or "none"
     if name is None and items:
         raise MissingRowsError(f"the store holds several {what}s", known=known, **{"try": f"--{what} NAME"})
-    raise MissingRowsError(f"the store holds no {what}" + (f" named {name}" if name else ""), known=known)
+    raise MissingRowsError(
+        f"the store holds no {what}" + ("" if name is None else f" named {name or repr(name)}"), known=known
+    )
 
 
 def same_settings(a: dict[str, Any], b: dict[str, Any]) -> bool:

@@ -123,7 +123,7 @@ class DuckDBStore:
         for chosen in self.detection_sets():
             by_dataset.setdefault(chosen.movie.name, {})[chosen.name] = chosen
         sets = catalogue.the_one(by_dataset, dataset, "dataset")
-        return catalogue.the_one(sets, detections or list(sets)[-1], "detections")
+        return catalogue.the_one(sets, list(sets)[-1] if detections is None else detections, "detections")
 
     def solutions(self, chosen: DetectionSet) -> dict[str, SolutionInfo]:
         """Return the finished solutions of a detection set by name, oldest first."""
@@ -151,7 +151,8 @@ class DuckDBStore:
         solved = [n for n, info in known.items() if info.objective is not None]
         others = [n for n in known if n != besides]
         imported = [n for n in others if n != catalogue.TRUTH] or others or list(known)
-        info = catalogue.the_one(known, name or next(reversed(solved or imported), None), "solution")
+        wanted = next(reversed(solved or imported), None) if name is None else name
+        info = catalogue.the_one(known, wanted, "solution")
         return sets[info.set_id], info
 
     def arrays(self, chosen: DetectionSet) -> list[ArrayRef]:

@@ -86,6 +86,8 @@ def test_the_closing_line_says_what_was_said(store):
         (["3"], 2, "nothing is said about the cell"),
         (["3", "--ends", "--begins"], 2, "an annotation says one thing"),
         (["three", "--ends"], 2, "'three' names no cell"),
+        (["3", "--not", "6", "--add-candidate"], 2, "--add-candidate is for --daughters"),
+        (["3", "--ends", "--detections", ""], 3, "no detections named ''"),
         (["3", "--daughters", "6;7"], 2, "'6;7' names no cell"),
         (["3", "--daughters", ""], 2, "'' names no cell"),
         (["3", "--daughters", "6,"], 2, "'' names no cell"),
@@ -199,3 +201,4 @@ def test_solutions_are_compared_in_a_table(store):
     assert "5 links of both, 1 only in truth, 0 only in ilp-1" in shown.stderr
     assert run("diff", store, "ilp-1", "ilp-1").stdout == ""
     assert "no solution named ilp-9" in refusal("diff", store, "ilp-1", "ilp-9", code=3)
+    assert "no solution named ''" in refusal("diff", store, "", "ilp-1", code=3)
