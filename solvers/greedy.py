@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from ..errors import SchemaError
-from .problem import FORBIDDEN, KEPT, GridProblem, Selection, objective, settled_pins
+from .problem import FORBIDDEN, KEPT, GridProblem, Selection, objective, refuse_conflicts, settled_pins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,7 +119,14 @@ class BestScoreSolver:
         self.score, self.least, self.max_children = score, least, max_children
 
     def solve(self, problem: TrackingProblem) -> Selection:
-        """Return a feasible selection; its lower bound is -inf, for greedy knows none."""
+        """Return a feasible selection; its lower bound is -inf, for greedy knows none.
+
+        Raises
+        ------
+        SchemaError
+            If the problem does not have the edges that the scores are of, or detections of it exclude each other.
+        """
+        refuse_conflicts(problem)
         if len(self.score) != problem.n_edges:
             raise SchemaError(f"every edge needs a score: wanted {problem.n_edges}, got {len(self.score)}")
         node = problem.pinned_node != FORBIDDEN

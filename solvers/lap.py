@@ -28,7 +28,7 @@ from numba import njit
 from ..errors import ConfigError, SchemaError
 from .assignment import cheapest_matching, in_steps
 from .greedy import shed
-from .problem import FORBIDDEN, GridProblem, Selection, objective
+from .problem import FORBIDDEN, GridProblem, Selection, objective, refuse_conflicts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +107,14 @@ class JaqamanSolver:
         self.rule = rule or LapRule()
 
     def solve(self, problem: TrackingProblem) -> Selection:
-        """Return the links; those into cells of several mothers stand in `Selection.merge`, and have no price."""
+        """Return the links; those into cells of several mothers stand in `Selection.merge`, and have no price.
+
+        Raises
+        ------
+        SchemaError
+            If the problem does not have the edges that the costs are of, or detections of it exclude each other.
+        """
+        refuse_conflicts(problem)
         if len(self.cost) != problem.n_edges:
             raise SchemaError(f"every edge needs a cost: wanted {problem.n_edges}, got {len(self.cost)}")
         node = problem.pinned_node != FORBIDDEN
@@ -141,7 +148,14 @@ class LapSolver:
         self.max_gap, self.divisions = LapRule(max_gap=max_gap).max_gap, divisions
 
     def solve(self, problem: TrackingProblem) -> Selection:
-        """Return a feasible selection; its lower bound is -inf, for two optima apart are none of the whole."""
+        """Return a feasible selection; its lower bound is -inf, for two optima apart are none of the whole.
+
+        Raises
+        ------
+        SchemaError
+            If detections exclude each other.
+        """
+        refuse_conflicts(problem)
         grid = GridProblem.of(problem)
         node = grid.pinned != FORBIDDEN
         source = np.repeat(np.arange(problem.n_nodes, dtype=np.int32), np.diff(grid.first))

@@ -21,7 +21,7 @@ from .augment import ByColumn, Matched, Search, Table, empty_matching, insert, r
 from .ilp import solve_within
 from .matching import LOOP, build_entries, insert_all
 from .pins import MOST_CHILDREN, Pins, pin
-from .problem import FORBIDDEN, KEPT, GridProblem, objective
+from .problem import FORBIDDEN, KEPT, GridProblem, objective, refuse_conflicts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,8 +78,7 @@ class Linker:
     def __init__(self, problem: TrackingProblem, pins: Pins | None = None) -> None:
         if problem.pairs is not None:
             raise SchemaError("a linker follows links and detections, not pairs of daughters", use="a solver")
-        if problem.conflicts is not None:
-            raise SchemaError("a linker does not know of detections that exclude each other", use="a solver")
+        refuse_conflicts(problem)
         m, n = problem.n_edges, problem.n_nodes
         self._problem = problem
         self._pins = Pins(

@@ -13,19 +13,21 @@ import logging
 import math
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import ilpy
 import motile
 import numpy as np
-from motile.constraints import Constraint, ExpressionConstraint
+from motile.constraints import Constraint, ExclusiveNodes, ExpressionConstraint
 from motile.costs import Cost
 from motile.variables import EdgeSelected, EdgeSplitPair, NodeAppear, NodeDisappear, NodeSelected, NodeSplit
 
 from ..errors import ConfigError, InfeasibleError, SolverError
+from .conflicts import Cliques
 from .greedy import GreedySolver
 from .highs import whole_bound
-from .problem import FORBIDDEN, KEPT, SCALE, Selection, objective, on_grid
+from .problem import FORBIDDEN, KEPT, SCALE, Selection, objective, on_grid, settled_pins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -241,8 +243,13 @@ class DecidedNodes(Constraint):
 def _state(model: motile.Solver, problem: TrackingProblem) -> NDArray[np.float64]:
     """Add variables and constraints of the problem to a model, and return what each variable costs."""
     model.add_constraint(FlowRows())
-    decided = [np.flatnonzero(problem.pinned_node == how).tolist() for how in (KEPT, FORBIDDEN)]
+    pinned = settled_pins(problem)
+    decided = [np.flatnonzero(pinned == how).tolist() for how in (KEPT, FORBIDDEN)]
     model.add_constraint(DecidedNodes(*decided))
+    if problem.conflicts is not None:
+        cliques = Cliques.covering(problem.conflicts, problem.n_nodes)
+        groups = [cliques.member[begin:end].tolist() for begin, end in pairwise(cliques.indptr.tolist())]
+        model.add_constraint(ExclusiveNodes(groups))
     nodes, ends = range(problem.n_nodes), _ends(problem)
     priced: list[tuple[type[Variable[Any]], Sequence[Any], NDArray[np.float64]]] = [
         (EdgeSelected, ends, problem.edge_cost),

@@ -255,6 +255,14 @@ def settled_pins(problem: TrackingProblem) -> NDArray[np.int8]:
     return pinned if problem.conflicts is None else problem.conflicts.pinned(pinned)
 
 
+def refuse_conflicts(problem: TrackingProblem) -> None:
+    """Raise SchemaError where detections exclude each other, for solvers that do not know of it."""
+    if problem.conflicts is not None:
+        raise SchemaError(
+            "the solver does not know of detections that exclude each other", use="ilp, highs, motile or greedy"
+        )
+
+
 def on_grid(cost: NDArray[np.float64]) -> NDArray[np.int64]:
     """Round costs to whole millionths."""
     return np.rint(cost * SCALE).astype(np.int64)

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from trackdb.errors import InfeasibleError, SchemaError
 from trackdb.solvers import packing
 from trackdb.solvers.conflicts import Cliques, Conflicts
-from trackdb.solvers.greedy import GreedySolver
+from trackdb.solvers.greedy import BestScoreSolver, GreedySolver
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.ilp import IlpSolver
+from trackdb.solvers.lap import JaqamanSolver, LapSolver
 from trackdb.solvers.linker import Linker
+from trackdb.solvers.motile_bridge import MotileSolver
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.testing.problems import crowded_movie, with_every_pair, with_hypotheses
 from trackdb.testing.solver_contract import LAWS
@@ -91,9 +93,10 @@ def test_no_selection_is_cheaper_where_daughters_are_priced_in_pairs(problem):
 
 @settings(deadline=None, max_examples=60)
 @given(exclusive_problems(FREE))
-def test_highs_finds_no_cheaper_one_either_and_greedy_none_that_excludes_itself(problem):
+def test_highs_and_motile_find_no_cheaper_one_either_and_greedy_none_that_excludes_itself(problem):
     best = cheapest_by_trying_all(problem)
     assert HighsSolver().solve(problem).objective == best
+    assert MotileSolver().solve(problem).objective == best
     assert GreedySolver().solve(problem).objective >= best
 
 
@@ -161,10 +164,16 @@ def test_conflicts_that_make_no_sense_are_refused(movie, conflicts, complaint):
 
 def test_two_kept_detections_that_exclude_each_other_are_refused_by_name(movie):
     torn = replace(movie, pinned_node=np.array([0, 1, 1, 0, 0], dtype=np.int8))
-    for solver in (IlpSolver(), HighsSolver(), GreedySolver()):
+    for solver in (IlpSolver(), HighsSolver(), GreedySolver(), MotileSolver()):
         with pytest.raises(InfeasibleError, match="detections 1 and 2 exclude each other"):
             solver.solve(torn)
     with pytest.raises(InfeasibleError, match="detections 1 and 2 exclude each other"):
         objective(movie, np.zeros(5, dtype=bool), np.ones(5, dtype=bool))
-    with pytest.raises(SchemaError, match="exclude each other"):
+
+
+def test_what_does_not_know_of_exclusion_says_so(movie):
+    for solver in (LapSolver(), JaqamanSolver(np.zeros(5)), BestScoreSolver(np.ones(5))):
+        with pytest.raises(SchemaError, match=r"does not know of detections .* use: ilp, highs, motile or greedy"):
+            solver.solve(movie)
+    with pytest.raises(SchemaError, match="does not know of detections that exclude each other"):
         Linker(movie)
