@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pytest
 
+from ..solvers.ilp import IlpSolver
 from ..solvers.problem import objective
 from .problems import PER_CELL, crowded_movie, movie_without_links, shuffle_edges, small_problem, with_every_pair
 
@@ -30,6 +31,10 @@ def its_bound_never_lies_above_the_objective(solver: Solver, problem: TrackingPr
     chosen = solver.solve(problem)
     assert chosen.lower_bound <= chosen.objective
     assert chosen.proven == (chosen.lower_bound == chosen.objective) == (chosen.gap == 0)
+
+
+def no_selection_is_cheaper_than_its_bound(solver: Solver, problem: TrackingProblem) -> None:
+    assert solver.solve(problem).lower_bound <= IlpSolver().solve(problem).objective
 
 
 def the_same_problem_gets_the_same_answer(solver: Solver, problem: TrackingProblem) -> None:
@@ -80,6 +85,7 @@ def arrays_that_may_only_be_read_are_enough(solver: Solver, problem: TrackingPro
 LAWS: Final[list[Law]] = [
     its_selection_is_feasible_and_priced_right,
     its_bound_never_lies_above_the_objective,
+    no_selection_is_cheaper_than_its_bound,
     the_same_problem_gets_the_same_answer,
     the_order_of_the_edges_does_not_matter,
     a_shift_in_time_does_not_matter,

@@ -52,6 +52,12 @@ class ProvesNothing(Wrong):
         return replace(chosen, lower_bound=chosen.objective - 1, proven=True)
 
 
+class ClaimsAProof(Wrong):
+    def solve(self, problem):
+        chosen = open_solver("greedy").solve(problem)
+        return replace(chosen, lower_bound=chosen.objective, proven=True)
+
+
 class TakesWhatIsForbidden(Wrong):
     def solve(self, problem):
         return open_solver("ilp").solve(replace(problem, pinned_node=np.zeros_like(problem.pinned_node)))
@@ -68,6 +74,7 @@ class GoesByTheOrderOfEdges(Wrong):
     [
         (TellsLess, "its_selection_is_feasible_and_priced_right"),
         (ProvesNothing, "its_bound_never_lies_above_the_objective"),
+        (ClaimsAProof, "no_selection_is_cheaper_than_its_bound"),
         (TakesWhatIsForbidden, "forbidden_detections_are_not_used"),
         (GoesByTheOrderOfEdges, "the_order_of_the_edges_does_not_matter"),
     ],

@@ -11,8 +11,7 @@ from trackdb.errors import ConfigError
 from trackdb.solvers import OWN_SOLVERS, open_solver
 from trackdb.solvers.greedy import BestScoreSolver
 from trackdb.solvers.lap import JaqamanSolver, LapRule
-from trackdb.solvers.problem import TrackingProblem
-from trackdb.testing.problems import crowded_movie
+from trackdb.testing.problems import crowded_movie, movie_without_links
 from trackdb.testing.solver_contract import LAWS, costs_in_another_unit_give_the_same_answer
 
 from .strategies import tracking_problems
@@ -64,11 +63,7 @@ def test_the_contract_holds_in_a_crowded_movie(name, law):
 @pytest.mark.parametrize("name", OWN_SOLVERS)
 @pytest.mark.parametrize("n", [0, 3])
 def test_a_movie_without_links_is_solved(name, n):
-    none, cells = np.empty(0, dtype=np.int64), np.arange(n, dtype=np.float64)
-    problem = TrackingProblem(
-        cells.astype(np.int64), none, none, np.empty(0), cells - 2.5, cells, cells, cells, np.zeros(n, dtype=np.int8)
-    )
-    chosen = open_solver(name).solve(problem)
+    chosen = open_solver(name).solve(movie_without_links(n))
     assert chosen.node.tolist() == [True, False, False][:n]
     assert chosen.objective == (-2.5 if n else 0)
 
