@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from trackdb.engine.check import check
+from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -30,6 +31,7 @@ ZYGOTE = """
 import os, sys, time
 from pathlib import Path
 from trackdb.engine import ingest as engine_ingest
+from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -64,7 +66,7 @@ for line in sys.stdin:
         elif verb == "import":
             import_tracking(Path(source), store, store.detection_set(), name="theirs")
         else:
-            solve(store, store.detection_set())
+            solve(store, store.detection_set(), Config(solve=SolveConfig(window=int(source))))
         os.write(1, b"done\\n")
         os._exit(0)
     os.write(1, f"born {child}\\n".encode())
@@ -203,24 +205,26 @@ def test_an_ingest_killed_at_any_moment_goes_on(zygote, sources, tmp_path, kind)
     assert finished
 
 
-def test_a_solve_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path):
+@pytest.mark.parametrize("window", [0, 2])
+def test_a_solve_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path, window):
     ingested = DuckDBStore(tmp_path / "ingested.trackdb")
     ingest(sources["table"], ingested, name="movie")
     undisturbed = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "undisturbed.trackdb"))
-    solve(undisturbed, undisturbed.detection_set())
+    config = Config(solve=SolveConfig(window=window))
+    solve(undisturbed, undisturbed.detection_set(), config)
     solved, numbers = seen(undisturbed)
     rng = random.Random("solve")
-    for kill in range(KILLS):
+    for kill in range(KILLS // 2 if window else KILLS):
         store = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "killed.trackdb"))
         before = int(store.meta()["commits"])
-        told = zygote.live("solve", "-", store.path, commits=rng.randint(1, 6), then_s=rng.uniform(0, 0.03))
+        told = zygote.live("solve", window, store.path, commits=rng.randint(1, 6), then_s=rng.uniform(0, 0.03))
         assert "commit" in told
         assert int(store.meta()["commits"]) >= before + told.count("commit")
         visible, _ = seen(store)
         assert visible in ({}, solved), kill
         assert all("was not finished by" in problem.what for problem in check(store))
         if not visible:
-            solve(store, store.detection_set())
+            solve(store, store.detection_set(), config)
         assert seen(store) == (solved, numbers)
         if kill % 6 == 0:  # a second for each
             assert check(store) == []
