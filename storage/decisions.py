@@ -278,11 +278,14 @@ def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
     Raises
     ------
     StoreDamagedError
-        If a line is no entry.
+        If a file cannot be read, or a line is no entry.
     """
     known: dict[str, Decision] = {}
     for file in sorted((store / ANNOTATIONS).glob("*.jsonl")):
-        *lines, _unfinished = file.read_bytes().split(b"\n")
+        try:
+            *lines, _unfinished = file.read_bytes().split(b"\n")
+        except OSError as error:
+            raise StoreDamagedError(f"{file} cannot be read", reason=error.strerror or str(error)) from error
         for number, line in enumerate(lines, start=1):
             decision = read_line(line, f"{file} line {number}", besides=besides)
             if decision is not None:

@@ -181,6 +181,14 @@ def test_a_damaged_log_is_a_problem_of_the_store(store):
     assert "ana-20260131.jsonl line 2 is no decision" in problem.what
 
 
+def test_a_log_that_cannot_be_read_is_a_problem_of_the_store(store):
+    (store.path / "annotations" / "ana-20260131.jsonl").mkdir(parents=True)
+    with pytest.raises(StoreDamagedError, match=r"ana-20260131.jsonl cannot be read; reason: Is a directory"):
+        store.decisions()
+    [problem] = check(store)
+    assert "ana-20260131.jsonl cannot be read" in problem.what
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a" * 41, "ana/..", "änä"])
 def test_who_decides_has_a_plain_name(name):
     with pytest.raises(ConfigError, match="cannot be the name"):
