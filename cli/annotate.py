@@ -178,8 +178,6 @@ def _undo(face: Face, store: "DuckDBStore", which: str | None, who: str | None) 
     from ..engine.review.answers import undo
     from ..storage.decisions import this_person
 
-    if which is not None and not which.strip():  # the beginning of every key
-        raise ConfigError("annotations undo of which annotation?", expected="its number, or how its key begins")
     number = which is not None and which.isdecimal() and len(which) < 10  # else a key
     report = undo(store, int(which) if which and number else which, who=this_person() if who is None else who)
     [old] = report.replaced

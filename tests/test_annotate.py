@@ -311,6 +311,16 @@ def test_undoing_says_what_it_cannot_do(store, say):
         undo(store, 77, who="ana")
 
 
+def test_an_undoing_names_one_annotation(store, say):
+    for cell in (3, 4):
+        say("choose", cell, [], key=f"key-{cell}")
+    with pytest.raises(ConfigError, match="'key' tells no annotation from others; known: key-3, key-4"):
+        undo(store, "key", who="ana")
+    with pytest.raises(ConfigError, match=r"undo of which annotation\?"):
+        undo(store, " ", who="ana")
+    assert len(store.decisions()) == 2
+
+
 def test_the_log_never_runs_back_in_time(store, say, monkeypatch):
     first = say("choose", 3, [6]).decision
     monkeypatch.setattr("trackdb.engine.review.answers.now", lambda: first.at.replace(year=2000))

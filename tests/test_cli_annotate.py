@@ -156,7 +156,7 @@ def test_annotations_are_listed_counted_and_taken_back(store, tmp_path):
         (["undo", "STORE", "--as", "ana"], 3, "ana has said nothing"),
         (["undo"], 2, "annotations undo of which store?"),
         ([], 2, "annotations list of which store?"),
-        (["undo", "STORE", ""], 2, "annotations undo of which annotation?"),
+        (["undo", "STORE", ""], 2, "undo of which annotation?"),
         (["undo", "STORE", "--as", ""], 2, "cannot be the name of who decides"),
         (["remove", "STORE"], 2, "annotations cannot 'remove'"),
         (["STORE", "undo", "7"], 2, "known  list, undo, stats, export, import"),

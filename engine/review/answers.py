@@ -342,10 +342,12 @@ def _found(said: Sequence[Decision], which: int | str | None, who: str) -> Decis
         return own[-1]
     if isinstance(which, int):
         found = [d for d in said if d.seq == which]
+    elif not which.strip():  # every key begins so
+        raise ConfigError("undo of which annotation?", expected="its number, or how its key begins")
     else:
         found = [d for d in said if d.key.startswith(which)]
     if len(found) > 1:
-        raise ConfigError(f"{which} is the number of several annotations", known=", ".join(d.key for d in found))
+        raise ConfigError(f"{which!r} tells no annotation from others", known=", ".join(d.key for d in found))
     if not found:
         raise MissingRowsError(f"there is no annotation {which}", **{"try": "trackdb annotations STORE lists them"})
     return found[0]
