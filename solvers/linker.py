@@ -216,7 +216,8 @@ class Linker:
         touched = touched[:n_touched]
         old, new = self._shown[touched], self._matched.column_entry[touched]
         held = np.concatenate([old[old >= 0], new[new >= 0]])
-        around = np.unique(np.concatenate([touched, self._row_of[held] // 2, rows // 2]))
+        ends = self._problem.source[edges], self._problem.target[edges]  # also where the matching has no use for them
+        around = np.unique(np.concatenate([touched, self._row_of[held] // 2, rows // 2, nodes, *ends]))
         if self._near[around].any() or self._breaks(around):
             return self._solve_and_compare()
         edge_of = self._entries.edge[held]

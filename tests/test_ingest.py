@@ -240,7 +240,7 @@ def test_a_store_that_cannot_take_a_batch_keeps_what_it_has(drawn, store, monkey
 
 def test_settings_and_answers_of_people_outlive_a_refused_ingest(drawn, store):
     (store.path / "annotations").mkdir(parents=True)
-    (store.path / "annotations" / "ana.jsonl").write_text("{}\n")
+    (store.path / "annotations" / "ana.jsonl").write_text("")
     (store.path / "trackdb.toml").write_text("[link]\nneighbors = 5\n")
     (drawn / "01_GT" / "TRA" / "man_track.txt").write_text("1 0 2 77\n")
     with pytest.raises(FormatError):

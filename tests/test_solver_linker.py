@@ -102,6 +102,26 @@ def test_what_was_pinned_before_stays_pinned(movie):
     require_optimal(linker, movie, pins)
 
 
+def test_a_pin_where_a_coupling_broke_is_followed_though_the_matching_does_not_change():
+    """Cell 2 would divide into cell 1 alone, which the matching likes and no rule allows; so 1 is out, till kept."""
+    problem = TrackingProblem(
+        frame=np.array([0, 1, 0]),
+        source=np.array([2]),
+        target=np.array([1]),
+        edge_cost=np.array([-0.25]),
+        node_cost=np.zeros(3),
+        appear_cost=np.zeros(3),
+        disappear_cost=np.array([0.0, 0.5, 0.0]),
+        division_cost=np.array([0.0, 0.0, -0.5]),
+        pinned_node=np.array([1, 0, 1], dtype=np.int8),
+    )
+    linker = Linker(problem)
+    assert linker.node.tolist() == [True, False, True]
+    linker.pin_cell(1, 1)
+    assert linker.edge.tolist() == [True]
+    assert linker.objective == 0.25
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     tracking_problems(),
