@@ -63,11 +63,16 @@ def judge(case: Case, links: NDArray[np.int64]) -> Verdict:
     skips = case.frame[truth[:, 1]] - case.frame[truth[:, 0]] > 1
     return Verdict(
         links=compare_links(*ends),
-        divisions=compare_divisions(*ends),
+        divisions=compare_divisions(*_plain(truth).T, *_plain(links).T),
         gaps=compare_links(truth[skips, 0], truth[skips, 1], links[:, 0], links[:, 1]),
         effectiveness=target_effectiveness(*(_tracks(found, len(real))[real] for found in (truth, links))),
         on_false=int(np.count_nonzero(case.false[links].any(axis=1))),
     )
+
+
+def _plain(links: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the links without those into cells of several mothers: where cells merge, nobody divides."""
+    return links[np.bincount(links[:, 1])[links[:, 1]] == 1] if len(links) else links
 
 
 def _tracks(links: NDArray[np.int64], n: int) -> NDArray[np.int64]:
