@@ -11,6 +11,7 @@ from trackdb.storage.sandbox import ask
 
 ROOT = Path(__file__).parents[1]
 SQL = (ROOT / "docs" / "sql.md").read_text()
+COOKBOOK = (ROOT / "docs" / "cookbook.md").read_text()
 README = (ROOT / "README.md").read_text()
 
 
@@ -34,7 +35,7 @@ def store(tmp_path_factory):
     return made
 
 
-@pytest.mark.parametrize("query", queries(SQL) + queries(README), ids=lambda q: q[:60])
+@pytest.mark.parametrize("query", queries(SQL) + queries(COOKBOOK) + queries(README), ids=lambda q: q[:60])
 def test_every_query_of_the_documents_runs(store, query):
     assert ask(store.path, query).rows.column_names
 
@@ -49,6 +50,12 @@ def test_the_columns_of_every_view_are_told(store, view):
 def test_links_of_the_readme_lead_somewhere():
     for target in re.findall(r"\]\((?!http)([^)#]+)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["sql.md", "cookbook.md"])
+def test_links_between_the_pages_on_sql_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "docs" / page).read_text()):
+        assert (ROOT / "docs" / target).exists(), target
 
 
 def test_extras_of_the_readme_are_those_of_the_package():
