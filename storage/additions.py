@@ -88,9 +88,14 @@ def require_free_name(connection: sa.Connection, info: SolutionInfo) -> None:
 
 def of_dataset(set_id: int) -> sa.ColumnElement[bool]:
     """Return the condition that a solution belongs to the dataset of a detection set."""
+    return in_dataset(tables.solution, set_id)
+
+
+def in_dataset(table: sa.Table, set_id: int) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of a table with detection sets belongs to the dataset of one of them."""
     own, other = tables.detection_set.alias(), tables.detection_set.alias()
     siblings = sa.select(other.c.set_id).join(own, own.c.dataset_id == other.c.dataset_id)
-    return tables.solution.c.set_id.in_(siblings.where(own.c.set_id == set_id))
+    return table.c.set_id.in_(siblings.where(own.c.set_id == set_id))
 
 
 def edge_ids(known: CandidateEdges, edges: CandidateEdges, n: int) -> NDArray[np.int64]:

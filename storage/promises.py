@@ -69,5 +69,36 @@ PROMISES: Final[dict[str, str]] = {
             join solution_node a on a.solution_id = l.solution_id and a.det_id = e.source
             join solution_node b on b.solution_id = l.solution_id and b.det_id = e.target
         where (l.kind = 0) <> (a.track_id = b.track_id) and l.kind < 2""",
+    "a posterior belongs to no solution": "select count(*) from posterior anti join solution using (solution_id)",
+    "a probability stands twice": """
+        select count(*) from (select 1 from edge_probability group by posterior_id, edge_id having count(*) > 1)""",
+    "a probability belongs to no candidate": "select count(*) from edge_probability anti join edge using (edge_id)",
+    "a probability belongs to no posterior": """
+        select (select count(*) from edge_probability anti join posterior using (posterior_id))
+            + (select count(*) from cell_outcome anti join posterior using (posterior_id))""",
+    "a probability is not between 0 and 1": """
+        with told as (select probability as p from edge_probability union all select probability from cell_outcome)
+        select count(*) from told where not isfinite(p) or p < 0 or p > 1 + 1e-5""",
+    "the mothers of a cell are together likelier than 1": """
+        select count(*) from (select 1 from edge_probability join edge using (edge_id)
+            group by posterior_id, target having sum(cast(probability as double)) > 1 + 1e-3)""",
+    "an outcome belongs to no detection": "select count(*) from cell_outcome anti join detection using (det_id)",
+    "the outcomes of a cell do not sum to 1": """
+        select count(*) from (select 1 from cell_outcome group by posterior_id, det_id
+            having abs(sum(cast(probability as double)) - 1) > 1e-3)""",
+    "the outcomes of a cell are not in the order of their ranks": """
+        select count(*) from (
+            select rank <> row_number() over cell or probability > 1e-6 + lag(probability) over cell as wrong
+            from cell_outcome window cell as (partition by posterior_id, det_id order by rank)) where wrong""",
+    "a link is not as likely as the outcomes that hold it": """
+        with held as (
+            select posterior_id, det_id as source, unnest(cast(daughters as bigint[])) as target,
+                cast(probability as double) as p from cell_outcome
+        ), summed as (select posterior_id, source, target, sum(p) as p from held group by all
+        ), asked as (select distinct posterior_id, det_id as source from cell_outcome)
+        select count(*) from edge_probability v join edge e using (edge_id)
+            semi join asked a on a.posterior_id = v.posterior_id and a.source = e.source
+            full join summed s on s.posterior_id = v.posterior_id and s.source = e.source and s.target = e.target
+        where abs(coalesce(v.probability, 0) - coalesce(s.p, 0)) > 1e-3""",
     "a solution is cheaper than its own bound": "select count(*) from solution where objective < lower_bound - 1e-6",
 }

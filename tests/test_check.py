@@ -17,9 +17,11 @@ from trackdb.storage.founding import GRAPH
 from trackdb.storage.promises import PROMISES
 
 from .movies import DIVIDING, dividing_cells, write_rows
+from .posteriors import candidates, keep, links_of, outcomes_of, random_outcomes
 
 IN_TRUTH = "solution_id = (select solution_id from solution where name = 'truth')"
 A_MOTHER = f"(select min(track_id) from track where {IN_TRUTH} and n_children = 2)"
+LIKELIEST = "(select edge_id from edge_probability order by probability desc limit 1)"
 # One statement for each promise, told by what it breaks.
 BREAK = {
     "a detection stands twice": "insert into detection select * from detection where det_id = 1",
@@ -56,17 +58,30 @@ BREAK = {
     "a track's daughters are not counted right": f"""
         update track set n_children = 1 where {IN_TRUTH} and track_id = {A_MOTHER}""",
     "a continuing link changes the track": f"update solution_edge set kind = 1 where {IN_TRUTH} and kind = 0",
+    "a posterior belongs to no solution": "update posterior set solution_id = 99",
+    "a probability stands twice": "insert into edge_probability select * from edge_probability limit 1",
+    "a probability belongs to no candidate": "update edge_probability set edge_id = 99999 where edge_id = 1",
+    "a probability belongs to no posterior": "update cell_outcome set posterior_id = 99",
+    "a probability is not between 0 and 1": "update edge_probability set probability = 'nan' where edge_id = 1",
+    "the mothers of a cell are together likelier than 1": "update edge_probability set probability = 0.6",
+    "an outcome belongs to no detection": "update cell_outcome set det_id = 99999 where det_id = 1",
+    "the outcomes of a cell do not sum to 1": "update cell_outcome set probability = probability / 2 where rank = 1",
+    "the outcomes of a cell are not in the order of their ranks": "update cell_outcome set rank = rank + 1",
+    "a link is not as likely as the outcomes that hold it": f"""
+        update edge_probability set probability = 0 where edge_id = {LIKELIEST}""",
     "a solution is cheaper than its own bound": "update solution set lower_bound = objective + 1 where name = 'ilp-1'",
 }
 
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory):
-    """A store with divisions, truth, candidates, scores and a solution; its folder is copied, never written."""
+    """A store with divisions, truth, scores, a solution and a posterior; its folder is copied, never written."""
     folder = tmp_path_factory.mktemp("pristine")
     store = DuckDBStore(folder / "a.trackdb")
     ingest(write_rows(folder / "a.csv", dividing_cells(n_frames=6, side=3), header=DIVIDING), store)
     solve(store, store.detection_set())
+    cells = random_outcomes(candidates(store), np.random.default_rng(0))
+    keep(store, links_of(cells, candidates(store)), outcomes_of(cells))
     return store
 
 
