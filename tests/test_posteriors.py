@@ -10,9 +10,11 @@ from trackdb.engine.check import check
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.errors import MissingRowsError, SolverError, StoreExistsError
+from trackdb.solvers.posterior import marginals
 from trackdb.storage import tables
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import (
+    HOW,
     CellOutcomes,
     LinkProbabilities,
     find_posterior,
@@ -188,3 +190,7 @@ def test_where_there_is_none_it_is_said_how_to_make_one(solved, asked, said):
 def test_a_name_that_is_not_there_is_told_with_those_that_are(drawn_posterior):
     with pytest.raises(MissingRowsError, match="no posterior named lost; known: drawn-1"):
         find_posterior(drawn_posterior, name="lost")
+
+
+def test_store_and_kernels_say_how_alike():
+    assert [(how.name.lower(), how.value) for how in marginals.How] == list(zip(HOW, range(len(HOW)), strict=True))
