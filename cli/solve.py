@@ -60,7 +60,8 @@ def score(
     face: Face,
     store: Store,
     by: Annotated[
-        str | None, typer.Option(help="Scorer (distance, overlap), or a table of source, target, score: FILE.")
+        str | None,
+        typer.Option(help="Scorer (distance, overlap, activity), or a table of source, target, score: FILE."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the scores; by default the scorer's, or FILE's.")] = None,
     scale: Annotated[

@@ -100,7 +100,7 @@ class Database:
         Parameters
         ----------
         by : str or Path
-            ``distance``, ``overlap``, or a table of text or Parquet.
+            ``distance``, ``overlap``, ``activity``, or a table of text or Parquet.
         name : str or None
             Name of the scores; by default that of the scorer, or of the table without its ending.
         scale : str
@@ -118,7 +118,7 @@ class Database:
         FormatError
             If the table is not what it should be.
         MissingRowsError
-            If there are no candidates yet, or no masks where the scorer needs them.
+            If there are no candidates yet, or no masks or images where the scorer needs them.
 
         Examples
         --------

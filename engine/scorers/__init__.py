@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SHARES", "ScoreScale", "Scorer", "Scores", "known_scorers", "open_scorer"]
 
 GROUP = "trackdb.scorers"
-OURS = ("distance", "overlap")
+OURS = ("activity", "distance", "overlap")
 
 
 def known_scorers() -> tuple[str, ...]:
@@ -34,6 +34,10 @@ def open_scorer(name: str) -> Scorer:
         If nobody knows the name, or the package that offers it cannot be imported.
     """
     match name:
+        case "activity":
+            from .activity import ActivityScorer
+
+            return ActivityScorer()
         case "distance":
             from .distance import DistanceScorer
 
