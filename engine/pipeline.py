@@ -16,22 +16,20 @@ import numpy as np
 from ..errors import NotProvenError, SolverError
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
-from . import costs
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, SolveConfig
 from .lineages import solution_table
 from .linkers import TWO_DISTANCE, choose_linker
 from .names import free_solution_name, linked_gap, named_scores
+from .pricing import pins_of, priced, with_forced
 from .progress import Progress, Silent
 from .reports import LinkReport, Merged, SolveReport, report_of
-from .review.pins import PinSet, decided, pins_among, told
+from .review.pins import PinSet, decided
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
 from .windowed import WindowedMovie, require_windows_fit
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..solvers.base import Solver
     from ..solvers.problem import Selection, TrackingProblem
     from ..storage.catalogue import DetectionSet
@@ -162,7 +160,7 @@ def solve(
         windowed = WindowedMovie(store, chosen, config, ignore_pins=ignore_pins, progress=progress)
     else:
         detections = store.detections(chosen)
-        pins = PinSet() if ignore_pins else _pins(store, chosen, detections, progress)  # refused before any work
+        pins = PinSet() if ignore_pins else pins_of(store, chosen, detections, progress)  # refused before any work
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
@@ -182,14 +180,14 @@ def solve(
     with store.running("solve", name, used, chosen=chosen) as run:
         edges = store.candidate_edges(chosen, detections)
         pinned = pins.for_edges(edges, len(detections))
-        value = _with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
+        value = with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
         seen = ~np.isnan(value)
         edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
         left_out = int(np.count_nonzero(~seen))
         if left_out:
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-        problem, estimates = _priced(detections, edges, given, config, score_run.name, progress)
+        problem, estimates = priced(detections, edges, given, config, score_run.name, progress)
         left = decided(problem, pinned)
         free = replace(given, value=value[left.rows])
         selection = left.whole(linker.solver(edges.take(left.rows), free).solve(left.problem))
@@ -210,41 +208,6 @@ def solve(
 def _occupied(detections: Detections) -> tuple[int, int]:
     """Return the first and the last frame that has cells."""
     return (int(detections.frame[0]), int(detections.frame[-1])) if len(detections) else (0, 0)
-
-
-def _pins(store: DuckDBStore, chosen: DetectionSet, detections: Detections, progress: Progress) -> PinSet:
-    """Return what people said of these detections, and tell of what was said of others."""
-    pins, lost = pins_among(store.decisions(), chosen.movie.name, detections)
-    if lost:
-        progress.note(f"annotations of cells that are not among these detections: {len(lost)}, as {told(lost[0])}")
-    return pins
-
-
-def _with_forced(
-    value: NDArray[np.float64], forced: NDArray[np.bool_], scores: str, progress: Progress
-) -> NDArray[np.float64]:
-    """Return the scores with the least one for the links that are forced in and have none: they are chosen anyway."""
-    lacking = forced & np.isnan(value)
-    if lacking.any():
-        known = value[~np.isnan(value)]
-        count = np.count_nonzero(lacking)
-        progress.note(f"annotated links without a score in {scores}: {count}, priced as its worst")
-        value = np.where(lacking, known.min() if len(known) else 0.0, value)
-    return value
-
-
-def _priced(
-    detections: Detections, edges: CandidateEdges, given: Scores, config: Config, scores: str, progress: Progress
-) -> tuple[TrackingProblem, dict[str, float]]:
-    """Return the problem by the cost that is configured, and what was estimated for it."""
-    if config.solve.cost == TWO_DISTANCE:
-        priced = costs.two_distance_problem(detections, edges, given, config.two_distance)
-        return priced.problem, {**priced.estimates, **given.estimates}
-    known = costs.as_densities(detections, edges, given)
-    if known.estimates.get(costs.WORTH.get(given.scale, "")) == 0:
-        progress.note(f"{scores} tells nothing of the links of this movie: solved by distance")
-    rates = costs.fit(detections, edges, known)
-    return costs.problem_from(detections, edges, known, rates), {**rates.as_dict(), **known.estimates}
 
 
 def require_sound(problem: TrackingProblem, selection: Selection, config: SolveConfig) -> None:

@@ -27,6 +27,8 @@ from ..scorers.base import ScoreScale
 from .similarity import as_densities
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from ...storage.schema import CandidateEdges, Detections
@@ -117,6 +119,30 @@ class Rates:
         for axis, (low, high) in zip("zyx"[-len(self.box) :], self.box, strict=True):
             params |= {f"box_low_{axis}_{self.unit}": low, f"box_high_{axis}_{self.unit}": high}
         return params
+
+    @classmethod
+    def from_dict(cls, params: Mapping[str, float], *, ndim: int, unit: str) -> Rates:
+        """Return the rates that `as_dict` wrote among the parameters of a run.
+
+        Raises
+        ------
+        KeyError
+            If one of them is missing.
+        """
+        return cls(
+            division=params["division_per_cell_and_frame"],
+            appear=params["appear_per_cell_and_frame"],
+            appear_border=params["appear_at_border_per_cell_and_frame"],
+            disappear=params["disappear_per_cell_and_frame"],
+            disappear_border=params["disappear_at_border_per_cell_and_frame"],
+            miss=params["miss_per_cell_and_frame"],
+            density=params[f"density_cells_per_{unit}{ndim}"],
+            daughter_bonus=params["daughter_bonus_nats"],
+            daughter_sigma=params[f"daughter_sigma_{unit}"],
+            border=params[f"border_{unit}"],
+            box=tuple((params[f"box_low_{axis}_{unit}"], params[f"box_high_{axis}_{unit}"]) for axis in "zyx"[-ndim:]),
+            unit=unit,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

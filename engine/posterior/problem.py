@@ -1,0 +1,195 @@
+"""The problem that a stored solution answers, priced again as its run priced it, with what people said since.
+
+The rates are those that the run keeps, so that the exact solution is the maximum of its posterior. A solution that was
+made without the cost model (imported, LAP by distance, greedy by score) is weighed by the model all the same: by the
+scores of its run where it has some, else by those that are configured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...storage.schema import Detections
+from .. import costs
+from ..config import SolveConfig, TwoDistanceConfig
+from ..linkers import COST, TWO_DISTANCE
+from ..names import done, named_scores, require_linked
+from ..pricing import pins_of, priced, with_forced
+from ..review.pins import decided
+from ..scorers.base import Scores, ScoreScale
+from ..scoring import ready_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from ...solvers.pins import PinnedProblem
+    from ...solvers.problem import TrackingProblem
+    from ...storage.catalogue import DetectionSet, RunInfo, SolutionInfo
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.schema import CandidateEdges
+    from ..config import Config
+    from ..progress import Progress
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeighedMovie:
+    """The candidates of a movie with what each would cost, as a solution saw them.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    edges : CandidateEdges
+        m candidates, those that have a score.
+    scores : Scores
+        Of these, as the scorer gave them.
+    score_run : str
+        Name of the scores.
+    left : PinnedProblem
+        The problem of all n and m, and what annotations leave of it.
+    pins : int
+        Annotations that it honours.
+    left_out : int
+        Candidates without a score.
+    """
+
+    detections: Detections
+    edges: CandidateEdges
+    scores: Scores
+    score_run: str
+    left: PinnedProblem
+    pins: int
+    left_out: int
+
+    @property
+    def problem(self) -> TrackingProblem:
+        """The problem of all cells and candidates, what people said left aside."""
+        return self.left.asked
+
+
+def weighed(
+    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, config: Config, progress: Progress
+) -> WeighedMovie:
+    """Price the candidates of a solution as its run did.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    chosen : DetectionSet
+        The detections of the solution.
+    info : SolutionInfo
+        The solution.
+    config : Config
+        Settings, for what its run does not tell.
+    progress : Progress
+        Who is told what was chosen.
+
+    Raises
+    ------
+    MissingRowsError
+        If there are no candidates.
+    InfeasibleError
+        If two annotations exclude each other.
+    """
+    require_linked(store, chosen)
+    params = run_of(store, info).params
+    score_run = _scores_of(store, chosen, info, params, config, progress)
+    detections = store.detections(chosen)
+    pins = pins_of(store, chosen, detections, progress)
+    edges = store.candidate_edges(chosen, detections)
+    pinned = pins.for_edges(edges, len(detections))
+    value = with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
+    seen = ~np.isnan(value)
+    edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
+    scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
+    problem = _problem(detections, edges, scores, score_run.name, params, config, progress)
+    left_out = int(np.count_nonzero(~seen))
+    if left_out:
+        progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
+    return WeighedMovie(detections, edges, scores, score_run.name, decided(problem, pinned), len(pins), left_out)
+
+
+def run_of(store: DuckDBStore, info: SolutionInfo) -> RunInfo:
+    """Return the run that made a solution."""
+    return next(run for run in store.runs() if run.id == info.run_id)
+
+
+def goes_by_cost(params: Mapping[str, Any]) -> bool:
+    """Tell whether a run chose its links by the costs of the model."""
+    return params.get("by") == COST
+
+
+def _scores_of(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    info: SolutionInfo,
+    params: Mapping[str, Any],
+    config: Config,
+    progress: Progress,
+) -> RunInfo:
+    """Return the scores that a solution went by; where it went by none, those that are configured."""
+    named = params.get("scores")
+    if named in {run.name for run in done(store, chosen, "score")}:
+        found = named_scores(store, chosen, str(named))
+    else:
+        found = ready_scores(store, chosen, None, config.score, progress)
+    if not goes_by_cost(params):
+        progress.note(f"{info.name} does not go by costs: its links are weighed by the model, with scores {found.name}")
+    return found
+
+
+def _problem(
+    detections: Detections,
+    edges: CandidateEdges,
+    scores: Scores,
+    score_run: str,
+    params: Mapping[str, Any],
+    config: Config,
+    progress: Progress,
+) -> TrackingProblem:
+    if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
+        of_run = TwoDistanceConfig(**params["two_distance"])
+        config = replace(config, solve=SolveConfig(cost=TWO_DISTANCE), two_distance=of_run)
+        return priced(detections, edges, scores, config, score_run, progress)[0]
+    unit = "px" if detections.scale_um is None else "um"
+    try:
+        rates = costs.Rates.from_dict(params["estimates"], ndim=detections.ndim, unit=unit)
+    except KeyError:
+        config = replace(config, solve=SolveConfig())
+        return priced(detections, edges, scores, config, score_run, progress)[0]
+    known = _worth(detections, edges, scores, bool(params.get("window"))).as_densities(detections, edges, scores)
+    return costs.problem_from(detections, edges, known, rates)
+
+
+def _worth(detections: Detections, edges: CandidateEdges, scores: Scores, windowed: bool) -> costs.Worth:
+    """Learn what scores are worth from what the run learned it from: windows look at sampled frames alone."""
+    if windowed and len(detections):
+        frame = detections.frame
+        runs = costs.sampled_runs(int(frame[0]), int(frame[-1]), len(frame))
+        run = np.searchsorted(runs.starts, frame, side="right") - 1
+        run[frame >= runs.starts[run] + runs.length] = -1
+        kept = (run[edges.source] == run[edges.target]) & (run[edges.source] >= 0)
+        if not kept.all():
+            detections, edges = _part(detections, edges.take(kept), run >= 0)
+            scores = replace(scores, value=scores.value[kept])
+    return costs.learn_worth(detections, edges, scores)
+
+
+def _part(detections: Detections, edges: CandidateEdges, kept: NDArray[np.bool_]) -> tuple[Detections, CandidateEdges]:
+    """Return some of the detections, with edges that tie no others."""
+    row = np.cumsum(kept) - 1
+    part = Detections(
+        id=detections.id[kept],
+        frame=detections.frame[kept],
+        position_px=detections.position_px[kept],
+        label=detections.label[kept],
+        area=detections.area[kept],
+        scale_um=detections.scale_um,
+    )
+    return part, replace(edges, source=row[edges.source], target=row[edges.target])

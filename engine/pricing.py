@@ -1,0 +1,57 @@
+"""What solvers and posteriors share: the problem that scores and settings make of candidates, and what people said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import costs
+from .linkers import TWO_DISTANCE
+from .review.pins import PinSet, pins_among, told
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..solvers.problem import TrackingProblem
+    from ..storage.catalogue import DetectionSet
+    from ..storage.duckdb_store import DuckDBStore
+    from ..storage.schema import CandidateEdges, Detections
+    from .config import Config
+    from .progress import Progress
+    from .scorers.base import Scores
+
+
+def pins_of(store: DuckDBStore, chosen: DetectionSet, detections: Detections, progress: Progress) -> PinSet:
+    """Return what people said of these detections, and tell of what was said of others."""
+    pins, lost = pins_among(store.decisions(), chosen.movie.name, detections)
+    if lost:
+        progress.note(f"annotations of cells that are not among these detections: {len(lost)}, as {told(lost[0])}")
+    return pins
+
+
+def with_forced(
+    value: NDArray[np.float64], forced: NDArray[np.bool_], scores: str, progress: Progress
+) -> NDArray[np.float64]:
+    """Return the scores with the least one for the links that are forced in and have none: they are chosen anyway."""
+    lacking = forced & np.isnan(value)
+    if lacking.any():
+        known = value[~np.isnan(value)]
+        count = np.count_nonzero(lacking)
+        progress.note(f"annotated links without a score in {scores}: {count}, priced as its worst")
+        value = np.where(lacking, known.min() if len(known) else 0.0, value)
+    return value
+
+
+def priced(
+    detections: Detections, edges: CandidateEdges, given: Scores, config: Config, scores: str, progress: Progress
+) -> tuple[TrackingProblem, dict[str, float]]:
+    """Return the problem by the cost that is configured, and what was estimated for it."""
+    if config.solve.cost == TWO_DISTANCE:
+        priced = costs.two_distance_problem(detections, edges, given, config.two_distance)
+        return priced.problem, {**priced.estimates, **given.estimates}
+    known = costs.as_densities(detections, edges, given)
+    if known.estimates.get(costs.WORTH.get(given.scale, "")) == 0:
+        progress.note(f"{scores} tells nothing of the links of this movie: solved by distance")
+    rates = costs.fit(detections, edges, known)
+    return costs.problem_from(detections, edges, known, rates), {**rates.as_dict(), **known.estimates}
