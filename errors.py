@@ -11,6 +11,7 @@
     + MissingRowsError              the store does not hold what was asked for
   - SchemaError                     1  a table's arrays do not fit together
   - FormatError                     1  a file is not what its format promises
+  - CalibrationError                1  there is too little truth to fit anything to
   - QueryError                      1  a user's SQL is wrong, forbidden, or takes too much
   - SolverError                     4
     + InfeasibleError               the constraints leave no solution
@@ -88,6 +89,10 @@ class SchemaError(TrackdbError, ValueError):
 
 class FormatError(TrackdbError, ValueError):
     """A file is not what its format promises."""
+
+
+class CalibrationError(TrackdbError, ValueError):
+    """There is too little truth to fit anything to, or it is of the wrong movie."""
 
 
 class QueryError(TrackdbError, ValueError):
