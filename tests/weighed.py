@@ -1,0 +1,86 @@
+"""Probabilities by adding up the weight of every selection, and small problems on which that is possible."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trackdb.solvers.problem import TrackingProblem
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Probabilities of links and cells, of what mothers do (one dict a cell, by links a, b), and of being one clone."""
+
+    link: np.ndarray
+    new: np.ndarray
+    present: np.ndarray
+    outcomes: list
+    same_clone: np.ndarray
+
+
+def coupled_problem(seed, *, gaps=False, n_frames=3, per_frame=3, most_links=12):
+    """Return nine detections on a line, some of them optional, with costs that leave most questions open."""
+    rng = np.random.default_rng(seed)
+    frame = np.repeat(np.arange(n_frames), per_frame)
+    n = len(frame)
+    frames = frame[None] - frame[:, None]
+    while True:
+        steps = np.cumsum(rng.normal(0, 0.4, (n_frames, per_frame)), axis=0)
+        place = (rng.random(per_frame) * per_frame * 0.8 + steps).ravel()
+        near = np.abs(place[None] - place[:, None]) < 1.5
+        source, target = np.nonzero(((frames == 1) | (gaps & (frames == 2))) & near)
+        if 6 <= len(source) <= most_links:
+            break
+    distance = np.abs(place[target] - place[source])
+    return TrackingProblem(
+        frame=frame,
+        source=source,
+        target=target,
+        edge_cost=(distance / 0.4) ** 2 / 2
+        - 0.2
+        + 1.5 * (frames[source, target] - 1)
+        + rng.normal(0, 0.3, len(source)),
+        node_cost=rng.normal(-1.0, 1.2, n),
+        appear_cost=np.where(frame == 0, 0.5, 2.5),
+        disappear_cost=np.where(frame == n_frames - 1, 0.3, 2.0),
+        division_cost=np.full(n, 2.0),
+        pinned_node=np.where(rng.random(n) < 0.6, 0, 1).astype(np.int8),
+    )
+
+
+def weigh_all(problem, temperature=1.0):
+    """Weigh all 2^m sets of links, each with every set of the cells that are not linked; no pairs, no conflicts."""
+    m, n = problem.n_edges, problem.n_nodes
+    links = (np.arange(2**m)[:, None] >> np.arange(m)) & 1 == 1  # (2^m, m)
+    parents = links.astype(int) @ (problem.target[:, None] == np.arange(n)).astype(int)  # (2^m, n)
+    children = links.astype(int) @ (problem.source[:, None] == np.arange(n)).astype(int)
+    linked = (parents > 0) | (children > 0)
+    allowed = ((parents <= 1) & (children <= 2) & ~(linked & (problem.pinned_node == -1))).all(axis=1)
+    links, parents, children, linked = (a[allowed] for a in (links, parents, children, linked))
+    alone = np.exp(-(problem.node_cost + problem.appear_cost + problem.disappear_cost) / temperature)
+    cost = (
+        links @ problem.edge_cost
+        + (children == 2) @ problem.division_cost
+        + linked @ problem.node_cost
+        + (linked & (parents == 0)) @ problem.appear_cost
+        + (linked & (children == 0)) @ problem.disappear_cost
+    )
+    of_lonely = np.choose(problem.pinned_node + 1, [np.ones(n), 1 + alone, alone])
+    weight = np.exp(-cost / temperature) * np.where(linked, 1.0, of_lonely).prod(axis=1)
+    weight /= weight.sum()
+    lonely_cell = np.choose(problem.pinned_node + 1, [np.zeros(n), alone / (1 + alone), np.ones(n)])
+    cell = np.where(linked, 1.0, lonely_cell)
+    outcomes: list = [{} for _ in range(n)]
+    for v in range(n):
+        rows = np.flatnonzero(problem.source == v)
+        for chosen in np.unique(links[:, rows], axis=0):
+            a, b = [*rows[chosen], -1, -1][:2]
+            outcomes[v][(int(a), int(b))] = weight[(links[:, rows] == chosen).all(axis=1)].sum()
+    founder = np.tile(np.arange(n), (len(links), 1))
+    for e in np.argsort(problem.frame[problem.target], kind="stable"):
+        taken = links[:, e]
+        founder[taken, problem.target[e]] = founder[taken, problem.source[e]]
+    same = np.einsum("s,sij->ij", weight, (founder[:, :, None] == founder[:, None, :]) * np.minimum(
+        cell[:, :, None], cell[:, None, :]
+    ))  # fmt: skip
+    return Weighed(weight @ links, weight @ (cell * (parents == 0)), weight @ cell, outcomes, same)
