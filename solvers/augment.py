@@ -102,7 +102,8 @@ def turn(indptr: Ints, column: Ints32, n_columns: int) -> tuple[Ints, Ints, Ints
 
 
 @njit(cache=True, inline="always")
-def _push(heap_key: Ints, heap_item: Ints32, size: int, key: np.int64, item: int) -> int:
+def push(heap_key: Ints, heap_item: Ints32, size: int, key: np.int64, item: int) -> int:
+    """Put an item on the heap; return its new size."""
     i = size
     while i > 0:
         above = (i - 1) >> 1
@@ -117,7 +118,8 @@ def _push(heap_key: Ints, heap_item: Ints32, size: int, key: np.int64, item: int
 
 
 @njit(cache=True, inline="always")
-def _pop(heap_key: Ints, heap_item: Ints32, size: int) -> tuple[np.int64, int, int]:
+def pop(heap_key: Ints, heap_item: Ints32, size: int) -> tuple[np.int64, int, int]:
+    """Take the item of least key off the heap; return both and its new size."""
     least_key = heap_key[0]
     least_item = heap_item[0]
     size -= 1
@@ -185,9 +187,9 @@ def insert(table: Table, matched: Matched, search: Search, root: int) -> int:
             path_entry[j] = k
             path_row[j] = root
             reached[j] = now
-            size = _push(heap_key, heap_item, size, cost, j)
+            size = push(heap_key, heap_item, size, cost, j)
     while size > 0:
-        so_far, j, size = _pop(heap_key, heap_item, size)
+        so_far, j, size = pop(heap_key, heap_item, size)
         if so_far >= best:
             break
         if so_far > distance[j]:
@@ -211,7 +213,7 @@ def insert(table: Table, matched: Matched, search: Search, root: int) -> int:
                 path_entry[c] = k
                 path_row[c] = i
                 reached[c] = now
-                size = _push(heap_key, heap_item, size, cost, c)
+                size = push(heap_key, heap_item, size, cost, c)
     for s in range(n_scanned):
         j = scanned[s]
         if distance[j] < best:
@@ -253,14 +255,14 @@ def refill(
     now = clock[0]
     distance[hole] = 0
     reached[hole] = now
-    size = _push(heap_key, heap_item, 0, np.int64(0), hole)
+    size = push(heap_key, heap_item, 0, np.int64(0), hole)
     n_scanned = 0
     best = np.int64(2) ** 62
     last_column = hole
     last_row = -1
     last_entry = np.int64(-1)
     while size > 0:
-        so_far, j, size = _pop(heap_key, heap_item, size)
+        so_far, j, size = pop(heap_key, heap_item, size)
         if so_far >= best:
             break
         if so_far > distance[j]:
@@ -286,7 +288,7 @@ def refill(
                     distance[c] = cost
                     path_entry[c] = k
                     reached[c] = now
-                    size = _push(heap_key, heap_item, size, cost, c)
+                    size = push(heap_key, heap_item, size, cost, c)
     for s in range(n_scanned):
         j = scanned[s]
         if distance[j] < best:
