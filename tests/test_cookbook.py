@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trackdb.engine.config import Config, LinkConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.review.answers import Annotator, Asked, undo
 from trackdb.engine.simulation import simulate_points
-from trackdb.storage import catalogue, tables
-from trackdb.storage.connection import append
+from trackdb.storage import posteriors, tables
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats.base import SourceOptions
+from trackdb.storage.posteriors import CellOutcomes, LinkProbabilities, PosteriorInfo
 from trackdb.storage.sandbox import ask
 
 from .movies import write_rows
@@ -41,30 +42,30 @@ def store_of(folder, points, *, area=None, scale_um=None, solved=True):
     store = DuckDBStore(folder / "movie.trackdb")
     ingest(table, store, options=SourceOptions(scale_um=scale_um))
     if solved:
-        solve(store, store.detection_set())
+        solve(store, store.detection_set(), Config(link=LinkConfig(max_gap=1)))
     return store
 
 
 def add_posterior(store, solution, edge, probability, outcomes=()):
-    """Keep probabilities of edges and outcomes (cell, rank, daughters, probability) as a posterior of a solution."""
-    info = store.find_solution(name=solution)[1]
-    with store.writing() as connection:
-        run = catalogue.insert_run(connection, "posterior", "posterior-1", {}, set_id=info.set_id, process="test")
-        catalogue.close_run(connection, run.id, "done", {})
-        facts = {"set_id": info.set_id, "solution_id": info.id, "run_id": run.id, "name": "posterior-1"}
-        method = {"method": "exact", "temperature": 1.0, "calibrated": False}
-        connection.execute(tables.posterior.insert().values(posterior_id=run.id, **facts, **method))
-        links = {"edge_id": edge, "probability": probability}
-        append(connection, tables.edge_probability, marked(links, run.id))
-        cell, rank, daughters, chance = zip(*outcomes, strict=True) if outcomes else ((), (), (), ())
-        told = {"det_id": cell, "rank": rank, "daughters": [str(d) for d in daughters], "probability": chance}
-        append(connection, tables.cell_outcome, marked(told, run.id))
+    """Keep probabilities of edges, and outcomes (cell, a, b, probability) in the order of the cells, as a posterior."""
+    chosen, info = store.find_solution(name=solution)
+    known = [np.array(column) for column in zip(*outcomes, strict=True)] or [np.empty(0, dtype=np.int64)] * 4
+    order = np.argsort(edge)
+    with store.running("posterior", "posterior-1", {}, chosen=chosen) as run:
+        about = PosteriorInfo(0, chosen.id, info.id, run.id, "posterior-1", "exact", 1.0, False)
+        posteriors.add_posterior(
+            store,
+            run,
+            about,
+            LinkProbabilities(edge[order], probability[order], *exact(edge)),
+            CellOutcomes(*known, *exact(known[0])),
+            {},
+        )
 
 
-def marked(columns, posterior_id):
-    """Return columns as a table, each row an exact answer of a posterior."""
-    n = len(next(iter(columns.values())))
-    return pa.table({**columns, "posterior_id": [posterior_id] * n, "how": ["exact"] * n})
+def exact(rows):
+    """Return the columns `how` and `error` of rows that leave nothing out."""
+    return np.zeros(len(rows), dtype=np.uint8), np.full(len(rows), np.nan)
 
 
 def probabilities(store):
@@ -132,11 +133,12 @@ def store(tmp_path_factory):
     known = rng.random(len(edge)) < 0.98
     chance = np.where(rng.random(len(edge)) < 0.9, rng.uniform(0.9, 1, len(edge)), rng.uniform(0.3, 0.9, len(edge)))
     outcomes = []
-    for cell in seen.nodes[::3]:
-        shares = rng.dirichlet([1, 0.5, 0.2])
-        shares = [*(shares[:2] / shares[:2].sum()), 0.0] if cell % 2 else shares
-        outcomes += [(cell, rank, [cell + 1 + rank], p) for rank, p in enumerate(shares)]
-    add_posterior(made, "ilp-1", edge[known], chance[known].astype(np.float32), outcomes)
+    for cell in sorted(seen.nodes)[::3]:
+        shares = sorted(rng.dirichlet([1, 0.5, 0.2]), reverse=True)
+        shares = [*(np.array(shares[:2]) / sum(shares[:2])), 0.0] if cell % 2 else shares
+        daughters = [(cell + 20, cell + 21), (cell + 20, -1), (-1, -1)]
+        outcomes += [(cell, *two, p) for two, p in zip(daughters, shares, strict=True)]
+    add_posterior(made, "ilp-1", edge[known], chance[known], outcomes)
     return made
 
 
@@ -337,7 +339,10 @@ def test_19_cells_by_entropy(store, seen):
 
 
 def test_20_annotators(store, seen):
-    """Ana and Bob agree on two of three cells; what Bob took back himself is not compared, what he replaced is."""
+    """Ana and Bob agree on two of three cells; what Bob took back himself is not compared, what he replaced is.
+
+    Ana took her third answer back, and the taking back as well.
+    """
     goes_on = [(a, after[0]) for a, after in seen.daughters.items() if len(after) == 1]
     alone = {end for link in goes_on[:40:10] for end in link}
     assert len(alone) == 8
@@ -346,6 +351,7 @@ def test_20_annotators(store, seen):
     annotator.answer("choose", a, [a2], who="ana", asked=Asked(ms=1000))
     annotator.answer("choose", b, [b2], who="ana", asked=Asked(ms=3000))
     annotator.answer("not_a_cell", c, who="ana", asked=Asked(ms=2500))
+    undo(store, undo(store, who="ana").decision.key, who="ana")
     annotator.answer("choose", a, [a2], who="bob", asked=Asked(ms=500))
     annotator.answer("choose", b, [], who="bob", take_back=True, asked=Asked(ms=1500))
     annotator.answer("not_a_cell", c, who="bob")
@@ -503,7 +509,7 @@ def memoryless(tmp_path_factory):
     made = store_of(tmp_path_factory.mktemp("memoryless"), points, solved=False)
     edge = np.array(list(followed_by_hand(made, "truth").edge.values()))
     sure = np.random.default_rng(0).random(len(edge)) > 0.02
-    add_posterior(made, "truth", edge, np.where(sure, 0.99, 0.5).astype(np.float32))
+    add_posterior(made, "truth", edge, np.where(sure, 0.99, 0.5))
     return made
 
 
