@@ -33,6 +33,7 @@ PINNED = (
     "laptrack==0.17.1",
     "trackpy==0.7",
     "py-ctcmetrics==1.3.3",
+    "ortools==9.15.6755",
 )
 # in an environment apart: it wants an older pydantic, and the library of 0.7.0 needs a newer libstdc++ than many have
 BTRACK = ("btrack==0.6.5", "numpy==2.2.6", "pandas==3.1.1", "pyarrow==26.0.1", "scipy==1.17.1")

@@ -149,7 +149,10 @@ def bound_at(options: Options, price: NDArray[np.int64]) -> int:
 def _options(
     grid: GridProblem, excluded: NDArray[np.bool_], first: Ints32, second: Ints32, cost: Ints, begin: Ints
 ) -> Options:
-    indptr, single, column, weight, edge, base = _build(
+    most = len(grid.node) + len(grid.target) + len(first)
+    column, edge = np.empty((most, 2), np.int32), np.empty((most, 2), np.int32)
+    weight = np.empty(most, np.int64)
+    indptr, single, k, base = _build(
         grid.first,
         grid.target,
         grid.edge,
@@ -162,8 +165,11 @@ def _options(
         first,
         second,
         cost,
+        column,
+        weight,
+        edge,
     )
-    return Options(indptr, single, column, weight * GRAIN, edge, base * GRAIN)
+    return Options(indptr, single, column[:k], weight[:k], edge[:k], base * GRAIN)
 
 
 @njit(cache=True, nogil=True)
@@ -225,14 +231,13 @@ def _build(
     pair_first: Ints32,
     pair_second: Ints32,
     pair_cost: Ints,
-) -> tuple[Ints, Ints, Ints32, Ints, Ints32, int]:
+    column: Ints32,
+    weight: Ints,
+    edge: Ints32,
+) -> tuple[Ints, Ints, int, int]:
     n = len(node)
-    most = n + len(target) + len(pair_first)
     indptr = np.empty(n + 1, np.int64)
     single = np.empty(n, np.int64)
-    column = np.empty((most, 2), np.int32)
-    weight = np.empty(most, np.int64)
-    edge = np.empty((most, 2), np.int32)
     k = 0
     base = 0
     for u in range(n):
@@ -245,7 +250,7 @@ def _build(
         if (selected > 0 or excluded[u]) and pinned[u] != KEPT:
             column[k, 0] = u
             column[k, 1] = NONE
-            weight[k] = -selected
+            weight[k] = -selected * GRAIN
             edge[k, 0] = LOOP
             edge[k, 1] = NONE
             k += 1
@@ -255,7 +260,7 @@ def _build(
             if cost < 0 and pinned[v] != FORBIDDEN:
                 column[k, 0] = v
                 column[k, 1] = NONE
-                weight[k] = cost
+                weight[k] = cost * GRAIN
                 edge[k, 0] = e
                 edge[k, 1] = NONE
                 k += 1
@@ -267,12 +272,12 @@ def _build(
             if cost < 0 and pinned[v] != FORBIDDEN and pinned[w] != FORBIDDEN:
                 column[k, 0] = v
                 column[k, 1] = w
-                weight[k] = cost
+                weight[k] = cost * GRAIN
                 edge[k, 0] = pair_first[p]
                 edge[k, 1] = pair_second[p]
                 k += 1
     indptr[n] = k
-    return indptr, single, column[:k], weight[:k], edge[:k], base
+    return indptr, single, k, base
 
 
 @njit(cache=True, nogil=True)

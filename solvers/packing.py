@@ -28,7 +28,7 @@ from .highs import minimise_binary, whole_bound
 from .matching import LOOP
 from .options import GRAIN, NONE, best_options
 from .problem import SCALE
-from .regions import ByColumn, Excludes, Priced, grow, repriced, room
+from .regions import ByColumn, Excludes, Priced, excess_of, grow, repriced, room
 from .relaxation import relax
 
 if TYPE_CHECKING:
@@ -168,14 +168,9 @@ class Draft:
 
     def _excess(self, at: Priced) -> NDArray[np.int64]:
         """Return how much each row, then each column, costs above its price; (2n,) and at least 0."""
-        does = np.flatnonzero(self.choice >= 0)
-        row = -at.row_price
-        row[does] = at.reduced(does, self.choice[does])
-        column = self._options.column[self.choice[does]]
-        free = np.ones(len(row), dtype=bool)
-        free[column[column != NONE]] = False
-        row += self._exclusion.excess(self.choice)
-        return np.concatenate([row, np.where(free, -at.column_price, 0)])
+        excess = excess_of(at, self.choice)
+        excess[: self._options.n_nodes] += self._exclusion.excess(self.choice)
+        return excess
 
     def _prices_of(self, at: Priced, region: Region) -> NDArray[np.int64]:
         """Return the sum of prices in each cluster."""

@@ -38,10 +38,6 @@ class Priced(NamedTuple):
     row_price: NDArray[np.int64]
     column_price: NDArray[np.int64]
 
-    def reduced(self, row: NDArray[np.int64], option: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the reduced costs of some options, each of the row given."""
-        return _reduced_of(self, row, option)
-
 
 class ByColumn(NamedTuple):
     """The options turned around: those of column j, and their rows, stand at ``indptr[j] .. indptr[j + 1] - 1``."""
@@ -149,6 +145,11 @@ def violated(
     return _violated(at, region.around, region.of_port, known, tolerance)
 
 
+def excess_of(at: Priced, choice: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how much each row, then each column, costs above its price where options are chosen, (2n,) int64."""
+    return _excess_of(at, choice)
+
+
 def repriced(at: Priced, rows: NDArray[np.int64], column_price: NDArray[np.int64], weight: NDArray[np.int64]) -> Priced:
     """Return the options at new prices and weights, which make new prices of some rows only."""
     at = at._replace(column_price=column_price, weight=weight, row_price=at.row_price.copy())
@@ -171,11 +172,21 @@ def _reduced(at: Priced, u: int, option: int) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
-def _reduced_of(at: Priced, row: Ints, option: Ints) -> Ints:
-    cost = np.empty(len(option), np.int64)
-    for k in range(len(option)):
-        cost[k] = _reduced(at, row[k], option[k])
-    return cost
+def _excess_of(at: Priced, choice: Ints) -> Ints:
+    n = len(choice)
+    excess = np.empty(2 * n, np.int64)
+    for u in range(n):
+        excess[n + u] = -at.column_price[u]
+    for u in range(n):
+        option = choice[u]
+        if option < 0:
+            excess[u] = -at.row_price[u]
+            continue
+        excess[u] = _reduced(at, u, option)
+        for side in range(2):
+            if at.column[option, side] != NONE:
+                excess[n + at.column[option, side]] = 0
+    return excess
 
 
 @njit(cache=True, nogil=True)
