@@ -2,11 +2,13 @@
 
 `environment` makes it; run as a script, inside it, this file is the runner, which imports nothing of trackdb.
 
-Run: python benchmarks/peers.py NAME FILE ...     NAME: motile, tracksdata, laptrack, ctcmetrics
+Run: python benchmarks/peers.py NAME FILE ...     NAME: motile, tracksdata, ortools, laptrack, ctcmetrics
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import importlib
 import json
 import subprocess
@@ -41,16 +43,22 @@ HOME = Path.home() / ".cache" / "trackdb-benchmarks"
 
 
 def environment(folder: Path | None = None, *, pinned: tuple[str, ...] = PINNED) -> Path:
-    """Return the Python of the peers' environment; the first time it is made, which takes a minute."""
+    """Return the Python of the peers' environment; the first time it is made, which takes a minute.
+
+    Its folder is named after the versions, and one process makes it while others wait: benchmarks of two versions of
+    trackdb that run side by side do not clear each other's.
+    """
     folder = folder or HOME / "env"
-    if pinned is BTRACK:
-        folder = folder.with_name(f"{folder.name}-btrack")
+    folder = folder.with_name(f"{folder.name}-{hashlib.sha256(' '.join(pinned).encode()).hexdigest()[:8]}")
     python, ready = folder / "bin" / "python", folder / "ready.txt"
-    if not ready.is_file() or ready.read_text().split() != list(pinned):
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned]
-        subprocess.run(pip, check=True, stdout=sys.stderr)
-        ready.write_text("\n".join(pinned))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.is_file():
+            venv.create(folder, with_pip=True, clear=True)
+            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned]
+            subprocess.run(pip, check=True, stdout=sys.stderr)
+            ready.write_text("\n".join(pinned))
     return python
 
 
@@ -65,7 +73,9 @@ def runner(name: str, *words: object, env: Path | None = None) -> list[str]:
 USED = {
     "motile": ("motile.constraints", "motile.costs", "motile.variables"),
     "tracksdata": ("polars", "tracksdata.graph", "tracksdata.solvers"),
+    "ortools": ("ortools.graph.python.min_cost_flow",),
 }
+SCALE = 1_000_000  # whole numbers for a flow: costs lie on this grid
 
 
 def timed_backend() -> dict[str, float]:
@@ -153,16 +163,53 @@ def tracksdata(p: Problem, limit_s: float) -> tuple[NDArray[np.bool_], NDArray[n
     return np.array([pair in pairs for pair in ends]), np.array([selected[node] for node in ids])
 
 
+def ortools(p: Problem, spent: dict[str, float]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Build and solve a problem without its couplings as a flow of least cost, by OR-tools.
+
+    Each unit of flow is a lineage: it enters a cell by appearing, or its outlet by a division, and leaves it by a link
+    or by disappearing. A cell that is left out may divide here, so the value is a lower bound, and a selection that
+    does so is none.
+    """
+    import numpy as np
+    from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
+
+    n = len(p["frame"])
+    cell = np.arange(n)
+    source, sink = np.full(n, 2 * n), np.full(n, 2 * n + 1)  # inlets are numbered before outlets
+    arcs = (
+        (source, cell, p["appear_cost"]),
+        (cell, n + cell, p["node_cost"]),
+        (n + cell, sink, p["disappear_cost"]),
+        (source, n + cell, p["division_cost"]),
+        (n + p["source"], p["target"], p["edge_cost"]),
+        (source[:1], sink[:1], np.zeros(1)),
+    )
+    tail, head, cost = (np.concatenate(column) for column in zip(*arcs, strict=True))
+    most = np.ones(len(tail), dtype=np.int64)
+    most[-1] = 2 * n  # what is not needed goes past all cells
+    flow = SimpleMinCostFlow()
+    made = flow.add_arcs_with_capacity_and_unit_cost(tail, head, most, np.rint(cost * SCALE).astype(np.int64))
+    flow.set_node_supply(2 * n, 2 * n)
+    flow.set_node_supply(2 * n + 1, -2 * n)
+    start = time.process_time()
+    status = flow.solve()
+    spent["solver_s"] = time.process_time() - start
+    spent["optimal"] = float(status == flow.OPTIMAL)
+    spent["bound"] = flow.optimal_cost() / SCALE
+    taken = flow.flows(made) > 0
+    return taken[4 * n : -1], taken[n : 2 * n]
+
+
 def solve(work: Callable[..., tuple], file: str, limit_s: str) -> None:
     """Solve the problem of a file, write the selection beside it, and print what it cost."""
     import numpy as np
 
     for module in USED[work.__name__]:
         importlib.import_module(module)  # so that no figure holds the time that imports take
-    spent = timed_backend()
+    spent = {} if work is ortools else timed_backend()
     problem = dict(np.load(file))
     start = time.process_time()
-    edge, node = work(problem, float(limit_s))
+    edge, node = work(problem, spent if work is ortools else float(limit_s))
     total = time.process_time() - start
     np.savez(f"{file}.selection.npz", edge=edge, node=node)
     print(json.dumps({**spent, "total_s": total}))
@@ -211,8 +258,8 @@ def ctcmetrics(result: str, truth: str) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["motile" | "tracksdata" as name, file, limit_s]:
-            solve({"motile": motile, "tracksdata": tracksdata}[name], file, limit_s)
+        case ["motile" | "tracksdata" | "ortools" as name, file, limit_s]:
+            solve({"motile": motile, "tracksdata": tracksdata, "ortools": ortools}[name], file, limit_s)
         case ["laptrack", file, radius, *more]:
             laptrack(file, radius, *more)
         case ["ctcmetrics", result, truth]:

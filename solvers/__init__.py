@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
@@ -29,8 +30,11 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
     Raises
     ------
     ConfigError
-        If there is no such solver, or the package that offers it cannot be imported.
+        If there is no such solver, the package that offers it cannot be imported, or the limit is negative or no
+        number.
     """
+    if time_limit_s is not None and (math.isnan(time_limit_s) or time_limit_s < 0):
+        raise ConfigError(f"a time limit is 0 seconds or more, got {time_limit_s}", use="None for no limit")
     match name:
         case "greedy":
             from .greedy import GreedySolver

@@ -73,6 +73,13 @@ def test_an_unknown_solver_is_refused_by_name():
         open_solver("quantum")
 
 
+@pytest.mark.parametrize("limit", [-1, float("-inf"), float("nan")])
+@pytest.mark.parametrize("name", OWN_SOLVERS)
+def test_a_time_limit_that_is_none_is_refused(name, limit):
+    with pytest.raises(ConfigError, match="a time limit is 0 seconds or more"):
+        open_solver(name, time_limit_s=limit)
+
+
 def test_a_solver_can_come_from_another_package(monkeypatch):
     point = importlib.metadata.EntryPoint("mine", "trackdb.solvers.ilp:IlpSolver", "trackdb.solvers")
     monkeypatch.setattr(trackdb.solvers, "entry_points", lambda group: importlib.metadata.EntryPoints([point]))
