@@ -20,6 +20,8 @@ from ..pixels import NO_PIXELS
 from .base import Scores, ScoreScale
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ...storage.schema import CandidateEdges, Detections
@@ -102,7 +104,7 @@ class DistanceScorer:
         )
 
 
-def fit_motion(detections: Detections, edges: CandidateEdges) -> Motion:
+def fit_motion(detections: Detections, edges: CandidateEdges, *, tails: Sequence[float] = TAILS) -> Motion:
     """Learn the motion of cells by expectation maximisation over the unknown parents.
 
     The cells of a frame are drawn with intensity ``(1 - b) sum_i q(x - x_i) + b rho``: children of the cells before,
@@ -117,6 +119,8 @@ def fit_motion(detections: Detections, edges: CandidateEdges) -> Motion:
     edges : CandidateEdges
         m candidates, at least one; only those of the shortest gap are looked at, of some 30 000 targets in frames
         evenly spread.
+    tails : sequence of float
+        One over the degrees of freedom of each density that is tried; (0,) for the normal one alone.
 
     Returns
     -------
@@ -133,7 +137,7 @@ def fit_motion(detections: Detections, edges: CandidateEdges) -> Motion:
     ndim, clutter = detections.ndim, density_of(detections, thinnest=longest)
     start = max(_robust_sigma(distance, source, target, ndim), 1e-3 * longest)
     best, likelihood = Motion(start), -np.inf
-    for tail in TAILS:
+    for tail in tails:
         motion, found = _maximise(Motion(start, tail), distance, target, ndim, clutter, 1e-3 * longest)
         if found > likelihood:
             best, likelihood = motion, found
