@@ -20,7 +20,7 @@ from . import catalogue, tables
 from .additions import in_dataset
 from .connection import append, fetch
 from .rows import floats, ints
-from .schema import require_equal_lengths
+from .schema import require_equal_lengths, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -323,3 +323,19 @@ def _lists(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Array:
     single = pc.binary_join_element_wise("[", one, "]", "")
     both = pc.binary_join_element_wise("[", one, ", ", two, "]", "")
     return pc.if_else(pa.array(a < 0), "[]", pc.if_else(pa.array(b < 0), single, both))
+
+
+def frames_of(store: DuckDBStore, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the frame of each of some cells, all different, by their numbers.
+
+    Raises
+    ------
+    SchemaError
+        If there is no cell of such a number.
+    """
+    d = tables.detection
+    with store.reading() as connection:
+        rows = fetch(connection, sa.select(d.c.det_id, d.c.t).where(d.c.det_id.in_(cells.tolist())))
+    known, frame = ints(rows, "det_id"), ints(rows, "t")
+    order = np.argsort(known)
+    return frame[order][rows_of(known[order], cells, "cell")]

@@ -62,3 +62,60 @@ def random_outcomes(edges, rng):
         cells[source] = {options[k]: float(p) for k, p in zip(some, shares[1:], strict=True)}
         cells[source][()] = 1 - sum(cells[source].values())
     return cells
+
+
+class ByTryingAll:
+    """All selections of a small problem that keeps every cell, and how likely each is.
+
+    Attributes
+    ----------
+    links : (s, m) bool
+        Links of each.
+    probability : (s,) float64
+    """
+
+    def __init__(self, problem, temperature=1.0):
+        m, n = problem.n_edges, problem.n_nodes
+        links = (np.arange(2**m)[:, None] >> np.arange(m)) & 1 == 1
+        parents = links.astype(int) @ (problem.target[:, None] == np.arange(n)).astype(int)
+        children = links.astype(int) @ (problem.source[:, None] == np.arange(n)).astype(int)
+        kept = (parents <= 1).all(axis=1) & (children <= 2).all(axis=1)
+        links, parents, children = links[kept], parents[kept], children[kept]
+        cost = links @ problem.edge_cost + (parents == 0) @ problem.appear_cost
+        cost = cost + (children == 0) @ problem.disappear_cost + (children == 2) @ problem.division_cost
+        weight = np.exp(-(cost - cost.min()) / temperature)
+        self.problem, self.links, self.parents = problem, links, parents
+        self.probability = weight / weight.sum()
+
+    @property
+    def link(self):
+        """(m,) Probability of each link."""
+        return self.probability @ self.links
+
+    @property
+    def new(self):
+        """(n,) Probability of each cell to have no parent."""
+        return self.probability @ (self.parents == 0)
+
+    def outcomes(self):
+        """Return {row of a cell: {rows of its daughters: probability}} of the cells that have candidates."""
+        found = {}
+        for row in np.unique(self.problem.source).tolist():
+            own = np.flatnonzero(self.problem.source == row)
+            cell = found.setdefault(row, {})
+            for links, p in zip(self.links[:, own], self.probability, strict=True):
+                daughters = tuple(np.sort(self.problem.target[own[links]]).tolist())
+                cell[daughters] = cell.get(daughters, 0.0) + p
+        return found
+
+    def errors(self, given=None):
+        """Return the daughters expected to have another mother than their likeliest, given {mother: daughters}."""
+        p = self.probability
+        for mother, daughters in (given or {}).items():
+            own = np.flatnonzero(self.problem.source == mother)
+            wanted = np.isin(self.problem.target[own], daughters)
+            p = p * (self.links[:, own] == wanted).all(axis=1)
+        p = p / p.sum()
+        best = p @ (self.parents == 0)
+        np.maximum.at(best, self.problem.target, p @ self.links)
+        return float((1 - best).sum())

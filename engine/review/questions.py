@@ -1,0 +1,137 @@
+"""Every question that a posterior leaves open, in arrays: what does this cell do next, and how much hangs on it.
+
+All of it comes from the outcomes of the cells, so a stored posterior is enough. Two cells are in one piece if they may
+have a daughter in common; who answers one question of a piece changes the others, those of other pieces stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...storage.posteriors import CellOutcomes
+
+TIES: Final = 1e-3  # a daughter that a cell has less often than this ties it to nobody
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """What c cells may do next, each a question to people.
+
+    Parameters
+    ----------
+    outcomes : CellOutcomes
+        k outcomes of the c cells.
+    cell : (c,) int64
+        Numbers of the cells, increasing.
+    probability : (k,) float64
+        Of the outcomes; those of a cell sum to 1 to the last digits.
+    piece : (c,) int64
+        Piece of each cell.
+    daughter, daughter_piece : (d,) int64
+        Numbers of all daughters that the outcomes name, increasing, and the piece of each.
+    errors : (pieces,) float64
+        How many daughters of the piece are expected to have another mother than their likeliest, "new" being one.
+    """
+
+    outcomes: CellOutcomes
+    cell: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    piece: NDArray[np.int64]
+    daughter: NDArray[np.int64]
+    daughter_piece: NDArray[np.int64]
+    errors: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """(k,) Question of each outcome."""
+        return np.repeat(np.arange(len(self)), np.diff(self.outcomes.first))
+
+    @property
+    def entropy_bits(self) -> NDArray[np.float64]:
+        """(c,) Entropy of the outcomes of each cell."""
+        p = self.probability
+        surprise = -p * np.log2(np.where(p > 0, p, 1.0))
+        return np.bincount(self.owner, surprise, len(self)).astype(np.float64)
+
+    @property
+    def doubt(self) -> NDArray[np.float64]:
+        """(c,) One minus the margin: 1 - P1 + P2, from 0 where an outcome is certain to 1 where two tie."""
+        first = self.outcomes.first
+        several = np.diff(first) > 1
+        second = np.zeros(len(self))
+        second[several] = self.probability[first[:-1][several] + 1]
+        return 1 - self.probability[first[:-1]] + second
+
+    @property
+    def children(self) -> NDArray[np.float64]:
+        """(c,) Expected number of daughters."""
+        count = (self.outcomes.a >= 0).astype(np.int64) + (self.outcomes.b >= 0)
+        return np.bincount(self.owner, count * self.probability, len(self)).astype(np.float64)
+
+    def degree_difference(self, mother: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how far the expected number of daughters is from that of a solution, (c,).
+
+        It is blind where two cells may exchange their daughters: the numbers agree.
+
+        Parameters
+        ----------
+        mother : (l,) int64
+            Source of each link of the solution.
+
+        References
+        ----------
+        .. [1] Lalit & Funke, "An Investigation of Unsupervised Cell Tracking and Interactive Fine-Tuning", ICCV
+           workshop 2025: the absolute difference of the degrees of a node.
+        """
+        place = np.searchsorted(self.cell, mother)
+        there = place < len(self)
+        there[there] = self.cell[place[there]] == mother[there]
+        return np.abs(self.children - np.bincount(place[there], minlength=len(self)))
+
+
+def questions_of(outcomes: CellOutcomes) -> Questions:
+    """Return the questions that outcomes of cells leave open, certain ones among them."""
+    first = outcomes.first
+    cell = outcomes.cell[first[:-1]]
+    owner = np.repeat(np.arange(len(cell)), np.diff(first))
+    total = np.bincount(owner, outcomes.probability, len(cell))
+    probability = outcomes.probability / total[owner]  # they are kept in few digits
+    mother, daughter, likely = _links(outcomes, owner, probability)
+    daughters, child = np.unique(daughter, return_inverse=True)
+    strong = likely > TIES
+    n = len(cell)
+    ties = coo_matrix(
+        (np.ones(np.count_nonzero(strong)), (mother[strong], n + child[strong])),
+        shape=(n + len(daughters), n + len(daughters)),
+    )
+    label = connected_components(ties, directed=False)[1].astype(np.int64) if n else np.empty(0, dtype=np.int64)
+    best = 1 - np.bincount(child, likely, len(daughters))  # to be new
+    np.maximum.at(best, child, likely)
+    pieces = int(label.max()) + 1 if n else 0
+    errors = np.bincount(label[n:], np.clip(1 - best, 0, 1), pieces)
+    return Questions(outcomes, cell, probability, label[:n], daughters, label[n:], errors.astype(np.float64))
+
+
+def _links(
+    outcomes: CellOutcomes, owner: NDArray[np.int64], probability: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return question, daughter and probability of each link that some outcome holds."""
+    one, two = outcomes.a >= 0, outcomes.b >= 0
+    question = np.concatenate([owner[one], owner[two]])
+    daughter = np.concatenate([outcomes.a[one], outcomes.b[two]])
+    p = np.concatenate([probability[one], probability[two]])
+    order = np.lexsort((daughter, question))
+    question, daughter, p = question[order], daughter[order], p[order]
+    begins = np.flatnonzero((np.diff(question, prepend=-1) != 0) | (np.diff(daughter, prepend=-1) != 0))
+    return question[begins], daughter[begins], np.add.reduceat(p, begins) if len(begins) else p

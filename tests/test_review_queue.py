@@ -1,0 +1,232 @@
+"""The review list: the question whose answer takes most errors away comes first, and no piece is asked about twice."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trackdb.engine.review.answered import Rerun
+from trackdb.engine.review.questions import questions_of
+from trackdb.engine.review.ranking import best_of_pieces, most_reducing
+from trackdb.errors import SchemaError
+from trackdb.solvers.problem import TrackingProblem
+
+from .posteriors import ByTryingAll, outcomes_of
+
+# Mothers above, daughters below, numbers are ids. The first two may exchange their daughters, the third is sure of one
+# and may have another, which else begins:
+#
+#   1   2      3                 1 -> 11, 2 -> 12   .6        3 -> 13        .8
+#   | X |      | \               1 -> 12, 2 -> 11   .4        3 -> 13 + 14   .2
+#   11  12     13  14
+SWAP = {1: {(11,): 0.6, (12,): 0.4}, 2: {(12,): 0.6, (11,): 0.4}, 3: {(13,): 0.8, (13, 14): 0.2}}
+
+
+def small(seed, n_mothers=4, n_daughters=5):
+    """Return two frames of cells that are all kept, tied at random."""
+    rng = np.random.default_rng(seed)
+    n = n_mothers + n_daughters
+    source, target = np.nonzero(rng.random((n_mothers, n_daughters)) < 0.5)
+    return TrackingProblem(
+        frame=np.repeat([0, 1], [n_mothers, n_daughters]),
+        source=source,
+        target=target + n_mothers,
+        edge_cost=rng.normal(0, 1, len(source)),
+        node_cost=rng.normal(0, 1, n),
+        appear_cost=rng.normal(1, 1, n),
+        disappear_cost=rng.normal(1, 1, n),
+        division_cost=rng.normal(1, 1, n),
+        pinned_node=np.ones(n, dtype=np.int8),
+    )
+
+
+@pytest.fixture
+def swap():
+    return questions_of(outcomes_of(SWAP))
+
+
+def test_mothers_that_may_have_a_daughter_in_common_are_in_one_piece(swap):
+    assert swap.cell.tolist() == [1, 2, 3]
+    assert swap.piece[0] == swap.piece[1] != swap.piece[2]
+    assert swap.daughter.tolist() == [11, 12, 13, 14]
+    assert swap.daughter_piece.tolist() == swap.piece[[0, 0, 2, 2]].tolist()
+
+
+def test_errors_are_daughters_that_may_have_another_mother(swap):
+    assert swap.errors[swap.piece[[0, 2]]] == pytest.approx([0.8, 0.2])  # each of 11 and 12: .4; 14: .2
+
+
+def test_doubt_is_told_in_bits_margins_and_daughters(swap):
+    assert swap.entropy_bits == pytest.approx([0.970951, 0.970951, 0.721928], abs=1e-6)
+    assert swap.doubt == pytest.approx([0.8, 0.8, 0.4])
+    assert swap.children == pytest.approx([1, 1, 1.2])
+
+
+def test_the_degree_is_blind_to_cells_that_exchange_their_daughters(swap):
+    assert swap.degree_difference(np.array([1, 2, 3])) == pytest.approx([0, 0, 0.2])
+    assert swap.degree_difference(np.array([1, 3, 3, 99])) == pytest.approx([0, 1, 0.8])
+
+
+def test_no_question_no_piece():
+    none = questions_of(outcomes_of({7: {(): 1.0}}))
+    assert (none.entropy_bits.tolist(), none.doubt.tolist(), none.errors.tolist()) == ([0], [0], [0])
+
+
+def test_one_question_of_a_piece_is_asked(swap):
+    rows, worth = best_of_pieces(swap, np.array([0.5, 0.7, 0.6]), 5)
+    assert (rows.tolist(), worth.tolist()) == ([1, 2], [0.7, 0.6])
+    assert best_of_pieces(swap, np.array([0.5, 0.5, 0.5]), 5)[0].tolist() == [0, 2]  # of equals the lower number
+    assert best_of_pieces(swap, np.array([0.5, 0.7, 0.6]), 1)[0].tolist() == [1]
+    assert best_of_pieces(swap, np.array([0.0, 0.0, 0.6]), 5)[0].tolist() == [2]
+
+
+def asked_of(problem, temperature=1.0):
+    """Return the questions of a small problem by trying all selections, and who computes its pieces again."""
+    whole = ByTryingAll(problem, temperature)
+    cells = {row: {d: p for d, p in told.items() if p > 0} for row, told in whole.outcomes().items()}
+    asked = questions_of(outcomes_of(cells))
+    rerun = Rerun(problem, np.arange(problem.n_nodes), asked, lambda part: ByTryingAll(part, temperature))
+    return whole, asked, rerun
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), temperature=st.sampled_from([0.5, 1.0, 3.0]))
+def test_an_answer_is_worth_the_errors_that_it_takes_away(seed, temperature):
+    problem = small(seed, 3, 3)
+    if not problem.n_edges:
+        return
+    whole, asked, rerun = asked_of(problem, temperature)
+    # copies of all pieces side by side are too many to try: one question at a time, and one copy at a time
+    rerun._estimate = lambda part: one_by_one(part, temperature)
+    told = rerun.reductions(np.arange(len(asked)))
+    now = whole.errors()
+    for place, cell in enumerate(asked.cell.tolist()):
+        later = sum(p * whole.errors({cell: daughters}) for daughters, p in whole.outcomes()[cell].items())
+        assert told[place] == pytest.approx(now - later, abs=1e-3)
+        assert told[place] <= asked.errors[asked.piece[place]] + 1e-3
+
+
+class one_by_one:
+    """Marginals of a problem of many pieces, each tried on its own."""
+
+    def __init__(self, problem, temperature):
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        n = problem.n_nodes
+        ties = coo_array((np.ones(problem.n_edges), (problem.source, problem.target)), shape=(n, n))
+        label = connected_components(ties, directed=False)[1]
+        self.link, self.new = np.zeros(problem.n_edges), np.ones(n)
+        for piece in np.unique(label[problem.source]):
+            cells, edges = np.flatnonzero(label == piece), np.flatnonzero(label[problem.source] == piece)
+            part = TrackingProblem(
+                problem.frame[cells],
+                np.searchsorted(cells, problem.source[edges]),
+                np.searchsorted(cells, problem.target[edges]),
+                problem.edge_cost[edges],
+                *(getattr(problem, f"{c}_cost")[cells] for c in ("node", "appear", "disappear", "division")),
+                problem.pinned_node[cells],
+            )
+            found = ByTryingAll(part, temperature)
+            self.link[edges], self.new[cells] = found.link, found.new
+
+
+def test_one_answer_about_an_exchange_settles_both():
+    n = 4
+    problem = TrackingProblem(
+        frame=np.array([0, 0, 1, 1]),
+        source=np.array([0, 0, 1, 1]),
+        target=np.array([2, 3, 2, 3]),
+        edge_cost=np.array([0.0, np.log(1.5) / 2, np.log(1.5) / 2, 0.0]),
+        node_cost=np.zeros(n),
+        appear_cost=np.full(n, 30.0),
+        disappear_cost=np.full(n, 30.0),
+        division_cost=np.full(n, 30.0),
+        pinned_node=np.ones(n, dtype=np.int8),
+    )
+    whole, asked, rerun = asked_of(problem)
+    assert whole.link == pytest.approx([0.6, 0.4, 0.4, 0.6], abs=1e-6)
+    rerun._estimate = lambda part: one_by_one(part, 1.0)
+    rows, worth = most_reducing(asked, np.ones(2, dtype=bool), 5, rerun)
+    assert rows.tolist() == [0]
+    assert worth == pytest.approx([0.8], abs=1e-6)
+
+
+def test_the_list_is_the_best_of_all_questions():
+    problems = [small(seed, 2, 3) for seed in range(12)]
+    problem = side_by_side(problems)
+    found = one_by_one(problem, 1.0)
+    cells, shift = {}, 0
+    for part in problems:
+        if part.n_edges:
+            for row, told in ByTryingAll(part).outcomes().items():
+                cells[row + shift] = {tuple(d + shift for d in key): p for key, p in told.items() if p > 0}
+        shift += part.n_nodes
+    asked = questions_of(outcomes_of(cells))
+    assert len(found.link) == problem.n_edges
+    rerun = Rerun(problem, np.arange(problem.n_nodes), asked, lambda part: one_by_one(part, 1.0))
+    every = rerun.reductions(np.arange(len(asked)))
+    rows, worth = most_reducing(asked, np.ones(len(asked), dtype=bool), 3, rerun)
+    best, most = best_of_pieces(asked, every, 3)
+    assert rows.tolist() == best.tolist()
+    assert worth == pytest.approx(most)
+
+
+def side_by_side(problems):
+    """Return problems of two frames as one."""
+    shift = np.cumsum([0, *(p.n_nodes for p in problems[:-1])])
+    joined = {
+        name: np.concatenate([getattr(p, name) for p in problems])
+        for name in (
+            ["frame", "edge_cost", "node_cost", "appear_cost", "disappear_cost", "division_cost", "pinned_node"]
+        )
+    }
+    ends = {
+        name: np.concatenate([getattr(p, name) + by for p, by in zip(problems, shift, strict=True)])
+        for name in ("source", "target")
+    }
+    return TrackingProblem(**joined, **ends)
+
+
+def test_of_a_large_piece_the_neighbourhood_is_computed_again():
+    # a ladder: each daughter has two possible mothers, so all are one piece
+    n = 100
+    source = np.repeat(np.arange(n), 2)[1:-1]
+    target = np.repeat(np.arange(n, 2 * n - 1), 2)
+    rng = np.random.default_rng(0)
+    problem = TrackingProblem(
+        frame=np.repeat([0, 1], [n, n - 1]),
+        source=source,
+        target=target,
+        edge_cost=rng.normal(0, 0.5, len(source)),
+        node_cost=np.zeros(2 * n - 1),
+        appear_cost=np.full(2 * n - 1, 3.0),
+        disappear_cost=np.full(2 * n - 1, 1.0),
+        division_cost=np.full(2 * n - 1, 2.0),
+        pinned_node=np.ones(2 * n - 1, dtype=np.int8),
+    )
+    cells = {
+        row: {(int(d),): 1 / (len(own) + 1) for d in own} | {(): 1 / (len(own) + 1)}
+        for row in range(n)
+        if len(own := target[source == row])
+    }
+    asked = questions_of(outcomes_of(cells))
+    assert len(asked.errors) == 1
+    seen = []
+
+    def watched(part):
+        seen.append(part.n_nodes)
+        found = one_by_one.__new__(one_by_one)
+        found.link, found.new = np.full(part.n_edges, 0.4), np.full(part.n_nodes, 0.2)
+        return found
+
+    Rerun(problem, np.arange(2 * n - 1), asked, watched).reductions(np.array([50]))
+    assert len(seen) == 1
+    assert seen[0] <= 4 * 2 * 60  # four copies of sixty mothers and their daughters
+
+
+def test_cells_that_are_optional_are_refused():
+    problem = small(0)
+    problem.pinned_node[0] = 0
+    with pytest.raises(SchemaError, match="every detection is kept"):
+        Rerun(problem, np.arange(problem.n_nodes), questions_of(outcomes_of({0: {(): 1.0}})), ByTryingAll)
