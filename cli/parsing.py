@@ -1,6 +1,8 @@
 """What a user says in one word: columns, frames, sizes, channels, figures. What cannot be read is wrong usage."""
 
 import re
+from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -82,7 +84,7 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
 def parse_figure(text: str) -> tuple[str, float]:
     """Return ``edge_f1=0.98`` as its two parts."""
     name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise ConfigError(f"--fail-under: cannot read {text!r}", expected="FIGURE=NUMBER, as edge_f1=0.98") from None
+    with suppress(ValueError):
+        if isfinite(figure := float(value)):
+            return name, figure
+    raise ConfigError(f"--fail-under: cannot read {text!r}", expected="FIGURE=NUMBER, as edge_f1=0.98")

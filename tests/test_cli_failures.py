@@ -76,6 +76,7 @@ def test_wrong_usage_is_2(words):
         (["export", "poem", "STORE", "-o", "out"], "poem"),
         (["evaluate", "STORE", "--fail-under", "edge_f9=1"], "edge_f9"),
         (["evaluate", "STORE", "--fail-under", "edge_f1=high"], "edge_f1=high"),
+        (["evaluate", "STORE", "--fail-under", "edge_f1=nan"], "edge_f1=nan"),
         (["evaluate", "STORE", "--match-distance", "3"], "truth is a solution in the store"),
         (["evaluate", "STORE", "--ctc", "--sparse-truth"], "knows no sparse truth"),
         (["evaluate", "STORE", "--against", "CSV", "--ctc"], "no folder of the challenge"),

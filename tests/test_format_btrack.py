@@ -134,6 +134,9 @@ def test_files_of_others_and_damaged_ones_are_refused(write, tmp_path):
     for content in (b"", b"\x89HDF\r\n\x1a\n", whole[: len(whole) // 2], b"x" * 99):
         (tmp_path / "bad.h5").write_bytes(content)
         refused(tmp_path / "bad.h5", "bad.h5 cannot be read as HDF5")
+    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FormatError, match=r"cut.h5 is damaged; expected: a whole HDF5 file; got: .*truncated"):
+        detect(tmp_path / "cut.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["image"] = np.zeros((3, 3))
     refused(tmp_path / "other.h5", "other.h5 holds no objects/obj_type_1; got: image")

@@ -51,6 +51,7 @@ FIXTURES = {
     "trackmate_xml_laptrack/trackmate_tracks_without_gap_closing_spots.csv": ("table", (134, 127, 0, 0)),
 }
 REFUSED = {
+    r"laptrack_docs/data_small\.npz": "is an archive of 2 arrays, .*; got: images, labels",
     r"biotracks/links\.csv": "is a table of links, which tells no places",
     r"biotracks/tracks\.csv": "has no column that is clearly t or y or x",
     r"hytra_graphs/.*\.h5": "is HDF5, of which only btrack's objects and tracks are read",
@@ -62,7 +63,7 @@ REFUSED = {
     r"trackmate_xml_laptrack/.*_edges\.csv": "is a table of links, which tells no places",
     r"trackmate_xml_laptrack/trackmate_tracks_.*\.csv": "is a table of links, which tells no places",
 }
-LISTS = (".csv", ".csv.gz", ".json", ".h5", ".lT", ".mastodon")
+LISTS = (".csv", ".csv.gz", ".json", ".h5", ".lT", ".mastodon", ".npz")
 
 
 def test_every_list_among_the_fixtures_goes_in_or_is_refused_with_its_reason(data_dir):

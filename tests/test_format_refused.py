@@ -57,3 +57,12 @@ def test_a_table_of_links_is_no_table_of_cells(tmp_path):
     path.write_text("SPOT_SOURCE_ID,SPOT_TARGET_ID\n1,2\n")
     with pytest.raises(FormatError, match=r"edges.csv is a table of links, .*try: to ingest that one, with --links"):
         open_source(path)
+
+
+def test_an_archive_of_arrays_is_told_with_what_it_holds(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3)), labels=np.zeros((2, 3, 3), int))
+    with pytest.raises(FormatError, match=r"a.npz is an archive of 2 arrays, .*got: images, labels; try: to save each"):
+        open_source(tmp_path / "a.npz")
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:99])
+    with pytest.raises(FormatError, match=r"b.npz cannot be read as npz; expected: a whole file"):
+        open_source(tmp_path / "b.npz")

@@ -2,12 +2,13 @@
 
 import zipfile
 import zlib
+from collections import Counter
 
 import numcodecs
 import numpy as np
 import pytest
 
-from trackdb.storage.formats import SourceOptions
+from trackdb.storage.formats import FORMATS, SourceOptions
 from trackdb.storage.writers.tables import write_tables
 
 from .containers import CONTAINERS, write_ngff
@@ -187,6 +188,14 @@ IMPORTERS = [
     *(small_images(name) for name in CONTAINERS if name != "png files"),  # as cellpose; checksums leave few readable
     Importer("lineage_mapper", lambda folder: small_lineage_mapper(folder / "a"), harm_tables),
 ]
+
+
+def test_five_hundred_cases_or_more_for_every_format():
+    cases: Counter[str] = Counter()
+    for importer in IMPORTERS:
+        cases[importer.name] += importer.n_cases
+    assert set(cases) == set(FORMATS)
+    assert min(cases.values()) >= 500, cases
 
 
 @pytest.mark.slow

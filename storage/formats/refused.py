@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ...errors import FormatError
@@ -43,6 +45,8 @@ def reason_to_refuse(path: Path) -> FormatError | None:
             expected="data without code",
             **{"try": "to save it as CSV or Parquet"},
         )
+    if name.endswith(".npz"):
+        return _of_npz(path)
     if name.endswith(".json"):
         return _of_json(path)
     return None
@@ -52,6 +56,13 @@ def reason_of_hdf5(path: Path) -> FormatError | None:
     """Return why an HDF5 file that no format knows cannot be read, None if it is no HDF5 file."""
     if not is_hdf5(path):
         return None
+    with suppress(ModuleNotFoundError):
+        import h5py
+
+        try:
+            h5py.File(path, "r").close()
+        except (OSError, RuntimeError) as error:
+            return FormatError(f"{path} is damaged", expected="a whole HDF5 file", got=str(error))
     return FormatError(
         f"{path} is HDF5, of which only btrack's objects and tracks are read",
         **{"try": "to save images and labels as tif or OME-Zarr"},
@@ -64,6 +75,21 @@ def is_hdf5(path: Path) -> bool:
         return False
     with path.open("rb") as stream:
         return stream.read(len(HDF5)) == HDF5
+
+
+def _of_npz(path: Path) -> FormatError:
+    """Return why an archive of arrays is no movie, with the names of some of them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        return FormatError(f"{path} cannot be read as npz", expected="a whole file", got=str(error))
+    return FormatError(
+        f"{path} is an archive of {len(names)} arrays, and does not say which of them are the masks",
+        expected="one array, as npy",
+        got=", ".join(names[:5]),
+        **{"try": 'to save each: numpy.save("masks.npy", numpy.load("FILE.npz")["NAME"])'},
+    )
 
 
 def _of_json(path: Path) -> FormatError | None:
