@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...errors import SchemaError
+from ...errors import ConfigError, SchemaError, SolverError
+from .components import OPTIONAL
+from .frontier import WIDEST, weigh_pieces
+from .graph import ChoiceGraph
+from .plan import belief_plan, cut_plan, piece_of_cells, whole_plan
+from .views import both_views
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ..problem import TrackingProblem
+    from .components import Cut
+    from .frontier import Weighed
+    from .plan import Plan
+    from .views import Views
 
 ROUNDING: Final = 1e-6
 """How far probabilities that belong together may be from their sum."""
@@ -162,3 +174,132 @@ class Marginals:
 def _require(name: str, column: NDArray[np.generic], dtype: np.dtype[np.generic], length: int) -> None:
     if column.dtype != dtype or column.shape != (length,):
         raise SchemaError(f"{name} must be ({length},) {dtype}, got {column.shape} {column.dtype}")
+
+
+METHODS: Final = ("auto", "exact", "belief")
+WIDTH: Final = 14
+PRUNE: Final = 1e-3
+
+
+def estimate(
+    problem: TrackingProblem,
+    *,
+    method: str = "auto",
+    temperature: float = 1.0,
+    prune: float = PRUNE,
+    width: int = WIDTH,
+    sweeps: int = 1000,
+    seed: int = 0,
+) -> Marginals:
+    """Return how likely each link and each outcome is, where a selection is likely as exp(-objective / temperature).
+
+    Parameters
+    ----------
+    problem : TrackingProblem
+        n detections and m candidate edges; without conflicts.
+    method : str
+        ``auto``: exact where pieces are narrow, else pruned or, where that is not enough, by belief. ``exact``: all
+        pieces as they are. ``belief``: belief propagation alone.
+    temperature : float
+        By which costs are divided.
+    prune : float
+        Probability below which ``auto`` cuts links, of pieces that are too wide.
+    width : int
+        Most daughters that may be open at once while a piece is weighed; time and memory grow as ``2 ** width``.
+    sweeps, seed
+        Of methods that draw; these do not.
+
+    Raises
+    ------
+    ConfigError
+        If an option makes no sense.
+    SchemaError
+        If detections exclude each other.
+    SolverError
+        If the method is exact and a piece is too wide.
+    """
+    _check_options(method, prune, width, sweeps)
+    graph = ChoiceGraph.of(problem, temperature)
+    if method == "belief":
+        plan = belief_plan(graph)
+    elif method == "exact":
+        plan = whole_plan(graph, width)
+        require_narrow(plan, width)
+    else:
+        plan = cut_plan(graph, prune, width)
+    weighed = weigh_pieces(graph, plan.cut, plan.pieces, plan.sweep, width)
+    views = both_views(graph, plan.cut, weighed.choice, weighed.absent, LEAST)
+    return _marginals(problem, graph, plan, views, weighed)
+
+
+def require_narrow(plan: Plan, width: int) -> None:
+    """Raise SolverError where a piece of a plan needs more than `width`."""
+    if len(plan.sweep.width) and plan.sweep.width.max() > width:
+        piece = int(np.argmax(plan.sweep.width > width))
+        size = int(np.diff(plan.pieces.first)[piece])
+        raise SolverError(
+            f"a piece of {size} mothers has {plan.sweep.width[piece]} daughters or more open at once",
+            wanted=f"a width of at most {width}",
+            use="auto, which cuts what is unlikely, or a larger width",
+        )
+
+
+def _check_options(method: str, prune: float, width: int, sweeps: int) -> None:
+    if method not in METHODS:
+        raise ConfigError(f"there is no method {method!r}", known=", ".join(METHODS))
+    if not 0 < prune < 1:
+        raise ConfigError(f"prune is a probability between 0 and 1, got {prune}")
+    if not 0 <= width <= WIDEST:
+        raise ConfigError(f"width is {width}, expected 0 .. {WIDEST}")
+    if sweeps < 1:
+        raise ConfigError(f"sweeps is {sweeps}, expected 1 or more")
+
+
+def _marginals(problem: TrackingProblem, graph: ChoiceGraph, plan: Plan, views: Views, weighed: Weighed) -> Marginals:
+    """Bring what was found to the rows of the problem."""
+    n, m = problem.n_nodes, problem.n_edges
+    grade = np.where(plan.level == 0, How.EXACT, np.where(plan.level == 1, How.PRUNED, How.BELIEF)).astype(np.uint8)
+    if np.isnan(plan.dropped).any():
+        grade[:] = How.BELIEF
+    piece = piece_of_cells(graph, plan.pieces)
+    how_cell = np.where(piece >= 0, grade[piece], np.uint8(How.EXACT)) if len(grade) else np.zeros(n, np.uint8)
+    as_daughter = np.zeros(n, np.uint8)
+    np.maximum.at(as_daughter, graph.target, how_cell[graph.source])
+    link, how, dropped = np.zeros(m), np.zeros(m, np.uint8), np.zeros(m)
+    link[graph.row] = views.link
+    how[graph.row] = np.where(plan.cut.alive, how_cell[graph.source], as_daughter[graph.target])
+    dropped[graph.row] = plan.dropped[piece[graph.source]]
+    certain = views.probability[views.first[:-1]] > 1 - LEAST
+    exact = not how.any() and not how_cell.any()
+    return Marginals(
+        link=link,
+        new=views.new,
+        present=views.present,
+        outcomes=Outcomes(views.first, _rows(graph, views.a), _rows(graph, views.b), views.probability),
+        how=how,
+        error=np.full(m, np.nan),
+        dropped=dropped,
+        how_cell=how_cell.astype(np.uint8),
+        error_cell=np.full(n, np.nan),
+        piece=np.where(certain, -1, piece),
+        log_z=log_weight_of_all(graph, plan.cut, weighed.log_z) if exact else math.nan,
+        converged=plan.converged,
+    )
+
+
+def _rows(graph: ChoiceGraph, link: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(link >= 0, graph.row[link], -1) if graph.n_links else link
+
+
+def log_weight_of_all(graph: ChoiceGraph, cut: Cut, log_z: NDArray[np.float64]) -> float:
+    """Return the logarithm of the weight of all selections of a graph of which nothing is cut."""
+    has_out, has_in = np.diff(graph.first) > 0, np.diff(graph.into_first) > 0
+    remembered = np.zeros(graph.n_cells, bool)
+    remembered[graph.target[cut.shared]] = True
+    kept, optional = graph.state > OPTIONAL, graph.state == OPTIONAL
+    whole = log_z.sum() + graph.node[kept].sum() + graph.none[kept & ~has_out].sum()
+    whole += cut.leave[kept & ~remembered].sum()
+    last = optional & ~has_out
+    whole += cut.leave[last & ~remembered].sum() + (graph.node + graph.none)[last].sum()
+    first = optional & has_out & ~has_in
+    return float(whole + (graph.new + graph.node)[first].sum())

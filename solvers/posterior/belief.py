@@ -1,0 +1,237 @@
+"""Belief propagation where a mother takes up to two daughters: quick, exact on trees, and close where loops are long.
+
+Each link carries two messages [1]_: from the daughter, how much she leans on this mother, beside all else that she may
+be; from the mother, how much room there is, beside the other daughters that lean on her. The sum-product algorithm
+of [1]_ is for one daughter a mother; with two, all that changes is the sum that the mother does. An optional cell sends
+itself two more: all that it may do as a mother, O, weighs against not being there, so that a daughter has the further
+way out 1/O; likewise with I, all that it may do as a daughter.
+
+References
+----------
+.. [1] Williams & Lau, "Approximate evaluation of marginal association probabilities with belief propagation", IEEE
+   Transactions on Aerospace and Electronic Systems 50(4), 2014.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .components import OPTIONAL, Messages
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .graph import ChoiceGraph
+
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+
+TOLERANCE: Final = 1e-6
+"""Messages that change by less, relatively, are at rest."""
+
+MOST_SWEEPS: Final = 2000
+PATIENCE: Final = 200
+"""Sweeps after which messages go only half of the way, in logarithms."""
+
+WIDEST: Final = 150.0
+"""Nats by which options of a role are told apart; beyond it they count as that much worse. 1e65 to 1 is certain."""
+
+
+class Belief(NamedTuple):
+    """Messages at rest, and what they say of links and cells.
+
+    Parameters
+    ----------
+    messages : Messages
+        Of all links and ties.
+    link : (m,) float64
+        Probability of each link.
+    absent : (n,) float64
+        Probability that an optional cell is not selected.
+    converged : bool
+        Whether the messages came to rest.
+    sweeps : int
+        After how many sweeps.
+    """
+
+    messages: Messages
+    link: NDArray[np.float64]
+    absent: NDArray[np.float64]
+    converged: bool
+    sweeps: int
+
+
+def propagate(graph: ChoiceGraph, cells: Ints | None = None) -> Belief:
+    """Pass messages until they rest.
+
+    Parameters
+    ----------
+    graph : ChoiceGraph
+        n cells, m links.
+    cells : (k,) int64 or None
+        Cells whose roles take part: whole pieces; all where None. What is said of others means nothing.
+    """
+    n, m = graph.n_cells, graph.n_links
+    awake = np.ones(n, dtype=bool)
+    if cells is not None:
+        awake[:] = False
+        awake[cells] = True
+    top = np.maximum(graph.new, _largest_into(graph.into_first, graph.into, graph.link))
+    at_new = np.exp(np.maximum(graph.new - top, -WIDEST))
+    at_link = np.exp(np.maximum(graph.link - top[graph.target], -WIDEST))
+    bond = np.exp(np.clip(graph.bond, -WIDEST, WIDEST))
+    up, down = np.ones(m), np.ones(m)
+    inward, outward = np.zeros(n), np.zeros(n)
+    sweeps = _sweep(graph, top, at_new, at_link, bond, awake, awake.copy(), up, down, inward, outward)
+    link, absent = _beliefs(graph, top, at_new, at_link, down, inward, outward)
+    messages = Messages(np.log(up), np.log(down), inward, outward)
+    return Belief(messages, link, absent, sweeps < MOST_SWEEPS, sweeps)
+
+
+@njit(cache=True, nogil=True)
+def _largest_into(into_first: Ints, into: Ints, link: Floats) -> Floats:
+    n = len(into_first) - 1
+    top = np.full(n, -np.inf)
+    for v in range(n):
+        for k in range(into_first[v], into_first[v + 1]):
+            top[v] = max(top[v], link[into[k]])
+    return top
+
+
+@njit(cache=True, inline="always")
+def _away(log_weight: float) -> float:
+    """Return the inverse of a weight, within the range that is told apart."""
+    return math.exp(min(max(-log_weight, -WIDEST), WIDEST))
+
+
+@njit(cache=True, nogil=True)
+def _sweep(
+    graph: ChoiceGraph,
+    top: Floats,
+    at_new: Floats,
+    at_link: Floats,
+    bond: Floats,
+    daughter_awake: Bools,
+    mother_awake: Bools,
+    up: Floats,
+    down: Floats,
+    inward: Floats,
+    outward: Floats,
+) -> int:
+    """Pass messages in turn, daughters then mothers; only roles of which a message changed are visited again."""
+    n = len(graph.state)
+    for v in range(n):
+        inward[v] = graph.new[v]
+        outward[v] = graph.node[v] + graph.none[v]
+    for sweep in range(MOST_SWEEPS):
+        damped = sweep >= PATIENCE
+        busy = False
+        for v in range(n):
+            if not daughter_awake[v]:
+                continue
+            daughter_awake[v] = False
+            begin, end = graph.into_first[v], graph.into_first[v + 1]
+            optional = graph.state[v] == OPTIONAL
+            out = at_new[v] + (_away(outward[v] + top[v]) if optional else 0.0)
+            for k in range(begin, end):
+                others = out
+                for q in range(begin, end):
+                    if q != k:
+                        others += at_link[graph.into[q]] * down[graph.into[q]]
+                e = graph.into[k]
+                said = at_link[e] / others
+                if damped:
+                    said = math.sqrt(said * up[e])
+                if abs(said - up[e]) > TOLERANCE * up[e]:
+                    mother_awake[graph.source[e]] = True
+                    busy = True
+                up[e] = said
+            if optional:
+                whole = at_new[v]
+                for k in range(begin, end):
+                    whole += at_link[graph.into[k]] * down[graph.into[k]]
+                said = top[v] + math.log(whole)
+                if damped:
+                    said = 0.5 * (said + inward[v])
+                if abs(said - inward[v]) > TOLERANCE:
+                    mother_awake[v] = True
+                    busy = True
+                inward[v] = said
+        for u in range(n):
+            if not mother_awake[u]:
+                continue
+            mother_awake[u] = False
+            begin, end = graph.first[u], graph.first[u + 1]
+            if begin == end:
+                continue
+            low, high = graph.pair_first[u], graph.pair_first[u + 1]
+            optional = graph.state[u] == OPTIONAL
+            none = math.exp(min(max(graph.none[u], -WIDEST), WIDEST))
+            idle = none + (_away(inward[u] + graph.node[u]) if optional else 0.0)
+            one = 0.0
+            for e in range(begin, end):
+                one += up[e]
+            two = 0.0
+            for q in range(low, high):
+                two += bond[q] * up[graph.pair_a[q]] * up[graph.pair_b[q]]
+            for e in range(begin, end):
+                with_another = 0.0
+                for q in range(low, high):
+                    if graph.pair_a[q] == e:
+                        with_another += bond[q] * up[graph.pair_b[q]]
+                    elif graph.pair_b[q] == e:
+                        with_another += bond[q] * up[graph.pair_a[q]]
+                total = idle + one + two
+                without = total - up[e] * (1.0 + with_another)
+                if without < 1e-6 * total:  # too little is left of the difference to be exact
+                    without = idle
+                    for other in range(begin, end):
+                        if other != e:
+                            without += up[other]
+                    for q in range(low, high):
+                        if graph.pair_a[q] != e and graph.pair_b[q] != e:
+                            without += bond[q] * up[graph.pair_a[q]] * up[graph.pair_b[q]]
+                said = (1.0 + with_another) / without
+                if damped:
+                    said = math.sqrt(said * down[e])
+                if abs(said - down[e]) > TOLERANCE * down[e]:
+                    daughter_awake[graph.target[e]] = True
+                    busy = True
+                down[e] = said
+            if optional:
+                said = graph.node[u] + math.log(none + one + two)
+                if damped:
+                    said = 0.5 * (said + outward[u])
+                if abs(said - outward[u]) > TOLERANCE:
+                    daughter_awake[u] = True
+                    busy = True
+                outward[u] = said
+        if not busy:
+            return sweep
+    return MOST_SWEEPS
+
+
+@njit(cache=True, nogil=True)
+def _beliefs(
+    graph: ChoiceGraph, top: Floats, at_new: Floats, at_link: Floats, down: Floats, inward: Floats, outward: Floats
+) -> tuple[Floats, Floats]:
+    n = len(graph.state)
+    link = np.zeros(len(graph.link))
+    absent = np.zeros(n)
+    for v in range(n):
+        out = 0.0
+        if graph.state[v] == OPTIONAL:
+            out = _away(outward[v] + top[v])
+        total = at_new[v] + out
+        for k in range(graph.into_first[v], graph.into_first[v + 1]):
+            total += at_link[graph.into[k]] * down[graph.into[k]]
+        absent[v] = out / total if graph.state[v] >= OPTIONAL else 1.0
+        for k in range(graph.into_first[v], graph.into_first[v + 1]):
+            e = graph.into[k]
+            link[e] = at_link[e] * down[e] / total
+    return link, absent

@@ -1,0 +1,373 @@
+"""The exact weight of a piece, by a sweep over its mothers that remembers which daughters are taken.
+
+A state is one bit for each daughter that is open: that some, but not all, of her mothers have chosen. A mother takes
+none, one or two of her daughters that nobody took before, at any weight; a daughter whose last mother chose closes,
+and pays for being new where her bit is not set. An optional cell chooses as a mother after all its own mothers: it then
+reads its own bit. So ``2^width`` states do, for a width that an elimination order keeps small, and a pair of daughters
+costs no more than one.
+
+Sums run in float64 with a factor taken out at each step. Where weights lie too far apart for that, the same sweep is
+done in logarithms; with the maximum in place of the sum it finds the likeliest selection.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .components import log_add
+from .states import (
+    LOG_SUM,
+    SUM,
+    Tape,
+    close_weights,
+    gather,
+    list_options,
+    new_tape,
+    own_weights,
+    rescale,
+    spread,
+    with_bit,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .components import Cut, Pieces
+    from .graph import ChoiceGraph
+    from .order import Sweep
+
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+
+WIDEST: Final = 24
+"""No width beyond it is tried: 2^24 states of eight bytes for each mother."""
+
+FARTHEST: Final = -690.0
+"""Nats below the largest state that a plain sum may reach in one step; float64 ends a little below."""
+
+
+class Weighed(NamedTuple):
+    """What the sweeps found.
+
+    Parameters
+    ----------
+    choice : (n + m + q,) float64
+        Probability of what mothers choose: of mother u none at ``u + first[u] + pair_first[u]``, then each of her
+        links, then each of her pairs.
+    absent : (n,) float64
+        Probability that a cell whose roles are tied is not selected.
+    log_z : (p,) float64
+        Logarithm of the sum of the weights of each piece.
+    """
+
+    choice: NDArray[np.float64]
+    absent: NDArray[np.float64]
+    log_z: NDArray[np.float64]
+
+
+def weigh_pieces(graph: ChoiceGraph, cut: Cut, pieces: Pieces, sweep: Sweep, width: int) -> Weighed:
+    """Weigh all selections of each piece that is not too wide.
+
+    Parameters
+    ----------
+    graph, cut, pieces, sweep
+        As in `order_of_sweep`.
+    width : int
+        Pieces that need more are left out: what stands for them means nothing.
+    """
+    narrow = sweep.width <= width
+    room = int(sweep.n_states[narrow].max(initial=1))
+    most = int(sweep.width[narrow].max(initial=0))
+    size = graph.n_cells + graph.n_links + len(graph.bond)
+    choice, absent = np.zeros(size), np.zeros(graph.n_cells)
+    log_z = _weigh(graph, cut, pieces.first, sweep.mother, narrow, room, most, choice, absent)
+    return Weighed(choice, absent, log_z)
+
+
+@njit(cache=True, nogil=True)
+def _weigh(
+    graph: ChoiceGraph,
+    cut: Cut,
+    first: Ints,
+    mother: Ints,
+    narrow: Bools,
+    room: int,
+    most: int,
+    choice: Floats,
+    absent: Floats,
+) -> Floats:
+    log_z = np.full(len(first) - 1, np.nan)
+    tape = new_tape(graph, cut.shared, first, room, most)
+    for p in range(len(first) - 1):
+        if not narrow[p]:
+            continue
+        mothers = mother[first[p] : first[p + 1]]
+        log_z[p], sure = sweep_forward(graph, cut, mothers, tape, SUM)
+        if sure:
+            sure = _backward(graph, cut, mothers, tape, SUM, choice, absent)
+        if not sure:
+            log_z[p], _ = sweep_forward(graph, cut, mothers, tape, LOG_SUM)
+            _backward(graph, cut, mothers, tape, LOG_SUM, choice, absent)
+    return log_z
+
+
+@njit(cache=True, nogil=True)
+def sweep_forward(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode: int) -> tuple[float, bool]:
+    """Sweep over a piece; return the logarithm of its weight, and whether plain sums could be trusted."""
+    nothing = 0.0 if mode == SUM else -np.inf
+    now, then = tape.now, tape.then
+    n_left, place = tape.n_left, tape.place
+    bits = np.empty(tape.layout.shape[1], np.int64)
+    n_open = 0
+    now[0] = 1.0 if mode == SUM else 0.0
+    log_z = 0.0
+    least = 0.0
+    tape.kept_at[0] = 0
+    for t in range(len(mothers)):
+        u = mothers[t]
+        span = 0.0
+        opened = 0
+        for e in range(graph.first[u], graph.first[u + 1]):
+            d = graph.target[e]
+            if cut.shared[e] and place[d] < 0:
+                place[d] = n_open
+                bits[n_open] = d
+                size = 1 << n_open
+                now[size : 2 * size] = nothing
+                n_open += 1
+                opened += 1
+        tape.opened[t] = opened
+        at = tape.kept_at[t]
+        tape.own[t] = -1
+        if cut.tied[u]:
+            own = place[u]
+            tape.own[t] = own
+            n_open = _forget(bits, place, n_open, own)
+            size = 1 << n_open
+            born, led, out, top = own_weights(cut, graph, u)
+            log_z += top
+            for s in range(size):
+                without = with_bit(s, own)
+                tape.kept[at + s] = now[without]
+                tape.kept[at + size + s] = now[without + (1 << own)]
+            tape.kept_at[t + 1] = at + 2 * size
+            for s in range(size):
+                absent, taken = tape.kept[at + s], tape.kept[at + size + s]
+                if mode == SUM:
+                    now[s] = absent * math.exp(born) + taken * math.exp(led)
+                elif mode == LOG_SUM:
+                    now[s] = log_add(absent + born, taken + led)
+                else:
+                    now[s] = max(absent + born, taken + led)
+            span += min(born, led)
+        else:
+            size = 1 << n_open
+            tape.kept[at : at + size] = now[:size]
+            tape.kept_at[t + 1] = at + size
+        tape.n_open[t] = n_open
+        tape.layout[t, :n_open] = bits[:n_open]
+        _, n_groups, top = list_options(
+            graph, cut, u, place, tape.weight, tape.group, tape.low, tape.high, tape.grouped, mode
+        )
+        then[:size] = nothing
+        if mode == SUM:
+            span += math.log(tape.grouped[:n_groups].min())
+        for g in range(n_groups):
+            spread(now, then, size, tape.low[g], tape.high[g], tape.grouped[g], mode)
+        if cut.tied[u]:  # not selected: no daughter, and the options' common factor is not its own
+            out -= top
+            for s in range(size):
+                if mode == SUM:
+                    then[s] += math.exp(min(out, 700.0)) * tape.kept[at + s]
+                elif mode == LOG_SUM:
+                    then[s] = log_add(then[s], out + tape.kept[at + s])
+                else:
+                    then[s] = max(then[s], out + tape.kept[at + s])
+            span -= abs(out)
+        log_z += top
+        now, then = then, now
+        for e in range(graph.first[u], graph.first[u + 1]):
+            d = graph.target[e]
+            if not cut.shared[e]:
+                continue
+            n_left[d] -= 1
+            if n_left[d] > 0 or cut.tied[d]:
+                continue
+            tape.place_closed[d] = place[d]
+            tape.closed_by[d] = u
+            left, taken, top = close_weights(cut.leave[d])
+            log_z += top
+            span += min(left, taken)
+            bit = 1 << place[d]
+            at_bit = place[d]
+            n_open = _forget(bits, place, n_open, at_bit)
+            for s in range(1 << n_open):
+                without = with_bit(s, at_bit)
+                if mode == SUM:
+                    now[s] = now[without] * math.exp(left) + now[without + bit] * math.exp(taken)
+                elif mode == LOG_SUM:
+                    now[s] = log_add(now[without] + left, now[without + bit] + taken)
+                else:
+                    now[s] = max(now[without] + left, now[without + bit] + taken)
+        if mode == SUM:
+            tape.span[t] = span
+            if not least + span > FARTHEST:
+                _reset(graph, cut, mothers, tape)
+                return 0.0, False
+            factor, least = rescale(now, 1 << n_open)
+            log_z += factor
+    if mode != SUM:
+        log_z += now[0]
+    _reset(graph, cut, mothers, tape)
+    return log_z, True
+
+
+@njit(cache=True, nogil=True)
+def _forget(bits: Ints, place: Ints, n_open: int, at: int) -> int:
+    """Take a daughter out of the open ones; those above move down."""
+    place[bits[at]] = -1
+    for k in range(at + 1, n_open):
+        bits[k - 1] = bits[k]
+        place[bits[k]] = k - 1
+    return n_open - 1
+
+
+@njit(cache=True, nogil=True)
+def _reset(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape) -> None:
+    """Leave the tape as if the piece had never been swept: other mothers of its daughters are to come."""
+    for u in mothers:
+        for e in range(graph.first[u], graph.first[u + 1]):
+            if cut.shared[e]:
+                tape.n_left[graph.target[e]] = 0
+                tape.place[graph.target[e]] = -1
+    for u in mothers:
+        for e in range(graph.first[u], graph.first[u + 1]):
+            if cut.shared[e]:
+                tape.n_left[graph.target[e]] += 1
+
+
+@njit(cache=True, nogil=True)
+def _backward(
+    graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode: int, choice: Floats, absent: Floats
+) -> bool:
+    """Sweep back over a piece and write what its mothers choose; return whether plain sums could be trusted."""
+    nothing = 0.0 if mode == SUM else -np.inf
+    beta, back = tape.now, tape.then
+    alpha, mass = tape.alpha, tape.mass
+    least = 0.0
+    beta[0] = 1.0 if mode == SUM else 0.0
+    n_open = 0
+    for t in range(len(mothers) - 1, -1, -1):
+        u = mothers[t]
+        if mode == SUM and not least + tape.span[t] > FARTHEST:
+            return False
+        n_open = _reopen(graph, cut, u, tape, beta, back, n_open, mode)
+        size = 1 << n_open
+        for k in range(n_open):
+            tape.place[tape.layout[t, k]] = k
+        n_options, n_groups, top = list_options(
+            graph, cut, u, tape.place, tape.weight, tape.group, tape.low, tape.high, tape.grouped, mode
+        )
+        for k in range(n_open):
+            tape.place[tape.layout[t, k]] = -1
+        at = tape.kept_at[t]
+        tied = cut.tied[u]
+        born, led, out, _ = own_weights(cut, graph, u)
+        out -= top
+        for s in range(size):
+            alpha[s] = tape.kept[at + s]
+            if tied and mode == SUM:
+                alpha[s] = alpha[s] * math.exp(born) + tape.kept[at + size + s] * math.exp(led)
+            elif tied:
+                alpha[s] = log_add(alpha[s] + born, tape.kept[at + size + s] + led)
+            back[s] = nothing
+        for g in range(n_groups):
+            mass[g] = gather(alpha, beta, back, size, tape.low[g], tape.high[g], tape.grouped[g], mode)
+        gone = nothing
+        if tied:
+            for s in range(size):
+                if mode == SUM:
+                    gone += tape.kept[at + s] * math.exp(out) * beta[s]
+                else:
+                    gone = log_add(gone, tape.kept[at + s] + out + beta[s])
+        _write_choice(graph, u, tape, n_options, n_groups, mass, gone, mode, choice, absent)
+        if tied:
+            own = tape.own[t]
+            for s in range(size):
+                alpha[s] = beta[s]
+            for s in range(size):
+                without = with_bit(s, own)
+                if mode == SUM:
+                    beta[without] = math.exp(born) * back[s] + math.exp(out) * alpha[s]
+                    beta[without + (1 << own)] = math.exp(led) * back[s]
+                else:
+                    beta[without] = log_add(born + back[s], out + alpha[s])
+                    beta[without + (1 << own)] = led + back[s]
+            n_open += 1
+        else:
+            beta, back = back, beta
+        n_open -= tape.opened[t]
+        if mode == SUM:
+            _, least = rescale(beta, 1 << n_open)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _reopen(
+    graph: ChoiceGraph, cut: Cut, u: int, tape: Tape, beta: Floats, spare: Floats, n_open: int, mode: int
+) -> int:
+    """Undo, on the way back, the closing of the daughters whose last mother is u."""
+    for e in range(graph.first[u + 1] - 1, graph.first[u] - 1, -1):
+        d = graph.target[e]
+        if not cut.shared[e] or tape.closed_by[d] != u or cut.tied[d]:
+            continue
+        left, taken, _ = close_weights(cut.leave[d])
+        at = tape.place_closed[d]
+        for s in range(1 << n_open):
+            spare[s] = beta[s]
+        for s in range(1 << n_open):
+            without = with_bit(s, at)
+            if mode == SUM:
+                beta[without] = spare[s] * math.exp(left)
+                beta[without + (1 << at)] = spare[s] * math.exp(taken)
+            else:
+                beta[without] = spare[s] + left
+                beta[without + (1 << at)] = spare[s] + taken
+        n_open += 1
+    return n_open
+
+
+@njit(cache=True, nogil=True)
+def _write_choice(
+    graph: ChoiceGraph,
+    u: int,
+    tape: Tape,
+    n_options: int,
+    n_groups: int,
+    mass: Floats,
+    gone: float,
+    mode: int,
+    choice: Floats,
+    absent: Floats,
+) -> None:
+    """Share the mass of each group among its options; not being selected counts as taking none."""
+    if mode != SUM:
+        top = max(gone, mass[:n_groups].max())
+        gone = math.exp(gone - top)
+        for g in range(n_groups):
+            mass[g] = math.exp(mass[g] - top)
+    total = gone
+    for g in range(n_groups):
+        total += mass[g]
+    at = u + graph.first[u] + graph.pair_first[u]
+    for o in range(n_options):
+        of = tape.grouped[tape.group[o]]
+        share = math.exp(tape.weight[o]) / of if mode == SUM else math.exp(tape.weight[o] - of)
+        choice[at + o] = mass[tape.group[o]] / total * share
+    choice[at] += gone / total
+    absent[u] = gone / total
