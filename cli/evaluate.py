@@ -12,6 +12,7 @@ from .view import Face, as_table, command
 
 if TYPE_CHECKING:
     from ..engine.evaluation import Evaluation
+    from ..engine.posterior.judging import CalibrationReport
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -102,9 +103,38 @@ def as_text(result: "Evaluation") -> str:
         ["target effectiveness", result.target_effectiveness],
         *([name, value] for name, value in (result.measured or result.ctc).items()),
     ]
-    return "\n\n".join(
-        [
-            as_table(["", "tp", "fp", "fn", "precision", "recall", "f1"], counted),
-            as_table(["measure", "by py-ctcmetrics" if result.measured else "value"], measures),
-        ]
-    )
+    shown = [
+        as_table(["", "tp", "fp", "fn", "precision", "recall", "f1"], counted),
+        as_table(["measure", "by py-ctcmetrics" if result.measured else "value"], measures),
+    ]
+    if result.calibration is not None:
+        shown.append(calibration_as_text(result.calibration))
+    return "\n\n".join(shown)
+
+
+def calibration_as_text(report: "CalibrationReport") -> str:
+    """Return the figures of a posterior as a table: with "new" as a class, and without."""
+    from ..engine.metrics.calibration import COVERAGES
+
+    both = [report.with_new, *([] if report.without_new is None else [report.without_new])]
+    rows = [
+        (name, [getattr(summary, figure) for summary in both])
+        for name, figure in (
+            ("daughters", "daughters"),
+            ("accuracy", "accuracy"),
+            ("mean confidence", "confidence"),
+            ("ECE", "ece"),
+            ("ECE, bins of equal mass", "ece_equal_mass"),
+            ("ECE by chance alone", "ece_floor"),
+            ("NLL", "nll"),
+            ("Brier", "brier"),
+            ("mean entropy, nats", "mean_entropy"),
+            ("AURC by entropy", "aurc_entropy"),
+            ("AURC by confidence", "aurc_confidence"),
+        )
+    ]
+    kept = [[dict(zip(COVERAGES, s.kept_by_entropy, strict=True))[share] for s in both] for share in COVERAGES]
+    rows += [(f"accuracy, surest {share:.0%}", values) for share, values in zip(COVERAGES, kept, strict=True)]
+    rows += [("candidate recall", [report.asked.candidate_recall] * len(both))]
+    head = [f"posterior {report.posterior.name}", "with new", "links alone"][: 1 + len(both)]
+    return as_table(head, [[name, *values] for name, values in rows])

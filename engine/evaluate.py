@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from .imports.reference import read_tracking
 from .metrics.corrections import count_corrections
 from .metrics.edges import compare_divisions, compare_links
 from .metrics.targets import NO_TRACKLET, target_effectiveness
+from .posterior.judging import TrueParents, judge, newest_posterior
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -138,7 +139,17 @@ def evaluate(
     cell_of = np.full(len(detections) + 1, NO_ROW, dtype=np.int64)  # the last one, which NO_ROW reads, is nobody
     cell_of[row] = np.arange(len(row))
     frames = sorted({0, 1, min(tolerance, max(1, chosen.movie.n_frames))})
-    return _compared(info.name, ours, reference, cell_of, frames, sparse=sparse, measured=measured)
+    found_out = _compared(info.name, ours, reference, cell_of, frames, sparse=sparse, measured=measured)
+    posterior = newest_posterior(store, info)
+    if posterior is None:
+        return found_out
+    progress.start("judging probabilities")
+    truth = TrueParents.of(reference.graph, reference.row, len(detections))
+    judged = judge(store, chosen, info, posterior, truth, detections)
+    if not len(judged.asked.questions):
+        progress.note(f"{reference.name} knows no daughter of which {posterior.name} could be judged")
+        return found_out
+    return replace(found_out, calibration=judged.report())
 
 
 def find_reference(

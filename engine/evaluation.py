@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .metrics.corrections import Corrections
     from .metrics.edges import Counts
+    from .posterior.judging import CalibrationReport
 
 SHARES: Final = ("precision", "recall", "f1")
 FIGURES: Final = (
@@ -26,9 +27,14 @@ FIGURES: Final = (
     "DET",
     "LNK",
     "AOGM",
+    "ECE",
+    "NLL",
+    "AURC",
 )
-COSTS: Final = ("AOGM",)
+COSTS: Final = ("AOGM", "ECE", "NLL", "AURC")
 """Figures of which less is better."""
+CALIBRATION: Final = ("ECE", "NLL", "AURC")
+"""Figures of the probabilities of a posterior."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Evaluation:
         Links of the solution into merges.
     sparse : bool
         Whether cells that the reference does not know are no errors.
+    calibration : CalibrationReport or None
+        How far the probabilities of the solution's newest posterior can be trusted; None without one.
     """
 
     solution: str
@@ -86,6 +94,7 @@ class Evaluation:
     only_daughters: int
     merges: int
     sparse: bool
+    calibration: CalibrationReport | None = None
 
     @property
     def association_accuracy(self) -> float:
@@ -121,8 +130,16 @@ class Evaluation:
             *associated,
             self.target_effectiveness,
             *(ctc[name] for name in ("TRA", "DET", "LNK", "AOGM")),
+            *self._calibrated(),
         ]
         return dict(zip(FIGURES, values, strict=True))
+
+    def _calibrated(self) -> tuple[float, float, float]:
+        """Return ECE, NLL and AURC by entropy; NaN without a posterior."""
+        if self.calibration is None:
+            return (float("nan"),) * 3
+        found = self.calibration.with_new
+        return found.ece, found.nll, found.aurc_entropy
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as the JSON of the command has them."""
@@ -136,7 +153,7 @@ class Evaluation:
             "association_accuracy": self.association_accuracy,
             "target_effectiveness": self.target_effectiveness,
             "ctc": {**(self.measured or self.ctc), "by": "py-ctcmetrics" if self.measured else "trackdb"},
-            "calibration": None,
+            "calibration": None if self.calibration is None else self.calibration.as_dict(),
             "reference_cells": self.reference_cells,
             "reference_matched": self.reference_matched,
             "reference_gaps": self.reference_gaps,
@@ -202,6 +219,11 @@ def require_at_least(evaluation: Evaluation, wanted: dict[str, float]) -> None:
     require_known(wanted)
     figures = evaluation.figures()
     for name, worst in wanted.items():
+        if name in CALIBRATION and evaluation.calibration is None:
+            raise CheckFailedError(
+                f"{name} is not known: {evaluation.solution} has no posterior that the reference could judge",
+                **{"try": "trackdb posterior STORE"},
+            )
         if name in COSTS and not figures[name] <= worst:
             raise CheckFailedError(f"{name} is {figures[name]:g}, wanted at most {worst:g}")
         if name not in COSTS and not figures[name] >= worst:
