@@ -12,6 +12,7 @@ from ..errors import ConfigError, MissingRowsError
 from ..storage import tables
 from ..storage.catalogue import TRUTH, SolutionInfo
 from ..storage.formats.base import SourceOptions
+from ..storage.posteriors import find_posterior
 from .ctc_metrics import measure_files, require_measurable
 from .evaluation import Evaluation
 from .graphs import TrackingGraph, graph_of_lineage, graph_of_solution
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..storage.catalogue import DetectionSet
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.schema import Detections
+    from .posterior.judging import Judged
 
 AS_TOLD: Final = SourceOptions()
 
@@ -115,22 +117,17 @@ def evaluate(
             raise ConfigError("py-ctcmetrics knows no sparse truth", **{"try": "--sparse-truth without --ctc"})
         require_measurable(store, chosen, place, options or AS_TOLD)
     detections = store.detections(chosen)
-    if isinstance(place, SolutionInfo):
-        if file_format != "auto" or match_distance is not None or (options or AS_TOLD) != AS_TOLD:
-            raise ConfigError(f"{place.name} is a solution in the store: it is not read from a file")
-        reference = _of_solution(store, place, detections)
-    else:
-        found = read_tracking(
-            place,
-            store,
-            chosen,
-            detections,
-            file_format=file_format,
-            options=options,
-            match_distance=match_distance,
-            progress=progress,
-        )
-        reference = Reference(str(against), graph_of_lineage(found.lineage), found.covered_by, found.row)
+    reference = _read_reference(
+        store,
+        chosen,
+        detections,
+        place,
+        str(against),
+        file_format=file_format,
+        options=options,
+        match_distance=match_distance,
+        progress=progress,
+    )
     measured = None
     if by_py_ctcmetrics:
         measured = measure_files(store, chosen, info, place, options or AS_TOLD, progress)
@@ -178,6 +175,72 @@ def find_reference(
         known=", ".join(known) or "none",
         **{"try": "ingest with --truth, or --against NAME-OR-PATH"},
     )
+
+
+def judge_posterior(
+    store: DuckDBStore,
+    dataset: str | None = None,
+    *,
+    solution: str | None = None,
+    posterior: str | None = None,
+    against: str | Path = TRUTH,
+    progress: Progress | None = None,
+) -> Judged:
+    """Hold the probabilities of a posterior against a truth.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    dataset, solution, posterior : str or None
+        Their names; by default the newest posterior, of the solution where one is named.
+    against : str or Path
+        The truth, as `evaluate` takes it.
+    progress : Progress
+        Who is told how cells were matched.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is no such posterior or truth.
+    """
+    progress = progress or Silent()
+    chosen, info, found = find_posterior(store, dataset, posterior, solution=solution)
+    place = find_reference(store, chosen, info, against)
+    detections = store.detections(chosen)
+    reference = _read_reference(store, chosen, detections, place, str(against), progress=progress)
+    truth = TrueParents.of(reference.graph, reference.row, len(detections))
+    return judge(store, chosen, info, found, truth, detections)
+
+
+def _read_reference(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    detections: Detections,
+    place: SolutionInfo | Path,
+    name: str,
+    *,
+    file_format: str = "auto",
+    options: SourceOptions | None = None,
+    match_distance: float | None = None,
+    progress: Progress,
+) -> Reference:
+    """Return a reference from the store, or read it from a file."""
+    if isinstance(place, SolutionInfo):
+        if file_format != "auto" or match_distance is not None or (options or AS_TOLD) != AS_TOLD:
+            raise ConfigError(f"{place.name} is a solution in the store: it is not read from a file")
+        return _of_solution(store, place, detections)
+    found = read_tracking(
+        place,
+        store,
+        chosen,
+        detections,
+        file_format=file_format,
+        options=options,
+        match_distance=match_distance,
+        progress=progress,
+    )
+    return Reference(name, graph_of_lineage(found.lineage), found.covered_by, found.row)
 
 
 def _of_solution(store: DuckDBStore, info: SolutionInfo, detections: Detections) -> Reference:

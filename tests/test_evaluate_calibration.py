@@ -1,5 +1,6 @@
 """The calibration block: a posterior drawn by hand, held against a truth that does not know all cells."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -144,3 +145,15 @@ def test_the_command_shows_the_block(store):
     assert "posterior drawn-1" in shown
     assert "candidate recall" in shown
     run("evaluate", store.path, "--solution", "mine", "--fail-under", "ECE=0.001", code=5)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed")
+@pytest.mark.parametrize("what", ["reliability", "rejection"])
+def test_plots_of_a_stored_posterior(store, tmp_path, what):
+    out = tmp_path / f"{what}.svg"
+    told = answer("plot", what, store.path, "-o", out, "--posterior", "drawn-1")
+    assert (told["plot"], told["path"], told["daughters"]) == (what, str(out), 6)
+    assert out.read_text().count("<path") > 10
+    said = run("plot", what, store.path, "-o", tmp_path / "b.png")
+    assert "posterior drawn-1, 6 daughters, ECE" in said.stdout
+    assert "exists already" in run("plot", what, store.path, "-o", out, code=1).stderr
