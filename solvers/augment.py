@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Ints32 = NDArray[np.int32]
+    Items = Ints | Ints32
 
 
 class Table(NamedTuple):
@@ -102,7 +103,7 @@ def turn(indptr: Ints, column: Ints32, n_columns: int) -> tuple[Ints, Ints, Ints
 
 
 @njit(cache=True, inline="always")
-def push(heap_key: Ints, heap_item: Ints32, size: int, key: np.int64, item: int) -> int:
+def push(heap_key: Ints, heap_item: Items, size: int, key: np.int64, item: int) -> int:
     """Put an item on the heap; return its new size."""
     i = size
     while i > 0:
@@ -118,7 +119,7 @@ def push(heap_key: Ints, heap_item: Ints32, size: int, key: np.int64, item: int)
 
 
 @njit(cache=True, inline="always")
-def pop(heap_key: Ints, heap_item: Ints32, size: int) -> tuple[np.int64, int, int]:
+def pop(heap_key: Ints, heap_item: Items, size: int) -> tuple[np.int64, int, int]:
     """Take the item of least key off the heap; return both and its new size."""
     least_key = heap_key[0]
     least_item = heap_item[0]

@@ -66,8 +66,8 @@ def room_to_search(n_mothers: int, n_options: int) -> Room:
     return Room(
         np.zeros(n_mothers + 1, np.int64),
         np.zeros(n_mothers + 1, np.int64),
-        np.empty(n_options + 2 * n_mothers + 2, np.int64),
-        np.empty(n_options + 2 * n_mothers + 2, np.int32),
+        np.empty(n_options + 4 * n_mothers + 4, np.int64),
+        np.empty(n_options + 4 * n_mothers + 4, np.int32),
         np.zeros(1, np.int64),
         np.zeros(n_options, np.bool_),
     )
