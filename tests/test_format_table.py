@@ -311,6 +311,19 @@ def test_parquet_errors_name_row_and_type(tmp_path):
     refused(tmp_path / "a.parquet", r"a.parquet: column y holds bool; expected: numbers")
 
 
+def test_decimals_are_numbers(tmp_path):
+    whole, parts = pa.decimal128(18, 0), pa.decimal128(4, 2)
+    numbers = {"id": pa.array([7, 10**17], whole), "t": pa.array([0, 1], whole), "y": pa.array([0.5, 1.25]).cast(parts)}
+    pq.write_table(pa.table({**numbers, "x": [1, 2], "size": numbers["y"]}), tmp_path / "a.parquet")
+    points = [
+        batch.points for batch in open_source(tmp_path / "a.parquet", options=SourceOptions(keep=("all",))).frames()
+    ]
+    assert [(p.label.item(), *p.position_px[0], p.properties["size"].item()) for p in points] == [
+        (7, 0.5, 1.0, 0.5),
+        (10**17, 1.25, 2.0, 1.25),
+    ]
+
+
 @pytest.mark.parametrize(
     ("there", "expected"),
     [

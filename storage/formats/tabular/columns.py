@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MISSING = ("", "nan", "na", "n/a", "none", "null")
 RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 LONGEST_TEXT = 256  # letters of one entry that is kept: a table of a million names stays below a gigabyte
+MOST_DIGITS = 18  # of a decimal that fits 64 bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,6 +209,9 @@ class Table:
 
     def _plain(self, column: str) -> Any:
         array = self.columns[column]
+        if pa.types.is_decimal(array.type):  # what databases write for 0.5
+            is_whole = array.type.scale == 0 and array.type.precision <= MOST_DIGITS
+            return pc.cast(array, pa.int64() if is_whole else pa.float64())
         return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
     def _present(self, array: Any) -> Any:
