@@ -3,7 +3,8 @@
 Run: python benchmarks/regimes.py [--solvers ilp greedy lap highs] [--sizes 1k 10k 100k 1M] [regime ...]
 
 Each line is a process of its own; CPU seconds are those of the second of two solves, from checked arrays to the
-selection. Growth is the exponent against the size before. HiGHS gets 100 seconds, and no more than 10k detections.
+selection. Real pairs are those of a movie of TRACKDB_DATA, as in `truth`. Growth is the exponent against the size
+before. HiGHS gets 100 seconds, and no more than 10k detections.
 """
 
 from __future__ import annotations
@@ -14,12 +15,23 @@ import math
 import os
 import sys
 import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import numpy as np
 from instances import SIZES, instance, with_pairs
 from measure import head, row, run
+from truth import movies
 
+from trackdb.engine.candidates import link_nearest
+from trackdb.engine.costs import fit, problem_from
+from trackdb.engine.scorers import open_scorer
 from trackdb.solvers import OWN_SOLVERS, open_solver
 
+if TYPE_CHECKING:
+    from trackdb.solvers.problem import TrackingProblem
+
+REAL = ("real pairs, all kept", "real pairs, optional")
 REGIMES = {
     "usual": {},
     "dense": {"spacing": 1.0},
@@ -29,23 +41,47 @@ REGIMES = {
     "split 1": {"split": 1.0},
     "split -5": {"split": -5.0},
     "pairs": {},
+    REAL[0]: {},
+    REAL[1]: {},
 }
 LIMIT_S = {"highs": 100.0, "ilp": 120.0}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+def real_pairs(*, optional: bool) -> TrackingProblem:
+    """Price cell migration in pairs, ten candidates for each cell and over one frame.
+
+    Where detections are optional, each is worth what nine of ten cells pay at most for their best link; unrewarded,
+    none would be selected.
+    """
+    cells = next(movie for movie in movies() if movie.name == "cellmigration").detections
+    edges = link_nearest(cells, neighbors=10, max_gap=1)
+    scores = open_scorer("distance").score(cells, edges)
+    problem = problem_from(cells, edges, scores, fit(cells, edges, scores))
+    if optional:
+        best = np.full(len(cells), np.inf)
+        np.minimum.at(best, problem.target, problem.edge_cost)
+        worth = np.full(len(cells), -np.round(np.quantile(best[np.isfinite(best)], 0.9), 6))
+        problem = replace(problem, node_cost=worth, pinned_node=np.zeros(len(cells), dtype=np.int8))
+    return with_pairs(problem)
+
+
 def alone(solver: str, size: str, regime: str) -> None:
     """Solve twice and print what came out as JSON."""
-    n_frames, cells, spacing = SIZES[size]
-    options = {**REGIMES[regime]}
-    problem = instance(n_frames, cells, options.pop("spacing", spacing), **options)
-    if regime == "pairs":
-        problem = with_pairs(problem)
+    if regime in REAL:
+        problem = real_pairs(optional=regime == REAL[1])
+    else:
+        n_frames, cells, spacing = SIZES[size]
+        options = {**REGIMES[regime]}
+        problem = instance(n_frames, cells, options.pop("spacing", spacing), **options)
+        if regime == "pairs":
+            problem = with_pairs(problem)
     linker = open_solver(solver, time_limit_s=LIMIT_S.get(solver))
     linker.solve(problem)
     started = time.process_time()
     found = linker.solve(problem)
     report = {
+        "links": int(found.edge.sum()),
         "cpu_s": time.process_time() - started,
         "cells": problem.n_nodes,
         "edges": problem.n_edges,
@@ -61,7 +97,7 @@ def main(given: argparse.Namespace) -> None:
     head("regime", "size", "detections / candidates", "solver", "objective", "gap", "CPU s", "growth", "peak MB")
     for regime in given.regimes or REGIMES:
         before: dict[str, tuple[int, float]] = {}
-        for size in given.sizes:
+        for size in ["cellmigration"] if regime in REAL else given.sizes:
             for solver in given.solvers:
                 if solver == "highs" and size not in ("1k", "10k"):
                     continue

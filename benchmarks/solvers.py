@@ -145,11 +145,13 @@ def show(size: str, problem: TrackingProblem, name: str, line: Line | None, best
     grown = "-"
     if before is not None:
         grown = f"{math.log(line.cpu_s / before[1]) / math.log(problem.n_nodes / before[0]):.2f}"
-    off = "" if line.cost is None or line.cost == best.cost else f", {(line.cost - best.cost) / abs(best.cost):.0e} off"
+    state = [line.state] if line.state else []
+    if line.cost is not None and line.cost != best.cost:
+        state.append(f"{(line.cost - best.cost) / abs(best.cost):.0e} off")
     row(
         size, f"{problem.n_nodes:,} / {problem.n_edges:,}", name,
         "-" if line.cost is None else f"{line.cost:.4f}", "-" if line.bound is None else f"{line.bound:.4f}",
-        line.state + off, "-" if line.model_s is None else f"{line.model_s:.2f}", f"{more}{line.solver_s:.5f}",
+        ", ".join(state), "-" if line.model_s is None else f"{line.model_s:.2f}", f"{more}{line.solver_s:.5f}",
         f"{more}{line.solver_s / best.cpu_s:,.1f}", f"{more}{line.cpu_s / best.cpu_s:,.1f}", grown,
         f"{line.peak_mb:.0f}",
     )  # fmt: skip
