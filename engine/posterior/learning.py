@@ -1,0 +1,307 @@
+"""Costs learned from truth: what a new cell and a division should cost, and how far steps are to be trusted.
+
+A selection is likely as exp(-cost), where the cost of links is divided by a temperature and the costs of appearing and
+of dividing are moved by some nats. What ends cost need not be moved: where all cells are kept, a cell that appears
+beyond what divides leaves another to end, so appearances - ends + divisions is the same in all selections, and only
+w_a + w_d and w_div + w_d can be told. The likelihood of what is known of the parents,
+
+    ln P(known) = ln Z(what is known holds) - ln Z(nothing is known),
+
+has the gradient *expected minus observed counts*: of appearances, divisions and of what links cost. Both
+expectations are exact marginals, so that a truth of some cells only is used for what it says and no more. For steps
+with a normal density the temperature is a motion scale: steps are its root times longer than was thought. A weak prior
+keeps what was never seen (no division at all) from becoming infinite.
+
+Without truth the rates are raised by expectation maximisation over the same marginals.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ...errors import CalibrationError, SchemaError
+from ...solvers.ilp import IlpSolver
+from ...solvers.posterior.marginals import estimate
+from ..metrics.calibration import NEW, Questions, answers, mean_nll
+from ..metrics.parents import ask_parents
+from .temperature import require_fittable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ...solvers.problem import TrackingProblem
+    from .judging import TrueParents
+
+    Gradient = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+log = logging.getLogger(__name__)
+
+PRIOR_NATS: Final = 3.0  # standard deviation of every shift before anything was seen
+STEPS: Final = 25
+SETTLED: Final = 0.05  # standard errors
+DIFFERENCE: Final = 1e-2  # of a parameter, for the second derivatives
+MOST_DAUGHTERS: Final = 2
+IMPOSSIBLE: Final = 40.0  # nats above all else that a daughter could do
+LONGEST: Final = 1.5  # nats that a step moves a parameter by
+
+
+@dataclass(frozen=True, slots=True)
+class CostShifts:
+    """How costs are changed.
+
+    Parameters
+    ----------
+    temperature : float
+        What the costs of links are divided by.
+    appear, division : float
+        Nats that are added to these costs, where they are not free for want of frames.
+    """
+
+    temperature: float = 1.0
+    appear: float = 0.0
+    division: float = 0.0
+
+    @property
+    def motion_scale(self) -> float:
+        """How much longer steps are than a normal density of steps said."""
+        return float(np.sqrt(self.temperature))
+
+    def applied(self, problem: TrackingProblem) -> TrackingProblem:
+        """Return the problem with its costs changed; the first child of a cell stays no dearer than a second one.
+
+        Raises
+        ------
+        SchemaError
+            If its divisions are priced as pairs.
+        """
+        _require_no_pairs(problem)
+        begins, ends = _inner(problem)
+        division = problem.division_cost + np.where(ends, self.division, 0.0)
+        return replace(
+            problem,
+            edge_cost=problem.edge_cost / self.temperature,
+            appear_cost=problem.appear_cost + np.where(begins, self.appear, 0.0),
+            division_cost=np.where(ends, np.maximum(division, -problem.disappear_cost), division),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingMovie:
+    """A movie to learn from.
+
+    Parameters
+    ----------
+    problem : TrackingProblem
+        n cells, m candidates, as they are priced now.
+    truth : TrueParents
+        Of the n cells.
+    """
+
+    problem: TrackingProblem
+    truth: TrueParents
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedCosts:
+    """Costs and what they were learned from.
+
+    Parameters
+    ----------
+    shifts : CostShifts
+        What was learned.
+    error : CostShifts
+        Standard error of each; that of the temperature is of its logarithm.
+    daughters, errors : int
+        Daughters with candidates that the truth knows, and wrong parents among those of the cheapest solution before.
+    nll_before, nll_after : float
+        Mean negative log likelihood of their parents in nats.
+    """
+
+    shifts: CostShifts
+    error: CostShifts
+    daughters: int
+    errors: int
+    nll_before: float
+    nll_after: float
+
+
+def learn_costs(movies: Sequence[TrainingMovie]) -> LearnedCosts:
+    """Return the costs at which what is known of some movies is likeliest.
+
+    Parameters
+    ----------
+    movies : sequence of TrainingMovie
+        Movies other than those that the costs are for.
+
+    Raises
+    ------
+    CalibrationError
+        If there are fewer than 200 daughters, or the cheapest solutions are free of errors.
+    SchemaError
+        If divisions are priced as pairs.
+    """
+    for movie in movies:
+        _require_no_pairs(movie.problem)
+    reported = [_mothers(movie.problem, IlpSolver().solve(movie.problem).edge) for movie in movies]
+    before = _questions(movies, reported, CostShifts())
+    errors = require_fittable(before)
+    pinned = [_Known.of(movie) for movie in movies]
+
+    def gradient(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        shifts = _shifts(theta)
+        slope = theta / PRIOR_NATS**2
+        for movie, known in zip(movies, pinned, strict=True):
+            counts = _counts(known.problem, known.priced(shifts))
+            counts = counts - _counts(movie.problem, shifts.applied(movie.problem))
+            slope = slope + counts * np.array([-1 / shifts.temperature, 1, 1])
+        return slope
+
+    theta, covariance = _root(gradient)
+    after = _questions(movies, reported, _shifts(theta))
+    spread = np.sqrt(np.diag(covariance))
+    log.info("costs learned from %d daughters: %s", len(before), _shifts(theta))
+    return LearnedCosts(
+        _shifts(theta),
+        CostShifts(*spread.tolist()),
+        len(before),
+        errors,
+        mean_nll(answers(before).true_probability),
+        mean_nll(answers(after).true_probability),
+    )
+
+
+def _shifts(theta: NDArray[np.float64]) -> CostShifts:
+    """Return the shifts that parameters stand for: the logarithm of the temperature, and the two shifts."""
+    return CostShifts(float(np.exp(theta[0])), float(theta[1]), float(theta[2]))
+
+
+def _require_no_pairs(problem: TrackingProblem) -> None:
+    if problem.pairs is not None:
+        raise SchemaError("costs are not learned where divisions are priced as pairs", use="the cost `density`")
+
+
+def _inner(problem: TrackingProblem) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the cells before which, and after which, there are frames."""
+    if not problem.n_nodes:
+        return np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
+    return problem.frame > problem.frame.min(), problem.frame < problem.frame.max()
+
+
+def _mothers(problem: TrackingProblem, edge: NDArray[np.bool_]) -> NDArray[np.int64]:
+    mother = np.full(problem.n_nodes, NEW, dtype=np.int64)
+    mother[problem.target[edge]] = problem.source[edge]
+    return mother
+
+
+def _questions(movies: Sequence[TrainingMovie], reported: Sequence[NDArray[np.int64]], shifts: CostShifts) -> Questions:
+    """Return one question for each daughter that is known, with exact marginals at some costs."""
+    parts = []
+    for movie, mother in zip(movies, reported, strict=True):
+        problem, truth = movie.problem, movie.truth
+        link = estimate(shifts.applied(problem)).link
+        asked = ask_parents(problem.source, problem.target, link, reported=mother, true=truth.mother, known=truth.known)
+        parts.append(asked.questions)
+    return Questions.concatenate(parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What is left of a movie when all that is known of the parents holds.
+
+    Parameters
+    ----------
+    problem : TrackingProblem
+        The n cells with the candidates that are still possible: of a daughter whose mother is known that link alone.
+    linked : (n,) bool
+        Daughters that have a mother for certain.
+    """
+
+    problem: TrackingProblem
+    linked: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, movie: TrainingMovie) -> _Known:
+        """Take out what is known not to be; a true mother that is no candidate, or of more than two, says nothing."""
+        problem, truth = movie.problem, movie.truth
+        true = truth.known[problem.target] & (truth.mother[problem.target] == problem.source)
+        true &= np.bincount(problem.source[true], minlength=problem.n_nodes)[problem.source] <= MOST_DAUGHTERS
+        linked = np.zeros(problem.n_nodes, dtype=bool)
+        linked[problem.target[true]] = True
+        settled = linked | (truth.known & (truth.mother == NEW))
+        rows = true | ~settled[problem.target]
+        left = replace(
+            problem, source=problem.source[rows], target=problem.target[rows], edge_cost=problem.edge_cost[rows]
+        )
+        return cls(left, linked)
+
+    def priced(self, shifts: CostShifts) -> TrackingProblem:
+        """Return what is left at other costs; that a known daughter is new is as good as impossible."""
+        changed = shifts.applied(self.problem)
+        dearest = np.full(changed.n_nodes, -np.inf)
+        np.maximum.at(dearest, changed.target, changed.edge_cost)
+        return replace(
+            changed,
+            appear_cost=np.where(
+                self.linked, np.maximum(changed.appear_cost, dearest) + IMPOSSIBLE, changed.appear_cost
+            ),
+        )
+
+
+def _counts(before: TrackingProblem, problem: TrackingProblem) -> NDArray[np.float64]:
+    """Return the expected cost of links as it was before, and numbers of appearances and divisions."""
+    begins, ends = _inner(problem)
+    found = estimate(problem)
+    outcomes = found.outcomes
+    cell = np.repeat(np.arange(problem.n_nodes), np.diff(outcomes.first))
+    p = np.where(ends[cell], outcomes.probability, 0.0)
+    return np.array(
+        [
+            float((found.link * before.edge_cost).sum()),
+            float(found.new[begins].sum()),
+            float(p[outcomes.b >= 0].sum()),
+        ]
+    )
+
+
+def _root(gradient: Gradient) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where a gradient of three parameters is 0, and the inverse of the second derivatives there.
+
+    Newton's steps, halved until the gradient is nearer to 0; second derivatives are differences.
+    """
+    theta = np.zeros(3)
+    slope = gradient(theta)
+    for _ in range(STEPS):
+        curvature = _curvature(gradient, theta, slope)
+        inverse = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+        if slope @ inverse @ slope < SETTLED**2:
+            return theta, inverse
+        step = -inverse @ slope
+        step *= min(1.0, LONGEST / np.abs(step).max())
+        for _ in range(8):
+            tried = gradient(theta + step)
+            if tried @ inverse @ tried < slope @ inverse @ slope:
+                break
+            step = step / 2
+        theta, slope = theta + step, tried
+    raise CalibrationError(
+        f"no costs were found at which this truth is likeliest, in {STEPS} steps",
+        **{"try": "more movies, or a temperature alone"},
+    )
+
+
+def _curvature(
+    gradient: Gradient,
+    theta: NDArray[np.float64],
+    slope: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the second derivatives, symmetric and no less than those of the prior."""
+    rows = [(gradient(theta + DIFFERENCE * side) - slope) / DIFFERENCE for side in np.eye(len(theta))]
+    raw = np.array(rows)
+    value, vector = np.linalg.eigh((raw + raw.T) / 2)
+    return np.asarray(vector * np.maximum(value, 1 / PRIOR_NATS**2) @ vector.T)
