@@ -84,3 +84,51 @@ def weigh_all(problem, temperature=1.0):
         cell[:, :, None], cell[:, None, :]
     ))  # fmt: skip
     return Weighed(weight @ links, weight @ (cell * (parents == 0)), weight @ cell, outcomes, same)
+
+
+def flipped_by_trying_all(problem):
+    """Return the least cost of all selections, and of those without and with each link, new cell and cell.
+
+    All 2^m sets of links, each with the lonely cells that pay; no conflicts. ``best`` is a number; ``link``, ``new``
+    and ``present`` hold two arrays each.
+    """
+    m, n = problem.n_edges, problem.n_nodes
+    links = (np.arange(2**m)[:, None] >> np.arange(m)) & 1 == 1
+    parents = links.astype(int) @ (problem.target[:, None] == np.arange(n)).astype(int)
+    children = links.astype(int) @ (problem.source[:, None] == np.arange(n)).astype(int)
+    linked = (parents > 0) | (children > 0)
+    allowed = ((parents <= 1) & (children <= 2) & ~(linked & (problem.pinned_node == -1))).all(axis=1)
+    of_links = links @ problem.edge_cost
+    if problem.pairs is None:
+        of_links += (children == 2) @ problem.division_cost
+    else:
+        divisions = np.zeros(2**m, dtype=int)
+        for a, b, cost in zip(problem.pairs.first, problem.pairs.second, problem.pairs.cost, strict=True):
+            both = links[:, a] & links[:, b]
+            of_links += both * (cost - problem.edge_cost[a] - problem.edge_cost[b])
+            divisions += both
+        allowed &= divisions == (children == 2).sum(axis=1)
+    links, parents, linked, children, of_links = (a[allowed] for a in (links, parents, linked, children, of_links))
+    of_cells = (
+        linked @ problem.node_cost
+        + (linked & (parents == 0)) @ problem.appear_cost
+        + (linked & (children == 0)) @ problem.disappear_cost
+    )
+    alone = problem.node_cost + problem.appear_cost + problem.disappear_cost
+    selected = np.where(problem.pinned_node >= 0, alone, np.inf)
+    absent = np.where(problem.pinned_node <= 0, 0.0, np.inf)
+    lonely = np.where(linked, 0.0, np.minimum(selected, absent))
+    cost = of_links + of_cells + lonely.sum(axis=1)
+
+    def least(of):
+        return of.min(axis=0) if len(of) else np.full(of.shape[1:], np.inf)
+
+    rest = cost[:, None] - lonely
+    there, gone = rest + np.where(linked, 0.0, selected), np.where(linked, np.inf, rest + absent)
+    with_parent, founder = np.where(parents > 0, there, np.inf), np.where(parents > 0, np.inf, there)
+    return {
+        "best": least(cost),
+        "link": (least(np.where(links, np.inf, cost[:, None])), least(np.where(links, cost[:, None], np.inf))),
+        "new": (np.minimum(least(gone), least(with_parent)), least(founder)),
+        "present": (least(gone), least(there)),
+    }
