@@ -160,7 +160,7 @@ def test_twenty_divisions_make_no_duplicates(price):
 def test_weights_are_shares_of_the_list(seed, temperature):
     problem = kept_problem(2 * seed, most=300)  # no ties: the list is one list
     for k in (1, 5, 30):
-        found = best_assignments(problem, k).views(temperature)
+        found = best_assignments(problem, k).shares(temperature)
         link, new, outcomes = weighed(problem, temperature, k)
         assert found.link == pytest.approx(link, abs=1e-9)
         assert found.new == pytest.approx(new, abs=1e-9)

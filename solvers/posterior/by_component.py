@@ -20,7 +20,7 @@ from .murty import cheapest_of
 from .parents import cheapest_parents
 from .pieces import cut
 from .residual import FAR
-from .weighing import Weighted, require_temperature, views
+from .weighing import Weighted, require_temperature, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,7 +99,7 @@ def best_by_component(
     gaps = flip_costs(assignment, best)
     pieces = cut(assignment, best, gaps, int(min(np.floor(limit * SCALE), FAR)))
     item_piece, weight, option, listed, complete = _lists(pieces.compact, k, temperature * SCALE)
-    seen = views(assignment, best, pieces, Weighted(item_piece, weight, option))
+    seen = shares(assignment, best, pieces, Weighted(item_piece, weight, option))
     piece = np.full(problem.n_nodes, -1, dtype=np.int64)
     piece[pieces.daughter] = np.repeat(np.arange(len(pieces)), np.diff(pieces.compact.first_daughter))
     return ComponentLists(seen.link, seen.new, seen.outcomes, piece, listed, complete)

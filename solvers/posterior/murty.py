@@ -20,7 +20,7 @@ from numba import njit
 
 from ..augment import pop, push
 from .assignment import Choices
-from .residual import ANY, FAR, Held, detour, hold, room_to_search
+from .residual import FAR, Held, detour, hold, room_to_search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,7 +119,7 @@ def _cheapest(choices: Choices, taken: Ints, price: Ints, outside: Ints, k: int,
         hold(choices, held, outside)
         for j in range(branch[last], n):
             may_begin = _bar(choices, room, option, parent, branch, last, j, True)
-            more = detour(choices, held, room, j, ANY, may_begin, limit - cost[last] + 1, j + 1)
+            more = detour(choices, held, room, j, may_begin, limit - cost[last] + 1, j + 1)
             _bar(choices, room, option, parent, branch, last, j, False)
             if more == FAR:
                 continue

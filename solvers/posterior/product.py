@@ -26,13 +26,14 @@ from .murty import cheapest_of
 from .parents import cheapest_parents
 from .pieces import cut
 from .residual import FAR
-from .weighing import Views, Weighted, require_temperature, views
+from .weighing import Shares, Weighted, require_temperature, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import TrackingProblem
     from .gaps import Gaps
+    from .marginals import Outcomes
     from .parents import ParentMap
     from .pieces import Pieces
 
@@ -99,13 +100,17 @@ class AssignmentList:
         ----------
         .. [1] Paul, Seiffarth, Rügamer, Scharr & Nöh, "How To Make Your Cell Tracker Say 'I dunno!'", 2025.
         """
-        return self.views(temperature).link
+        return self.shares(temperature).link
 
     def new_probability(self, temperature: float = 1.0) -> NDArray[np.float64]:
         """Return the weight of the lineages in which each cell begins, (n,) float64; 0 where it is forbidden."""
-        return self.views(temperature).new
+        return self.shares(temperature).new
 
-    def views(self, temperature: float = 1.0) -> Views:
+    def outcomes(self, temperature: float = 1.0) -> Outcomes:
+        """Return the weight of each outcome of each cell as a mother."""
+        return self.shares(temperature).outcomes
+
+    def shares(self, temperature: float = 1.0) -> Shares:
         """Return the weights of links, of beginnings, and of the outcomes of each mother, all from one list.
 
         Raises
@@ -127,7 +132,7 @@ class AssignmentList:
         for change, w in zip(self.changes, weight.tolist(), strict=True):
             if w:
                 by_rank[change.piece][change.rank] += w
-        return views(self.assignment, self.best, self.pieces, self._weighted(by_rank))
+        return shares(self.assignment, self.best, self.pieces, self._weighted(by_rank))
 
     def _weighted(self, by_rank: dict[int, NDArray[np.float64]]) -> Weighted:
         """Return the answers that have weight, the best of each piece with what the others leave."""

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 FAR: Final = 1 << 62
 """More than any path costs."""
 
-BEGIN: Final = -1
-ANY: Final = -2
-
 
 class Held(NamedTuple):
     """A map in the making: option of each daughter, price and number of children of each mother, her daughters here.
@@ -87,9 +84,7 @@ def hold(choices: Choices, held: Held, outside: Ints) -> None:
 
 
 @njit(cache=True, nogil=True)
-def detour(
-    choices: Choices, held: Held, room: Room, daughter: int, chosen: int, may_begin: bool, below: int, free: int
-) -> np.int64:
+def detour(choices: Choices, held: Held, room: Room, daughter: int, may_begin: bool, below: int, free: int) -> np.int64:
     """Return what it costs that a daughter gives up her option, `FAR` where that is not below a bound.
 
     Parameters
@@ -98,10 +93,8 @@ def detour(
         A cheapest map and scratch space.
     daughter : int
         Who chooses otherwise.
-    chosen : int
-        The option that she takes instead, `BEGIN`, or `ANY` that is not barred.
     may_begin : bool
-        Whether `ANY` has beginning among it.
+        Whether she may begin instead, beside the options that are not barred.
     below : int
         Bound, at most `FAR`.
     free : int
@@ -124,11 +117,10 @@ def detour(
         dropping = -(one[target] if n_children[target] == 1 else two[target]) - price[target]
     sink = np.int64(FAR)
     size = 0
-    if chosen == BEGIN or (chosen == ANY and may_begin):
+    if may_begin:
         sink = -value
         best = min(best, sink + dropping)
-    low, high = (first[daughter], first[daughter + 1]) if chosen == ANY else (max(chosen, 0), chosen + 1)
-    for a in range(low, high):
+    for a in range(first[daughter], first[daughter + 1]):
         i = mother[a]
         length = cost[a] - value - price[i]
         if a != left and not barred[a] and length < best:

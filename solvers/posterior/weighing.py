@@ -42,8 +42,8 @@ class Weighted:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """The two views of weighted lineages, by rows of the tracking problem.
+class Shares:
+    """What weighted lineages say, by rows of the tracking problem.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def require_temperature(temperature: float) -> None:
         raise ConfigError(f"the temperature is {temperature}, expected a number above 0")
 
 
-def views(assignment: AssignmentProblem, best: ParentMap, pieces: Pieces, weighted: Weighted) -> Views:
+def shares(assignment: AssignmentProblem, best: ParentMap, pieces: Pieces, weighted: Weighted) -> Shares:
     """Return what weighted maps say of each link, each beginning and each mother."""
     share, begin, first, a, b, probability = _weigh(
         pieces.compact, pieces.daughter, pieces.mother, pieces.option, weighted.piece, weighted.weight, weighted.option,
@@ -74,7 +74,7 @@ def views(assignment: AssignmentProblem, best: ParentMap, pieces: Pieces, weight
     )  # fmt: skip
     link = np.zeros(assignment.n_links)
     link[assignment.link] = share
-    return Views(np.clip(link, 0.0, 1.0), np.clip(begin, 0.0, 1.0), _ranked(first, a, b, probability))
+    return Shares(np.clip(link, 0.0, 1.0), np.clip(begin, 0.0, 1.0), _ranked(first, a, b, probability))
 
 
 def _ranked(first: Ints, a: Ints, b: Ints, probability: Floats) -> Outcomes:
