@@ -1,0 +1,191 @@
+"""The file of `trackdb calibrate`: temperatures by method, learned costs, and the movies that they come from.
+
+A file holds for movies other than those it was fitted on, with scores of the same kind::
+
+    format = 1
+    scores = "distance"
+
+    [temperature]
+    auto = 1.31
+
+    [costs]
+    temperature = 1.18
+    appear = 0.4
+    division = -0.2
+
+    [[movies]]
+    project = "5b0c..."
+    dataset = "Fluo-N2DH-SIM+"
+    daughters = 4211
+    errors = 130
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import CalibrationError, ConfigError
+from .learning import CostShifts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...storage.catalogue import DetectionSet
+    from ...storage.duckdb_store import DuckDBStore
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FittedMovie:
+    """A movie that something was fitted on.
+
+    Parameters
+    ----------
+    project : str
+        The store that holds it.
+    dataset : str
+        Its name there.
+    daughters, errors : int
+        Daughters with a known parent, and reports among them that were wrong.
+    """
+
+    project: str
+    dataset: str
+    daughters: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFile:
+    """What was fitted on movies with truth.
+
+    Parameters
+    ----------
+    scores : str
+        The scorer, or table, whose costs it is for.
+    temperature : dict of str to float
+        For each method what costs are divided by.
+    costs : CostShifts or None
+        Learned costs.
+    movies : tuple of FittedMovie
+        What it was fitted on.
+    """
+
+    scores: str
+    temperature: dict[str, float]
+    costs: CostShifts | None = None
+    movies: tuple[FittedMovie, ...] = field(default=())
+
+    def temperature_for(self, method: str, store: DuckDBStore, chosen: DetectionSet, scores: str) -> float:
+        """Return the temperature of a method for a movie.
+
+        Parameters
+        ----------
+        method : str
+            As `trackdb posterior` names it.
+        store, chosen
+            The movie that it is for.
+        scores : str
+            The scorer, or table, that its costs come from.
+
+        Raises
+        ------
+        CalibrationError
+            If it was fitted on this very movie, on other scores, or not for this method.
+        """
+        movie = movie_of(store, chosen)
+        if any((known.project, known.dataset) == (movie.project, movie.dataset) for known in self.movies):
+            raise CalibrationError(
+                f"the calibration was fitted on {movie.dataset} itself: on its own truth any posterior looks right",
+                **{"try": "one that was fitted on other movies, or --temperature 1"},
+            )
+        if scores != self.scores:
+            raise CalibrationError(
+                f"the calibration is of scores by {self.scores}, those of {movie.dataset} are by {scores}",
+                **{"try": f"trackdb calibrate with solutions by {scores}"},
+            )
+        if method not in self.temperature:
+            raise CalibrationError(
+                f"the calibration has no temperature for the method {method}",
+                known=", ".join(self.temperature) or "none",
+                **{"try": f"trackdb calibrate --method {method}"},
+            )
+        return self.temperature[method]
+
+
+def movie_of(store: DuckDBStore, chosen: DetectionSet) -> FittedMovie:
+    """Return the name by which a calibration knows a movie again, also in a copy of its store."""
+    return FittedMovie(store.meta()["project"], chosen.movie.name)
+
+
+def as_toml(calibration: CalibrationFile) -> str:
+    """Return a calibration as text that `read_calibration` reads."""
+    lines = [
+        "# Made by trackdb calibrate, for movies other than those below.",
+        f"format = {FORMAT}",
+        f"scores = {_quoted(calibration.scores)}",
+        "",
+        "[temperature]",
+        *(f"{_quoted(method)} = {value!r}" for method, value in calibration.temperature.items()),
+    ]
+    if calibration.costs is not None:
+        lines += ["", "[costs]", *(f"{name} = {value!r}" for name, value in asdict(calibration.costs).items())]
+    for movie in calibration.movies:
+        lines += ["", "[[movies]]", *(f"{name} = {_quoted(value)}" for name, value in asdict(movie).items())]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str | int) -> str:
+    """Return a text or a whole number as TOML writes it: as JSON does, but for one letter that TOML escapes."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def read_calibration(file: Path) -> CalibrationFile:
+    """Read what `trackdb calibrate` wrote.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or holds something else.
+    """
+    try:
+        told = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{file}: the calibration cannot be read", reason=str(error)) from error
+    if told.get("format") != FORMAT:
+        raise ConfigError(f"{file}: format is {told.get('format')!r}, this trackdb reads {FORMAT}")
+    wrong = f"{file}: this is no file of trackdb calibrate"
+    scores, temperature, movies = told.get("scores"), told.get("temperature", {}), told.get("movies", [])
+    if not isinstance(scores, str) or not isinstance(temperature, dict) or not isinstance(movies, list):
+        raise ConfigError(wrong, expected="scores, [temperature], [[movies]]")
+    for method, value in temperature.items():
+        if not _is_positive(value):
+            raise ConfigError(f"{file}: the temperature of {method} is {value!r}, wanted a number above 0")
+    try:
+        fitted = tuple(FittedMovie(**movie) for movie in movies)
+        costs = CostShifts(**told["costs"]) if "costs" in told else None
+    except TypeError as error:
+        raise ConfigError(wrong, reason=str(error)) from None
+    if costs is not None:
+        _require_costs(file, costs)
+    return CalibrationFile(scores, {name: float(value) for name, value in temperature.items()}, costs, fitted)
+
+
+def _require_costs(file: Path, costs: CostShifts) -> None:
+    for part in fields(costs):
+        value = getattr(costs, part.name)
+        if not _is_number(value) or (part.name == "temperature" and not value > 0):
+            raise ConfigError(f"{file}: costs.{part.name} is {value!r}, wanted a number")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
