@@ -12,9 +12,8 @@ from ...errors import ConfigError
 from .components import OPTIONAL, log_add
 from .frontier import sweep_forward
 from .graph import ChoiceGraph
-from .marginals import WIDTH, require_narrow
-from .plan import whole_plan
-from .states import LOG_MAX, LOG_SUM, Tape, close_weights, list_options, new_tape, own_weights, with_bit
+from .plan import WIDTH, require_narrow, whole_plan
+from .states import LOG_MAX, LOG_SUM, SUM, Tape, close_weights, list_options, new_tape, own_weights, with_bit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +61,7 @@ def draw_selections(
     graph = ChoiceGraph.of(problem, temperature)
     plan = whole_plan(graph, width)
     require_narrow(plan, width)
-    link, absent = _draw(graph, plan, n_draws, LOG_SUM, seed)
+    link, absent = _draw(graph, plan, n_draws, SUM, seed)
     alone = np.exp(-np.logaddexp(0.0, -_alone(graph)))
     by_chance = np.random.default_rng([seed, 1]).random((n_draws, graph.n_cells)) < alone
     return _whole(problem, graph, plan.cut.tied, link, absent, by_chance)
@@ -136,13 +135,17 @@ def _draw_all(
     tape = new_tape(graph, cut.shared, first, room, most)
     for p in range(len(first) - 1):
         mothers = mother[first[p] : first[p + 1]]
-        sweep_forward(graph, cut, mothers, tape, mode)
+        how = mode
+        _, sure = sweep_forward(graph, cut, mothers, tape, how)
+        if not sure:
+            how = LOG_SUM
+            sweep_forward(graph, cut, mothers, tape, how)
         for r in range(len(link)):
-            _draw_piece(graph, cut, mothers, tape, mode, rng, link[r], absent[r])
+            draw_piece(graph, cut, mothers, tape, how, rng, link[r], absent[r])
 
 
 @njit(cache=True, nogil=True)
-def _draw_piece(
+def draw_piece(
     graph: ChoiceGraph,
     cut: Cut,
     mothers: Ints,
@@ -189,21 +192,23 @@ def _draw_piece(
                 else:
                     paid += left
             for o in range(n_options):
+                if tape.weight[o] == -np.inf:
+                    continue
                 g = tape.group[o]
                 bits = tape.low[g] + tape.high[g]
                 if after & bits != bits:
                     continue
                 s = after - bits
-                weight = tape.kept[at + s]
+                weight = _log_kept(tape, at + s, mode)
                 if cut.tied[u]:
                     weight = weight + born
-                    other = tape.kept[at + size + s] + led
+                    other = _log_kept(tape, at + size + s, mode) + led
                     weight = max(weight, other) if mode == LOG_MAX else log_add(weight, other)
                 wins, best = _wins(paid + tape.weight[o] + weight, best, mode, rng)
                 if wins:
                     chosen, before, gone = o, s, False
             if cut.tied[u]:
-                wins, best = _wins(paid + out + tape.kept[at + after], best, mode, rng)
+                wins, best = _wins(paid + out + _log_kept(tape, at + after, mode), best, mode, rng)
                 if wins:
                     chosen, before, gone = 0, after, True
         _mark(graph, u, chosen, link)
@@ -212,12 +217,20 @@ def _draw_piece(
             absent[u] = gone
             has_parent = False
             if not gone:
-                weight = tape.kept[at + before] + born
-                other = tape.kept[at + size + before] + led
+                weight = _log_kept(tape, at + before, mode) + born
+                other = _log_kept(tape, at + size + before, mode) + led
                 has_parent, _ = _wins(other, weight, mode, rng)
             state = with_bit(before, tape.own[t])
             if has_parent:
                 state |= 1 << tape.own[t]
+
+
+@njit(cache=True, inline="always")
+def _log_kept(tape: Tape, at: int, mode: int) -> float:
+    """Return the logarithm of a state that was kept."""
+    if mode != SUM:
+        return float(tape.kept[at])
+    return math.log(tape.kept[at]) if tape.kept[at] > 0.0 else -math.inf
 
 
 @njit(cache=True, inline="always")

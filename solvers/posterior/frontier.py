@@ -109,10 +109,10 @@ def _weigh(
         mothers = mother[first[p] : first[p + 1]]
         log_z[p], sure = sweep_forward(graph, cut, mothers, tape, SUM)
         if sure:
-            sure = _backward(graph, cut, mothers, tape, SUM, choice, absent)
+            sure = sweep_backward(graph, cut, mothers, tape, SUM, choice, absent)
         if not sure:
             log_z[p], _ = sweep_forward(graph, cut, mothers, tape, LOG_SUM)
-            _backward(graph, cut, mothers, tape, LOG_SUM, choice, absent)
+            sweep_backward(graph, cut, mothers, tape, LOG_SUM, choice, absent)
     return log_z
 
 
@@ -252,7 +252,7 @@ def _reset(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _backward(
+def sweep_backward(
     graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode: int, choice: Floats, absent: Floats
 ) -> bool:
     """Sweep back over a piece and write what its mothers choose; return whether plain sums could be trusted."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...errors import ConfigError, SchemaError, SolverError
+from ...errors import ConfigError, SchemaError
 from .components import OPTIONAL
 from .frontier import WIDEST, weigh_pieces
+from .gibbs import error_of_likeliest, sample
 from .graph import ChoiceGraph
-from .plan import belief_plan, cut_plan, piece_of_cells, whole_plan
+from .plan import WIDTH, belief_plan, cut_plan, piece_of_cells, require_narrow, whole_plan
 from .views import both_views
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..problem import TrackingProblem
     from .components import Cut
     from .frontier import Weighed
+    from .gibbs import Sampled
     from .plan import Plan
     from .views import Views
 
@@ -115,7 +117,8 @@ class Marginals:
     error : (m,) float64
         Standard error where sampled, NaN elsewhere.
     dropped : (m,) float64
-        Bound on the mass that pruning left out, of the piece of the link; 0 where nothing was.
+        Probability of all that was cut from the piece of the link, at most 1; 0 where nothing was. It bounds the error
+        in so far as belief propagation is right about it: in a loop of several cells it may be too low.
     how_cell : (n,) uint8
         `How` the outcomes of each cell are known.
     error_cell : (n,) float64
@@ -176,9 +179,9 @@ def _require(name: str, column: NDArray[np.generic], dtype: np.dtype[np.generic]
         raise SchemaError(f"{name} must be ({length},) {dtype}, got {column.shape} {column.dtype}")
 
 
-METHODS: Final = ("auto", "exact", "belief")
-WIDTH: Final = 14
+METHODS: Final = ("auto", "exact", "belief", "gibbs")
 PRUNE: Final = 1e-3
+SWEEPS: Final = 100
 
 
 def estimate(
@@ -188,7 +191,7 @@ def estimate(
     temperature: float = 1.0,
     prune: float = PRUNE,
     width: int = WIDTH,
-    sweeps: int = 1000,
+    sweeps: int = SWEEPS,
     seed: int = 0,
 ) -> Marginals:
     """Return how likely each link and each outcome is, where a selection is likely as exp(-objective / temperature).
@@ -199,7 +202,7 @@ def estimate(
         n detections and m candidate edges; without conflicts.
     method : str
         ``auto``: exact where pieces are narrow, else pruned or, where that is not enough, by belief. ``exact``: all
-        pieces as they are. ``belief``: belief propagation alone.
+        pieces as they are. ``belief``: belief propagation alone. ``gibbs``: sampled where pieces are too wide.
     temperature : float
         By which costs are divided.
     prune : float
@@ -207,7 +210,7 @@ def estimate(
     width : int
         Most daughters that may be open at once while a piece is weighed; time and memory grow as ``2 ** width``.
     sweeps, seed
-        Of methods that draw; these do not.
+        Of ``gibbs``: sweeps of each chain, and where its random numbers begin.
 
     Raises
     ------
@@ -225,23 +228,20 @@ def estimate(
     elif method == "exact":
         plan = whole_plan(graph, width)
         require_narrow(plan, width)
+    elif method == "gibbs":
+        plan = whole_plan(graph, width)
     else:
         plan = cut_plan(graph, prune, width)
     weighed = weigh_pieces(graph, plan.cut, plan.pieces, plan.sweep, width)
+    wide = plan.sweep.width > width
+    sampled = None
+    if wide.any():
+        mothers = np.flatnonzero(np.append(wide, False)[piece_of_cells(graph, plan.pieces)])
+        sampled = sample(graph, mothers, sweeps, seed)
+        weighed = weighed._replace(choice=weighed.choice + sampled.choice)
+        weighed.absent[mothers] = sampled.absent[mothers]
     views = both_views(graph, plan.cut, weighed.choice, weighed.absent, LEAST)
-    return _marginals(problem, graph, plan, views, weighed)
-
-
-def require_narrow(plan: Plan, width: int) -> None:
-    """Raise SolverError where a piece of a plan needs more than `width`."""
-    if len(plan.sweep.width) and plan.sweep.width.max() > width:
-        piece = int(np.argmax(plan.sweep.width > width))
-        size = int(np.diff(plan.pieces.first)[piece])
-        raise SolverError(
-            f"a piece of {size} mothers has {plan.sweep.width[piece]} daughters or more open at once",
-            wanted=f"a width of at most {width}",
-            use="auto, which cuts what is unlikely, or a larger width",
-        )
+    return _marginals(problem, graph, plan, wide, views, weighed, sampled)
 
 
 def _check_options(method: str, prune: float, width: int, sweeps: int) -> None:
@@ -255,12 +255,19 @@ def _check_options(method: str, prune: float, width: int, sweeps: int) -> None:
         raise ConfigError(f"sweeps is {sweeps}, expected 1 or more")
 
 
-def _marginals(problem: TrackingProblem, graph: ChoiceGraph, plan: Plan, views: Views, weighed: Weighed) -> Marginals:
+def _marginals(
+    problem: TrackingProblem,
+    graph: ChoiceGraph,
+    plan: Plan,
+    wide: NDArray[np.bool_],
+    views: Views,
+    weighed: Weighed,
+    sampled: Sampled | None,
+) -> Marginals:
     """Bring what was found to the rows of the problem."""
     n, m = problem.n_nodes, problem.n_edges
-    grade = np.where(plan.level == 0, How.EXACT, np.where(plan.level == 1, How.PRUNED, How.BELIEF)).astype(np.uint8)
-    if np.isnan(plan.dropped).any():
-        grade[:] = How.BELIEF
+    grade = np.array([How.EXACT, How.PRUNED, How.BELIEF], dtype=np.uint8)[np.minimum(plan.level, 2)]
+    grade[wide] = How.SAMPLED
     piece = piece_of_cells(graph, plan.pieces)
     how_cell = np.where(piece >= 0, grade[piece], np.uint8(How.EXACT)) if len(grade) else np.zeros(n, np.uint8)
     as_daughter = np.zeros(n, np.uint8)
@@ -269,6 +276,11 @@ def _marginals(problem: TrackingProblem, graph: ChoiceGraph, plan: Plan, views: 
     link[graph.row] = views.link
     how[graph.row] = np.where(plan.cut.alive, how_cell[graph.source], as_daughter[graph.target])
     dropped[graph.row] = plan.dropped[piece[graph.source]]
+    error, error_cell = np.full(m, np.nan), np.full(n, np.nan)
+    if sampled is not None:
+        drawn = how_cell == How.SAMPLED
+        error[graph.row] = np.where(drawn[graph.source], sampled.link_error, np.nan)
+        error_cell[drawn] = error_of_likeliest(graph, weighed.choice, sampled.choice_error)[drawn]
     certain = views.probability[views.first[:-1]] > 1 - LEAST
     exact = not how.any() and not how_cell.any()
     return Marginals(
@@ -277,10 +289,10 @@ def _marginals(problem: TrackingProblem, graph: ChoiceGraph, plan: Plan, views: 
         present=views.present,
         outcomes=Outcomes(views.first, _rows(graph, views.a), _rows(graph, views.b), views.probability),
         how=how,
-        error=np.full(m, np.nan),
+        error=error,
         dropped=dropped,
         how_cell=how_cell.astype(np.uint8),
-        error_cell=np.full(n, np.nan),
+        error_cell=error_cell,
         piece=np.where(certain, -1, piece),
         log_z=log_weight_of_all(graph, plan.cut, weighed.log_z) if exact else math.nan,
         converged=plan.converged,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
+
+
+FAR: Final = 0
+NEAR: Final = 1
+DONE: Final = 2
+"""Mothers who share no open daughter, who do and may be next, and who have chosen or do not take part."""
 
 
 class Sweep(NamedTuple):
@@ -58,7 +64,7 @@ def _order_pieces(
     widths = np.zeros(len(first) - 1, np.int64)
     n_states = np.zeros(len(first) - 1, np.int64)
     left = np.zeros(n, np.int64)
-    mark = np.zeros(n, np.int8)  # of mothers: 1 may be next, 2 has chosen
+    mark = np.full(n, DONE, np.int8)
     is_open = np.zeros(n, np.bool_)
     near = np.empty(n, np.int64)
     for p in range(len(first) - 1):
@@ -74,7 +80,7 @@ def _order_pieces(
         best = 1 << 62
         trial = np.empty(high - low, np.int64)
         for start in starts:
-            wide, states = _order_piece(
+            wide, states = order_piece(
                 graph, shared, tied, found[low:high], start - low, width, left, mark, is_open, near, trial
             )
             if states < best:
@@ -89,7 +95,7 @@ def _order_pieces(
 
 
 @njit(cache=True, nogil=True)
-def _order_piece(
+def order_piece(
     graph: ChoiceGraph,
     shared: Bools,
     tied: Bools,
@@ -102,9 +108,12 @@ def _order_piece(
     near: Ints,
     order: Ints,
 ) -> tuple[int, int]:
-    """Write a greedy order of one piece; return its width and states, or the width that was too much and a lot."""
+    """Write a greedy order of one piece; return its width and states, or the width that was too much and a lot.
+
+    Between calls, `mark` is `DONE` everywhere.
+    """
     for u in mothers:
-        mark[u] = 0
+        mark[u] = FAR
         is_open[u] = False
         for e in range(graph.first[u], graph.first[u + 1]):
             if shared[e]:
@@ -128,7 +137,7 @@ def _order_piece(
             k = 0
             while k < n_near:
                 v = near[k]
-                if mark[v] == 2:
+                if mark[v] == DONE:
                     n_near -= 1
                     near[k] = near[n_near]
                     continue
@@ -153,13 +162,13 @@ def _order_piece(
                 k += 1
         if u < 0:  # nothing near may choose yet: the earliest that may
             for v in mothers:
-                may = mark[v] != 2 and not (tied[v] and left[v] > 0)
+                may = mark[v] != DONE and not (tied[v] and left[v] > 0)
                 if may and (u < 0 or graph.frame[v] < graph.frame[u]):
                     u = v
         elif at >= 0:
             n_near -= 1
             near[at] = near[n_near]
-        mark[u] = 2
+        mark[u] = DONE
         order[step] = u
         for e in range(graph.first[u], graph.first[u + 1]):
             d = graph.target[e]
@@ -168,16 +177,18 @@ def _order_piece(
                 n_open += 1
                 for k in range(graph.into_first[d], graph.into_first[d + 1]):
                     v = graph.source[graph.into[k]]
-                    if shared[graph.into[k]] and mark[v] == 0:
-                        mark[v] = 1
+                    if shared[graph.into[k]] and mark[v] == FAR:
+                        mark[v] = NEAR
                         near[n_near] = v
                         n_near += 1
-                if tied[d] and mark[d] == 0:
-                    mark[d] = 1
+                if tied[d] and mark[d] == FAR:
+                    mark[d] = NEAR
                     near[n_near] = d
                     n_near += 1
         wide = max(wide, n_open)
         if wide > width:
+            for v in mothers:
+                mark[v] = DONE
             return wide, 1 << 61
         states += (1 << n_open) * (2 if tied[u] else 1)
         if tied[u]:

@@ -1,20 +1,23 @@
 """Where a graph is cut, so that each piece can be weighed exactly; and what that leaves out.
 
 Pieces that are narrow enough as they are stay whole: nothing of them is left out. In the others, belief propagation
-tells which links are unlikely; these are cut, and each end sees the other as a message. Cutting at `prune` is all that
-is needed where cells move less than they are apart. Where a piece is still too wide, its links are cut at twice that,
-and so on: what is said of it is then no better than belief propagation is for the links that were cut.
+tells which links are unlikely, also by way of a swap; these are cut, and each end sees the other as a message. Cutting
+at `prune` is all that is needed where cells move less than they are apart. Where a piece is still too wide, its links
+are cut at twice that, and so on: what is said of it is then no better than belief propagation is for the links that
+were cut.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from ...errors import SolverError
 from .belief import propagate
 from .components import OPTIONAL, Pieces, cut_graph, find_pieces, no_messages
 from .order import Sweep, order_of_sweep
+from .swaps import with_swaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
+
+WIDTH: Final = 14
+"""How many daughters may be open at once, unless said otherwise: some 16,000 states for each mother."""
 
 
 class Plan(NamedTuple):
@@ -36,9 +42,10 @@ class Plan(NamedTuple):
     pieces, sweep
         p pieces and their orders.
     level : (p,) int64
-        0 where nothing of the piece is cut; k where its links were cut at ``2**(k - 1)`` times `prune`.
+        0 where nothing of the piece is cut; k where its links were cut at ``2**(k - 1)`` times `prune`, so that from 2
+        on it is known no better than by belief.
     dropped : (p,) float64
-        Probability of all that was cut from each piece, by belief propagation.
+        Probability of all that was cut from each piece, by belief propagation, at most 1.
     converged : bool
         Whether belief propagation came to rest, where it was needed.
     """
@@ -68,7 +75,7 @@ def belief_plan(graph: ChoiceGraph) -> Plan:
     p = len(mothers)
     pieces = Pieces(np.arange(p + 1), mothers)
     one = np.ones(p, np.int64)
-    return Plan(cut, pieces, Sweep(mothers, one - 1, one), one, np.full(p, np.nan), said.converged)
+    return Plan(cut, pieces, Sweep(mothers, one - 1, one), 2 * one, np.ones(p), said.converged)
 
 
 def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
@@ -89,6 +96,7 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
     done = [_some(whole, whole.sweep.width <= width)]
     wide = _some(whole, whole.sweep.width > width)
     said = propagate(graph, _cells_of(graph, wide[1]))
+    likely = with_swaps(graph, said.link)
     alive, tied = np.ones(graph.n_links, bool), np.ones(graph.n_cells, bool)
     in_wide = np.zeros(graph.n_cells, bool)
     level, threshold = 0, prune
@@ -97,7 +105,7 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
         level += 1
         in_wide[:] = False
         in_wide[_cells_of(graph, wide[1])] = True
-        alive &= ~(in_wide[graph.source] & (said.link < threshold))
+        alive &= ~(in_wide[graph.source] & (likely < threshold))
         tied &= ~(in_wide & (said.absent < threshold))
         cut = cut_graph(graph, alive, tied, said.messages)
         pieces = Pieces(*find_pieces(graph, cut.alive, cut.tied, wide[1]))
@@ -110,8 +118,20 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
         threshold *= 2
     pieces, sweep = _together(done)
     cut = cut_graph(graph, alive, tied, said.messages)
-    dropped = _dropped(graph, cut, pieces, said.link, said.absent)
+    dropped = _dropped(graph, cut, pieces, likely, said.absent)
     return Plan(cut, pieces, sweep, np.concatenate(levels), dropped, said.converged)
+
+
+def require_narrow(plan: Plan, width: int) -> None:
+    """Raise SolverError where a piece of a plan needs more than `width`."""
+    if len(plan.sweep.width) and plan.sweep.width.max() > width:
+        piece = int(np.argmax(plan.sweep.width > width))
+        size = int(np.diff(plan.pieces.first)[piece])
+        raise SolverError(
+            f"a piece of {size} mothers has {plan.sweep.width[piece]} daughters or more open at once",
+            wanted=f"a width of at most {width}",
+            use="auto, which cuts what is unlikely, or a larger width",
+        )
 
 
 def piece_of_cells(graph: ChoiceGraph, pieces: Pieces) -> Ints:

@@ -68,7 +68,7 @@ def both_views(graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats, lea
 
 
 @njit(cache=True, nogil=True)
-def _links_of(graph: ChoiceGraph, choice: Floats) -> Floats:
+def links_of(graph: ChoiceGraph, choice: Floats) -> Floats:
     """Add up the options that hold each link."""
     link = np.zeros(len(graph.link))
     for u in range(len(graph.state)):
@@ -126,7 +126,7 @@ def _views(
     graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats, least: float
 ) -> tuple[Floats, Floats, Floats, Ints, Ints, Ints, Floats]:
     n, m = len(graph.state), len(graph.link)
-    link = _links_of(graph, choice)
+    link = links_of(graph, choice)
     present = np.empty(n)
     hold = np.ones(m)
     loose = np.zeros(n, np.bool_)
