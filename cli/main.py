@@ -2,7 +2,7 @@
 
 import typer
 
-from . import annotate, demo, diff, evaluate, export, importing, info, ingest, plot, query, simulate, solve
+from . import annotate, demo, diff, evaluate, export, importing, info, ingest, plot, posterior, query, simulate, solve
 
 app = typer.Typer(
     name="trackdb",
@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (ingest, importing, solve, annotate, diff, query, evaluate, plot, export, info, simulate, demo):
+for room in (ingest, importing, solve, posterior, annotate, diff, query, evaluate, plot, export, info, simulate, demo):
     room.add_commands(app)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AUTO = "auto"
+WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
 COSTS = ("density", "two-distance")  # what links and divisions are priced by
 BASES = ("cost", "distance", "score")  # of what a linker goes by
@@ -194,6 +195,61 @@ class TwoDistanceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PosteriorConfig:
+    """How probabilities of links are got.
+
+    Parameters
+    ----------
+    method : str
+        ``auto`` (exact where pieces are small, else said), ``exact``, ``belief``, ``softmax`` (SM), ``topk`` (AS),
+        ``perturb`` (FP), ``perturb-assign`` (FP+A), ``perturb-map``.
+    temperature : float
+        What all costs are divided by; more than 1 is less sure.
+    calibrated : bool
+        Whether the temperature was fitted to movies with truth.
+    k : int
+        Solutions that ``topk`` lists.
+    draws : int
+        How often detections or costs are perturbed; 0: as often as is usual for the method.
+    sigma_px : float
+        How far perturbed detections move, standard deviation in pixels; 0: a tenth of their spacing.
+    noise : float
+        Scale of what ``perturb-map`` adds to costs, in units of the temperature.
+    prune : float
+        Options less likely than this are left out where a piece is too large; what was left out is told.
+    width : int
+        Daughters that an exact piece may have open at once; memory grows as 2 to this power.
+    sweeps : int
+        Of methods that sample piece by piece.
+    seed : int
+        Of all draws.
+    """
+
+    method: str = AUTO
+    temperature: float = 1.0
+    calibrated: bool = False
+    k: int = 100
+    draws: int = 0
+    sigma_px: float = 0.0
+    noise: float = 0.7
+    prune: float = 1e-3
+    width: int = 14
+    sweeps: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(0 < self.temperature < float("inf"), "posterior.temperature", self.temperature, "more than 0")
+        _require(self.k >= 1, "posterior.k", self.k, "1 or more")
+        _require(self.draws >= 0, "posterior.draws", self.draws, "1 or more, or 0 for as many as is usual")
+        _require(0 <= self.sigma_px < float("inf"), "posterior.sigma_px", self.sigma_px, "pixels, or 0 for the usual")
+        _require(0 < self.noise < float("inf"), "posterior.noise", self.noise, "more than 0")
+        _require(0 < self.prune < 1, "posterior.prune", self.prune, "a probability")
+        _require(1 <= self.width <= WIDEST, "posterior.width", self.width, f"1 to {WIDEST}")
+        _require(self.sweeps >= 1, "posterior.sweeps", self.sweeps, "1 or more")
+        _require(self.seed >= 0, "posterior.seed", self.seed, "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The settings of all stages."""
 
@@ -202,6 +258,7 @@ class Config:
     solve: SolveConfig = field(default_factory=SolveConfig)
     lap: LapConfig = field(default_factory=LapConfig)
     two_distance: TwoDistanceConfig = field(default_factory=TwoDistanceConfig)
+    posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
 
 
 def load_config(

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..storage.duckdb_store import DuckDBStore
+from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from . import pipeline
 from .config import AUTO, Config, ScoreConfig, load_config
 from .imports.importing import import_tracking
+from .posterior.stage import posterior as weigh
+from .posterior.stored import StoredPosterior
 from .review.answers import Annotator, AnswerReport, undo
 from .solution import Solution
 
@@ -172,6 +175,60 @@ class Database:
             self._store, chosen, config, name=name, scores=scores, solver=solver, ignore_pins=ignore_pins
         )
         return self.solution(report.solution, dataset=chosen.movie.name)
+
+    def posterior(
+        self,
+        solution: Solution | str | None = None,
+        *,
+        method: str | None = None,
+        temperature: float | None = None,
+        k: int | None = None,
+        draws: int | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dataset: str | None = None,
+    ) -> StoredPosterior:
+        """Compute how sure a solution is, and keep it: the probability of each link, and of what each cell does.
+
+        Parameters
+        ----------
+        solution : Solution or str or None
+            The solution, or its name; by default the newest that was solved here.
+        method : str or None
+            ``auto`` (exact where it can be, the default), ``exact``, ``belief``, ``softmax``, ``topk``, ``perturb``,
+            ``perturb-assign``, ``perturb-map``.
+        temperature : float or None
+            What costs are divided by; by default that of the settings.
+        k : int or None
+            Lineages that ``topk`` lists.
+        draws, seed : int or None
+            Of the methods that draw.
+        name : str or None
+            Name of the posterior; by default ``posterior`` and a number.
+        dataset : str or None
+            Where the store holds several.
+
+        Raises
+        ------
+        ConfigError
+            If the store was not opened for writing, or there is no such method.
+        MissingRowsError
+            If there is no solution.
+
+        Examples
+        --------
+        >>> db.posterior(db.solve()).uncertain(top=5)  # doctest: +SKIP
+        """
+        self._require_write()
+        wanted = solution.name if isinstance(solution, Solution) else solution
+        if isinstance(solution, Solution):
+            dataset = solution.dataset
+        chosen, info = self._store.find_solution(dataset, wanted)
+        given = {"method": method, "temperature": temperature, "k": k, "draws": draws, "seed": seed}
+        given |= {} if temperature is None else {"calibrated": False}
+        settings = load_config(self._store.path, overrides={"posterior": given})
+        report = weigh(self._store, chosen, info, settings, name=name)
+        return StoredPosterior(self._store, *find_posterior(self._store, chosen.movie.name, report.posterior))
 
     def annotate(
         self,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, MissingRowsError, StoreExistsError
 from ..storage import tables
+from ..storage.posteriors import posterior_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,18 @@ def free_solution_name(store: DuckDBStore, chosen: DetectionSet, asked: str | No
             raise StoreExistsError(f"there is already a solution named {asked}", **{"try": "another --name"})
         return asked
     return next(n for n in _numbered(linker) if n not in taken | at_work)
+
+
+def free_posterior_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None) -> str:
+    """Return the name for a new posterior: the one asked for, else ``posterior`` with a number."""
+    at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "posterior"}
+    taken = posterior_names(store, chosen)
+    if asked is not None:
+        require_name(asked)
+        if asked in taken:
+            raise StoreExistsError(f"there is already a posterior named {asked}", **{"try": "another --name"})
+        return asked
+    return next(n for n in _numbered("posterior") if n not in taken | at_work)
 
 
 def _numbered(word: str, *, first_bare: bool = False) -> Iterator[str]:

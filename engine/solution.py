@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from .diff import SolutionDiff, difference
 from .evaluate import evaluate as _evaluate
@@ -13,6 +14,7 @@ from .exports import export
 from .exports.napari import napari_layer
 from .exports.tracking import tracking_of
 from .handoff import to_motile, to_networkx
+from .posterior.stored import StoredPosterior
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -76,6 +78,11 @@ class Solution:
         return self._info.name
 
     @property
+    def dataset(self) -> str:
+        """Name of its dataset."""
+        return self._set.movie.name
+
+    @property
     def linker(self) -> str:
         """What made it."""
         return self._info.linker
@@ -108,6 +115,16 @@ class Solution:
     def _ask(self, what: str, order: str) -> Answer:
         own = {"dataset": self._set.movie.name, "solution": self.name}
         return ask(self._store.path, f"{what} where dataset = $dataset and solution = $solution {order}", own)
+
+    def posterior(self, name: str | None = None) -> StoredPosterior:
+        """Return a posterior that the store holds of it: by default the newest; `Database.posterior` computes one.
+
+        Raises
+        ------
+        MissingRowsError
+            If there is none.
+        """
+        return StoredPosterior(self._store, *find_posterior(self._store, self.dataset, name, solution=self.name))
 
     def evaluate(
         self,

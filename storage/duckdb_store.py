@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sqlalchemy as sa
 
-from ..errors import SchemaError, StoreError, TrackdbError
+from ..errors import MissingRowsError, SchemaError, StoreError, TrackdbError
 from . import catalogue, features, rows, tables
 from .additions import grow, insert_solution, of_dataset
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
@@ -148,6 +148,8 @@ class DuckDBStore:
         sets = {s.id: s for s in self.detection_sets() if s.dataset_id == newest.dataset_id}
         with self.reading() as connection:
             known = {info.name: info for info in catalogue.solutions(connection, of_dataset(newest.id))}
+        if not known and name is None:
+            raise MissingRowsError(f"{self.path} holds no solution yet", **{"try": f"trackdb solve {self.path}"})
         solved = [n for n, info in known.items() if info.objective is not None]
         others = [n for n in known if n != besides]
         imported = [n for n in others if n != catalogue.TRUTH] or others or list(known)

@@ -213,9 +213,16 @@ def posterior_names(store: DuckDBStore, chosen: DetectionSet) -> set[str]:
 
 
 def find_posterior(
-    store: DuckDBStore, dataset: str | None = None, name: str | None = None, *, solution: str | None = None
+    store: DuckDBStore,
+    dataset: str | None = None,
+    name: str | None = None,
+    *,
+    solution: str | None = None,
+    of_cells: bool = False,
 ) -> tuple[DetectionSet, SolutionInfo, PosteriorInfo]:
     """Return a posterior with its detection set and solution: by default the newest, of `solution` where one is named.
+
+    With `of_cells` the newest is one that tells what cells do, if there is one.
 
     Raises
     ------
@@ -230,6 +237,8 @@ def find_posterior(
     if solution is not None:
         asked = catalogue.the_one({info.name: info for info in solutions.values()}, solution, "solution")
         known = {info.name: info for info in known.values() if info.solution_id == asked.id}
+    if of_cells and name is None:
+        known = _of_cells(store, known) or known
     if name is not None and known:
         found = catalogue.the_one(known, name, "posterior")
     elif not known or name is not None:
@@ -242,6 +251,13 @@ def find_posterior(
         found = list(known.values())[-1]
     sets = {s.id: s for s in store.detection_sets()}
     return sets[found.set_id], solutions[found.solution_id], found
+
+
+def _of_cells(store: DuckDBStore, known: dict[str, PosteriorInfo]) -> dict[str, PosteriorInfo]:
+    """Return those of some posteriors that have outcomes."""
+    with store.reading() as connection:
+        told = set(connection.execute(sa.select(tables.cell_outcome.c.posterior_id).distinct()).scalars())
+    return {name: info for name, info in known.items() if info.id in told}
 
 
 def read_links(store: DuckDBStore, info: PosteriorInfo) -> LinkProbabilities:

@@ -97,3 +97,11 @@ def dividing_cells(n_frames: int = 8, side: int = 4, *, seed: int = 0) -> list[t
 
 
 DIVIDING = "t,y,x,id,parent"
+
+
+def jostling_cells(n_frames: int = 8, side: int = 3, *, seed: int = 0) -> list[tuple]:
+    """Return rows (frame, y, x) of cells that step so far that some are taken for their neighbours."""
+    rng = np.random.default_rng(seed)
+    home = np.stack(np.divmod(np.arange(side * side), side), axis=1) * 10.0 + 10
+    path = home + np.cumsum(rng.normal(0, 2.2, (n_frames, side * side, 2)), axis=0)
+    return [(t, round(float(y), 2), round(float(x), 2)) for t, frame in enumerate(path) for y, x in frame]

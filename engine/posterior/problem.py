@@ -14,10 +14,10 @@ import numpy as np
 
 from ...storage.schema import Detections
 from .. import costs
-from ..config import SolveConfig, TwoDistanceConfig
+from ..config import TwoDistanceConfig
 from ..linkers import COST, TWO_DISTANCE
 from ..names import done, named_scores, require_linked
-from ..pricing import pins_of, priced, with_forced
+from ..pricing import pins_of, with_forced
 from ..review.pins import decided
 from ..scorers.base import Scores, ScoreScale
 from ..scoring import ready_scores
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...solvers.pins import PinnedProblem
+    from ...solvers.pins import PinnedProblem, Pins
     from ...solvers.problem import TrackingProblem
     from ...storage.catalogue import DetectionSet, RunInfo, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.schema import CandidateEdges
     from ..config import Config
     from ..progress import Progress
+    from .perturbation import Price
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +47,12 @@ class WeighedMovie:
         n cells.
     edges : CandidateEdges
         m candidates, those that have a score.
-    scores : Scores
-        Of these, as the scorer gave them.
-    score_run : str
-        Name of the scores.
+    score_run : RunInfo
+        Where their scores come from.
+    price : callable
+        Makes a problem of the cells, the candidates and their scores; the same ones elsewhere are priced alike.
+    pinned : Pins
+        What annotations decide.
     left : PinnedProblem
         The problem of all n and m, and what annotations leave of it.
     pins : int
@@ -60,8 +63,9 @@ class WeighedMovie:
 
     detections: Detections
     edges: CandidateEdges
-    scores: Scores
-    score_run: str
+    score_run: RunInfo
+    price: Price
+    pinned: Pins
     left: PinnedProblem
     pins: int
     left_out: int
@@ -108,11 +112,12 @@ def weighed(
     seen = ~np.isnan(value)
     edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
     scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-    problem = _problem(detections, edges, scores, score_run.name, params, config, progress)
+    price = _pricing(detections, edges, scores, params)
+    left = decided(price(detections, edges, scores), pinned)
     left_out = int(np.count_nonzero(~seen))
     if left_out:
         progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
-    return WeighedMovie(detections, edges, scores, score_run.name, decided(problem, pinned), len(pins), left_out)
+    return WeighedMovie(detections, edges, score_run, price, pinned, left, len(pins), left_out)
 
 
 def run_of(store: DuckDBStore, info: SolutionInfo) -> RunInfo:
@@ -144,27 +149,18 @@ def _scores_of(
     return found
 
 
-def _problem(
-    detections: Detections,
-    edges: CandidateEdges,
-    scores: Scores,
-    score_run: str,
-    params: Mapping[str, Any],
-    config: Config,
-    progress: Progress,
-) -> TrackingProblem:
+def _pricing(detections: Detections, edges: CandidateEdges, scores: Scores, params: Mapping[str, Any]) -> Price:
+    """Return what prices scores as a run did: by the rates that it keeps, and what its scores were worth."""
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])
-        config = replace(config, solve=SolveConfig(cost=TWO_DISTANCE), two_distance=of_run)
-        return priced(detections, edges, scores, config, score_run, progress)[0]
+        return lambda d, e, s: costs.two_distance_problem(d, e, s, of_run).problem
     unit = "px" if detections.scale_um is None else "um"
+    worth = _worth(detections, edges, scores, bool(params.get("window")))
     try:
         rates = costs.Rates.from_dict(params["estimates"], ndim=detections.ndim, unit=unit)
     except KeyError:
-        config = replace(config, solve=SolveConfig())
-        return priced(detections, edges, scores, config, score_run, progress)[0]
-    known = _worth(detections, edges, scores, bool(params.get("window"))).as_densities(detections, edges, scores)
-    return costs.problem_from(detections, edges, known, rates)
+        rates = costs.fit(detections, edges, worth.as_densities(detections, edges, scores))
+    return lambda d, e, s: costs.problem_from(d, e, worth.as_densities(d, e, s), rates)
 
 
 def _worth(detections: Detections, edges: CandidateEdges, scores: Scores, windowed: bool) -> costs.Worth:

@@ -1,0 +1,143 @@
+"""`trackdb posterior` and `trackdb uncertain`: how sure a solution is, and where to look first."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ConfigError
+from .options import ConfigFile, Dataset, Solution, Store, open_solution, open_store
+from .view import Face, as_table, command, plural
+
+if TYPE_CHECKING:
+    from ..engine.review.queue import Question
+
+AUTO = "auto"
+SHOWN_OUTCOMES = 4  # in a table for people, and those that are not nothing; --json has all
+SHOWN_FROM = 0.005
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    for function in (posterior, uncertain):
+        command(app)(function)
+
+
+def posterior(
+    face: Face,
+    store: Store,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="auto (exact where it can be, the default), exact, belief, perturb-map; of the paper: softmax (SM), "
+            "topk (AS), perturb (FP), perturb-assign (FP+A)."
+        ),
+    ] = None,
+    temperature: Annotated[
+        str | None,
+        typer.Option(help="What costs are divided by, above 0; auto: that of the settings, which calibrate fits (1)."),
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Lineages that topk lists (100).")] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="Draws of the methods that perturb; by default as many as is usual.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same (0).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the posterior; by default posterior-1 and so on.")] = None,
+    solution: Solution = None,
+    dataset: Dataset = None,
+    config: ConfigFile = None,
+) -> None:
+    """Say how sure a solution is: the probability of each link, and of what each cell does next.
+
+    Example: trackdb posterior movie.trackdb
+
+    Example: trackdb posterior movie.trackdb --method softmax --temperature 1.5 --name simple
+    """
+    from ..engine.config import load_config
+    from ..engine.posterior.estimate import method_named
+    from ..engine.posterior.stage import posterior as weigh
+
+    given: dict[str, object] = {"method": method and method_named(method), "k": k, "draws": draws, "seed": seed}
+    if temperature is not None and temperature != AUTO:
+        given |= {"temperature": _number(temperature), "calibrated": False}
+    opened, chosen, info = open_solution(store, dataset, solution, face.command)
+    settings = load_config(store, config, {"posterior": given})
+    if temperature == AUTO and not settings.posterior.calibrated:
+        face.note(f"no temperature was fitted yet: {settings.posterior.temperature:g}")
+    with face.progress() as progress:
+        report = weigh(opened, chosen, info, settings, name=name, progress=progress)
+    how = ", ".join(f"{count:,} {label}" for label, count in report.how.items() if count)
+    pinned = f", {plural(report.pins, 'annotation')} taken for certain" if report.pins else ""
+    face.close(
+        f"posterior {report.posterior} of {report.solution} by {report.method}: {plural(report.cells, 'cell')}"
+        f"{f' ({how})' if how else ''}, {report.mean_entropy_bits:.3g} bits each{pinned}, {report.seconds:.1f} s",
+        asdict(report),
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--temperature is a number above 0 or {AUTO}, got {text!r}") from None
+
+
+def uncertain(
+    face: Face,
+    store: Store,
+    top: Annotated[int, typer.Option(min=1, help="How many questions.")] = 20,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="error-reduction: wrong links that an answer takes away; entropy, margin, degree (expected daughters "
+            "against those in the solution): as the posterior is stored."
+        ),
+    ] = "error-reduction",
+    posterior_name: Annotated[
+        str | None,
+        typer.Option("--posterior", help="Posterior to ask; by default the newest that tells of cells."),
+    ] = None,
+    solution: Annotated[
+        str | None, typer.Option("--solution", help="Solution whose newest posterior is asked.")
+    ] = None,
+    dataset: Dataset = None,
+    config: ConfigFile = None,
+) -> None:
+    """List where to look first: what cells may do next, the question whose answer is worth most on top.
+
+    Example: trackdb uncertain movie.trackdb --top 10
+
+    Example: trackdb uncertain movie.trackdb --by entropy --json
+    """
+    from ..engine.config import load_config
+    from ..engine.review.queue import uncertain as ask
+    from ..storage.posteriors import find_posterior
+
+    opened = open_store(store, face.command)
+    chosen, info, found = find_posterior(opened, dataset, posterior_name, solution=solution, of_cells=True)
+    with face.progress() as progress:
+        asked = ask(opened, chosen, info, found, load_config(store, config), top=top, by=by, progress=progress)
+    columns = ["rank", "cell", "frame", "bits", "errors fewer", "what it may do next", "solution", "how"]
+    gained = sum(item.expected_error_reduction or 0 for item in asked.items)
+    worth = f", {gained:.3g} wrong links fewer once they are answered" if by == "error-reduction" else ""
+    face.show(
+        as_table(columns, [_row(item) for item in asked.items]) if asked.items else "",
+        f"{plural(len(asked), 'question')} by {asked.by} of {asked.open:,} that {asked.posterior} of {asked.solution} "
+        f"leaves open{worth}",
+        asked.as_dict(),
+    )
+
+
+def _row(item: "Question") -> list[object]:
+    """Return a question for people; daughters are joined by a plus."""
+    likely = [outcome for outcome in item.outcomes if outcome.probability >= SHOWN_FROM]
+    shown = [f"{_daughters(outcome.daughters)} {outcome.probability:.2f}" for outcome in likely[:SHOWN_OUTCOMES]]
+    more = len(likely) - len(shown)
+    worth = None if item.expected_error_reduction is None else round(item.expected_error_reduction, 3)
+    chosen = "not part of it" if item.chosen is None else _daughters(item.chosen)
+    told = " | ".join([*shown, *([f"{more} more"] if more else [])])
+    return [item.rank, item.cell, item.frame, round(item.entropy_bits, 3), worth, told, chosen, item.how]
+
+
+def _daughters(cells: tuple[int, ...]) -> str:
+    return "+".join(map(str, cells)) or "ends"

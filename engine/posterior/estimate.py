@@ -1,0 +1,231 @@
+"""How sure is each link: one door to every method, by its name.
+
+``auto``, ``exact`` and ``belief`` weigh all selections of the problem, daughters and divisions together, ``topk`` the
+cheapest ones; ``perturb-map`` samples them with a solver. ``softmax`` and ``perturb`` look at one daughter at a time,
+and ``perturb-assign`` at perturbed detections: they tell of links alone. The names of the paper (SM, AS, FP, FP+A) are
+taken, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ...errors import ConfigError
+from ...solvers.ilp import IlpSolver
+from ...solvers.posterior.marginals import METHODS as _WEIGHING
+from ...solvers.posterior.marginals import How, Marginals, estimate
+from ...solvers.posterior.perturbed import perturb_and_map
+from ...solvers.posterior.product import best_assignments
+from .perturbation import DRAWS, Perturbation, mean_problem, solved_frequency
+from .softmax import ParentProbabilities, softmax
+from .temperature import tempered
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...solvers.posterior.marginals import Outcomes
+    from ...solvers.problem import TrackingProblem
+    from ...storage.schema import CandidateEdges
+    from ..config import PosteriorConfig
+    from ..scorers.base import Scorer
+    from .perturbation import Price
+
+WEIGHING: Final = _WEIGHING
+PERTURBING: Final = ("perturb", "perturb-assign")
+METHODS: Final = (*WEIGHING, "softmax", "topk", *PERTURBING, "perturb-map")
+ALIASES: Final = {"sm": "softmax", "as": "topk", "fp": "perturb", "fp+a": "perturb-assign"}
+"""Names of the paper: softmax, assignment, feature perturbation, and that with assignment."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """How likely each of m links and each outcome of n cells is.
+
+    Parameters
+    ----------
+    method : str
+        One of `METHODS`.
+    temperature : float
+        What costs were divided by.
+    link : (m,) float64
+        Probability of each link.
+    new : (n,) float64
+        Probability of each cell to be one and to have no parent.
+    how : (m,) uint8
+        `How` each link is known.
+    error : (m,) float64
+        Standard error where sampled, bound on the mass left out where pruned, NaN elsewhere.
+    outcomes : Outcomes or None
+        What each cell does as a mother; None from methods that tell of links alone.
+    how_cell : (n,) uint8
+        `How` these are known.
+    error_cell : (n,) float64
+        What `error` is to links, to the likeliest outcome.
+    draws : int
+        How many were made, or lineages listed; 0 where none are.
+    """
+
+    method: str
+    temperature: float
+    link: NDArray[np.float64]
+    new: NDArray[np.float64]
+    how: NDArray[np.uint8]
+    error: NDArray[np.float64]
+    outcomes: Outcomes | None
+    how_cell: NDArray[np.uint8]
+    error_cell: NDArray[np.float64]
+    draws: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Redrawn:
+    """What methods that perturb detections need besides a problem.
+
+    Parameters
+    ----------
+    perturbation : Perturbation
+        Of the cells of the problem.
+    edges : CandidateEdges
+        All candidates that `price` takes.
+    scorer : Scorer
+        Says how likely each is in a draw.
+    price : callable
+        Makes of that a problem, with the cells and links of the one that is asked about.
+    """
+
+    perturbation: Perturbation
+    edges: CandidateEdges
+    scorer: Scorer
+    price: Price
+
+
+def method_named(name: str) -> str:
+    """Return the method of this name, in any case; those of the paper are taken.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    known = ALIASES.get(name.lower(), name.lower())
+    if known not in METHODS:
+        names = ", ".join((*METHODS, *(alias.upper() for alias in ALIASES)))
+        raise ConfigError(f"there is no method {name!r} for a posterior", known=names)
+    return known
+
+
+def posterior_of(problem: TrackingProblem, config: PosteriorConfig, redrawn: Redrawn | None = None) -> Posterior:
+    """Return how likely each link of a problem is, by the method that is configured.
+
+    Parameters
+    ----------
+    problem : TrackingProblem
+        n cells and m links.
+    config : PosteriorConfig
+        The method, and its options.
+    redrawn : Redrawn or None
+        For methods that perturb detections.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or it perturbs detections and none are given.
+    SolverError
+        If the method is ``exact`` and a piece is too wide for it.
+    """
+    method, temperature, draws = method_named(config.method), config.temperature, config.draws or DRAWS
+    if method in WEIGHING:
+        found = estimate(
+            problem,
+            method=method,
+            temperature=temperature,
+            prune=config.prune,
+            width=config.width,
+            sweeps=config.sweeps,
+            seed=config.seed,
+        )
+        return _with_outcomes(problem, method, temperature, found)
+    if method == "perturb-map":
+        found = perturb_and_map(problem, draws=draws, scale=config.noise, temperature=temperature, seed=config.seed)
+        return _with_outcomes(problem, method, temperature, found, draws)
+    if method == "topk":
+        return _listed(problem, config.k, temperature)
+    if method == "softmax":
+        return _of_parents(method, temperature, softmax(problem, temperature=temperature))
+    if redrawn is None:
+        raise ConfigError(f"the method {method} draws detections anew, a problem alone is not enough")
+    wanted = redrawn.perturbation, redrawn.edges, redrawn.scorer, redrawn.price
+    if method == "perturb":
+        mean = mean_problem(*wanted, draws=draws)
+        return _of_parents(method, temperature, softmax(mean, temperature=temperature), draws=draws)
+    solved = solved_frequency(*wanted, IlpSolver(), draws=draws)
+    parents, error = solved.parents, solved.error
+    if temperature != 1:
+        parents = tempered(problem.target, parents.link, parents.new, temperature)
+    return _of_parents(method, temperature, parents, error, draws)
+
+
+def _with_outcomes(
+    problem: TrackingProblem, method: str, temperature: float, found: Marginals, draws: int = 0
+) -> Posterior:
+    left_out = np.zeros(len(found.new))
+    pruned = found.how == How.PRUNED
+    np.maximum.at(left_out, problem.source[pruned], found.dropped[pruned])
+    return Posterior(
+        method=method,
+        temperature=temperature,
+        link=found.link,
+        new=found.new,
+        how=found.how,
+        error=np.where(pruned, found.dropped, found.error),
+        outcomes=found.outcomes,
+        how_cell=found.how_cell,
+        error_cell=np.where(found.how_cell == How.PRUNED, left_out, found.error_cell),
+        draws=draws,
+    )
+
+
+def _listed(problem: TrackingProblem, k: int, temperature: float) -> Posterior:
+    """Return what the k cheapest lineages say, each with its share of the list; exact only if there are no others."""
+    cheapest = best_assignments(problem, k)
+    shares = cheapest.shares(temperature)
+    how = np.uint8(How.EXACT if cheapest.complete else How.BELIEF)
+    return Posterior(
+        method="topk",
+        temperature=temperature,
+        link=shares.link,
+        new=shares.new,
+        how=np.full(problem.n_edges, how),
+        error=np.full(problem.n_edges, np.nan),
+        outcomes=shares.outcomes,
+        how_cell=np.full(problem.n_nodes, how),
+        error_cell=np.full(problem.n_nodes, np.nan),
+        draws=len(cheapest),
+    )
+
+
+def _of_parents(
+    method: str,
+    temperature: float,
+    parents: ParentProbabilities,
+    error: NDArray[np.float64] | None = None,
+    draws: int = 0,
+) -> Posterior:
+    """Return what a method says that looks at daughters one by one: frequencies where they have an error."""
+    m, n = len(parents.link), len(parents.new)
+    how = np.uint8(How.BELIEF if error is None else How.SAMPLED)
+    return Posterior(
+        method=method,
+        temperature=temperature,
+        link=parents.link,
+        new=parents.new,
+        how=np.full(m, how),
+        error=np.full(m, np.nan) if error is None else error,
+        outcomes=None,
+        how_cell=np.full(n, how),
+        error_cell=np.full(n, np.nan),
+        draws=draws,
+    )

@@ -1,0 +1,206 @@
+"""The stage that says how sure a solution is: price it again, weigh what else could be, and keep the probabilities.
+
+A posterior belongs to a solution and reads the same scores, costs and rates, with what people said since taken for
+certain. No connection is open while it computes, and what it found becomes visible in one transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ConfigError
+from ...solvers.posterior.marginals import How
+from ...storage.posteriors import HOW, PosteriorInfo, add_posterior
+from ..config import Config
+from ..names import free_posterior_name
+from ..pixels import pixels_of
+from ..progress import Silent
+from ..review.pins import decided
+from ..review.questions import questions_of
+from ..scorers import known_scorers, open_scorer
+from .estimate import PERTURBING, Redrawn, method_named, posterior_of
+from .lifting import lifted, stored_links, stored_outcomes
+from .perturbation import Perturbation
+from .problem import WeighedMovie, run_of, weighed
+from .softmax import parent_entropy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...solvers.problem import TrackingProblem
+    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.posteriors import CellOutcomes
+    from ...storage.schema import CandidateEdges, Detections
+    from ..config import PosteriorConfig
+    from ..progress import Progress
+    from ..scorers.base import Scores
+    from .estimate import Posterior
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PosteriorReport:
+    """What a posterior says in numbers.
+
+    Parameters
+    ----------
+    posterior, solution : str
+        Its name, and that of the solution that it belongs to.
+    method : str
+        How it was computed.
+    temperature : float
+        What costs were divided by.
+    calibrated : bool
+        Whether that was fitted to movies with truth.
+    cells : int
+        Cells that it tells of: those before the last frame; for methods that tell of links alone, daughters that have
+        candidates.
+    links : int
+        Candidates that have a probability.
+    how : dict of str to int
+        How many of the cells are known how: ``exact``, ``pruned``, ``belief``, ``sampled``.
+    mean_entropy_bits : float
+        Mean entropy of what these cells do, or of who their mother is.
+    pins : int
+        Annotations that are taken for certain.
+    left_out : int
+        Candidates without a score, of which nothing is said.
+    draws : int
+        How many were made, or lineages listed; 0 where none are.
+    seconds : float
+        How long it took.
+    """
+
+    posterior: str
+    solution: str
+    method: str
+    temperature: float
+    calibrated: bool
+    cells: int
+    links: int
+    how: dict[str, int]
+    mean_entropy_bits: float
+    pins: int
+    left_out: int
+    draws: int
+    seconds: float
+
+
+def posterior(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    info: SolutionInfo,
+    config: Config | None = None,
+    *,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> PosteriorReport:
+    """Compute how sure a solution is, and keep it.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    chosen : DetectionSet
+        The detections of the solution.
+    info : SolutionInfo
+        The solution.
+    config : Config
+        Method, temperature and options.
+    name : str or None
+        Name of the posterior; by default ``posterior`` and a number.
+    progress : Progress
+        Who is told how far it is.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or it perturbs detections and their scores come from a table.
+    MissingRowsError
+        If there are no candidates.
+    StoreExistsError
+        If there is a posterior of that name.
+    InfeasibleError
+        If two annotations exclude each other.
+    SolverError
+        If the method is ``exact`` and a piece is too wide for it.
+    """
+    started = time.perf_counter()
+    config, progress = config or Config(), progress or Silent()
+    settings = config.posterior
+    method = method_named(settings.method)
+    name = free_posterior_name(store, chosen, name)
+    solver = run_of(store, info).params.get("solver")
+    if solver is not None:
+        progress.note(f"{info.name} is by {solver}: what it knows beyond the costs is left aside")
+    with store.running("posterior", name, {**asdict(settings), "solution": info.name}, chosen=chosen) as run:
+        progress.start("pricing")
+        movie = weighed(store, chosen, info, config, progress)
+        progress.start("weighing")
+        redrawn = _redrawn(store, chosen, movie, settings, progress) if method in PERTURBING else None
+        found = lifted(posterior_of(movie.left.problem, settings, redrawn), movie.left)
+        outcomes = stored_outcomes(found, movie.left, movie.detections)
+        entropy, how = _summary(found, movie, outcomes)
+        counts = {label: int(np.count_nonzero(how == code)) for code, label in enumerate(HOW)}
+        report = PosteriorReport(
+            posterior=name,
+            solution=info.name,
+            method=method,
+            temperature=settings.temperature,
+            calibrated=settings.calibrated,
+            cells=len(how),
+            links=len(movie.edges),
+            how=counts,
+            mean_entropy_bits=float(entropy.mean()) if len(entropy) else 0.0,
+            pins=movie.pins,
+            left_out=movie.left_out,
+            draws=found.draws,
+            seconds=0.0,  # until it is kept
+        )
+        progress.start("saving")
+        made = PosteriorInfo(0, chosen.id, info.id, run.id, name, method, settings.temperature, settings.calibrated)
+        kept = {key: value for key, value in asdict(report).items() if key not in ("posterior", "seconds")}
+        kept |= {"scores": movie.score_run.name}
+        add_posterior(store, run, made, stored_links(found, movie.edges), outcomes, kept)
+    log.info("posterior: %s, %d cells", name, report.cells)
+    return replace(report, seconds=time.perf_counter() - started)
+
+
+def _redrawn(
+    store: DuckDBStore, chosen: DetectionSet, movie: WeighedMovie, settings: PosteriorConfig, progress: Progress
+) -> Redrawn:
+    """Return what draws detections anew and prices them as the solution was priced, annotations taken for certain."""
+    by = str(movie.score_run.params["by"])
+    if by not in known_scorers():
+        raise ConfigError(
+            f"scores {movie.score_run.name} come from a table: they say nothing of perturbed detections",
+            **{"try": "--method auto, or a solution by a scorer"},
+        )
+    pixels = pixels_of(store, chosen, progress)
+
+    def price(detections: Detections, edges: CandidateEdges, scores: Scores) -> TrackingProblem:
+        return decided(movie.price(detections, edges, scores), movie.pinned).problem
+
+    drawn = Perturbation.of(movie.detections, pixels, sigma_px=settings.sigma_px or None, seed=settings.seed)
+    return Redrawn(drawn, movie.edges, open_scorer(by), price)
+
+
+def _summary(
+    found: Posterior, movie: WeighedMovie, outcomes: CellOutcomes | None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Return the entropy in bits of each cell that a posterior tells of, and how it is known."""
+    if outcomes is not None:
+        return questions_of(outcomes).entropy_bits, outcomes.how[outcomes.first[:-1]]
+    target = movie.problem.target
+    asked = np.unique(target)
+    entropy = parent_entropy(target, found.link, found.new)[asked] / np.log(2)
+    how = np.full(len(movie.detections), How.EXACT, dtype=np.uint8)
+    np.maximum.at(how, target, found.how)
+    return entropy, how[asked]

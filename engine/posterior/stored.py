@@ -1,0 +1,94 @@
+"""A posterior that a store holds, from Python: how likely each link is, what each cell does, where to look first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...storage.sandbox import Answer, ask
+from ..config import load_config
+from ..review.queue import ERROR_REDUCTION, ReviewList, uncertain
+
+if TYPE_CHECKING:
+    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.posteriors import PosteriorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPosterior:
+    """A posterior that a store holds.
+
+    Attributes
+    ----------
+    name, method, solution : str
+        Its name, how it was computed, and the solution that it belongs to.
+    temperature : float
+        What costs were divided by.
+    calibrated : bool
+        Whether that was fitted to movies with truth.
+    """
+
+    _store: DuckDBStore
+    _set: DetectionSet
+    _solution: SolutionInfo
+    _info: PosteriorInfo
+
+    def __repr__(self) -> str:
+        return f"<posterior {self.name} of {self.solution} by {self.method}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the posterior."""
+        return self._info.name
+
+    @property
+    def method(self) -> str:
+        """How it was computed."""
+        return self._info.method
+
+    @property
+    def solution(self) -> str:
+        """Name of its solution."""
+        return self._solution.name
+
+    @property
+    def temperature(self) -> float:
+        """What costs were divided by."""
+        return self._info.temperature
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the temperature was fitted to movies with truth."""
+        return self._info.calibrated
+
+    @property
+    def links(self) -> Answer:
+        """All candidates: source, target, probability, how."""
+        return self._ask(
+            "select e.source, e.target, v.probability, v.how from edge_probability v join edge e using (edge_id)",
+            "order by e.source, e.target",
+        )
+
+    @property
+    def outcomes(self) -> Answer:
+        """What each cell may do: cell, rank, daughters (a list of numbers), probability, how."""
+        return self._ask(
+            "select det_id as cell, rank, cast(daughters as bigint[]) as daughters, probability, how "
+            "from cell_outcome v",
+            "order by cell, rank",
+        )
+
+    def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION) -> ReviewList:
+        """Return the questions whose answers are worth most; see `engine.review.queue.uncertain`.
+
+        Examples
+        --------
+        >>> for question in posterior.uncertain(top=5):  # doctest: +SKIP
+        ...     print(question.cell, question.outcomes)
+        """
+        settings = load_config(self._store.path)
+        return uncertain(self._store, self._set, self._solution, self._info, settings, top=top, by=by)
+
+    def _ask(self, what: str, order: str) -> Answer:
+        return ask(self._store.path, f"{what} where v.posterior_id = $id {order}", {"id": self._info.id})
