@@ -20,17 +20,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trackdb.engine.config import Config
+import trackdb
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
-from trackdb.engine.posterior.problem import weighed
-from trackdb.engine.progress import Silent
 from trackdb.engine.simulation import Simulation
 from trackdb.engine.simulation.life import GROWTH, live, room_of
 from trackdb.engine.simulation.settings import GROWN, MEAN_VOLUME, ball
-from trackdb.solvers.posterior.marginals import estimate
 from trackdb.storage.duckdb_store import DuckDBStore
-from trackdb.storage.posteriors import LinkProbabilities, PosteriorInfo, add_posterior
 from trackdb.storage.sandbox import ask
 
 if TYPE_CHECKING:
@@ -136,25 +132,14 @@ def figures(folder: Path, settings: Simulation, trust: float) -> dict[str, float
     ingest(table, store)
     chosen = store.detection_set()
     solve(store, chosen)
-    weigh(store)
+    db = trackdb.open(store.path, write=True)
+    db.posterior("ilp-1")
     query = question(18).replace(" 0.9", f" {trust}")
     [found] = ask(store.path, query).rows.to_pylist()
     of_truth = query.replace("'ilp-1'", "'truth'").replace("coalesce(l.probability, 0)", "1")
     [truth] = ask(store.path, of_truth).rows.to_pylist()
     [links] = ask(store.path, OF_LINKS.replace(" 0.9", f" {trust}")).rows.to_pylist()
     return {"true": movie.true_median, **found, "movie_end": truth["kaplan_meier"], **links}
-
-
-def weigh(store: DuckDBStore) -> None:
-    """Keep how likely each candidate is, by exact marginals where pieces are narrow."""
-    chosen, info = store.find_solution(name="ilp-1")
-    movie = weighed(store, chosen, info, Config(), Silent())
-    found = estimate(movie.problem)
-    with store.running("posterior", "posterior-1", {}, chosen=chosen) as run:
-        made = PosteriorInfo(0, chosen.id, info.id, run.id, "posterior-1", "auto", 1.0, False)
-        order = np.argsort(movie.edges.id)
-        columns = (column[order] for column in (movie.edges.id, found.link, found.how, found.error))
-        add_posterior(store, run, made, LinkProbabilities(*columns), None, {})
 
 
 def main(given: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """The SQL cookbook: every question is held to an answer that knows no SQL."""
 
 import re
+import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import trackdb
 from trackdb.engine.config import Config, LinkConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -122,12 +124,18 @@ def cycle(seen, path):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A movie of twenty cells that divide every 15 frames or so, with errors, probabilities, outcomes."""
-    rng = np.random.default_rng(5)
+def movie_of_twenty(tmp_path_factory):
+    """A movie of twenty cells that divide every 15 frames or so, with errors, solved."""
     points = simulate_points(30, 20, seed=1, division_rate=0.06, spacing=2.5)
-    area = np.round(rng.lognormal(4, 0.3, len(points.frame)), 2)
-    made = store_of(tmp_path_factory.mktemp("cookbook"), points, area=area, scale_um=SCALE_UM)
+    area = np.round(np.random.default_rng(4).lognormal(4, 0.3, len(points.frame)), 2)
+    return store_of(tmp_path_factory.mktemp("cookbook"), points, area=area, scale_um=SCALE_UM)
+
+
+@pytest.fixture(scope="module")
+def store(movie_of_twenty, tmp_path_factory):
+    """The movie with probabilities and outcomes that are drawn, some of them unknown, some 0."""
+    rng = np.random.default_rng(5)
+    made = DuckDBStore(shutil.copytree(movie_of_twenty.path, tmp_path_factory.mktemp("drawn") / "movie.trackdb"))
     seen = followed_by_hand(made)
     edge = np.array(list(seen.edge.values()))
     known = rng.random(len(edge)) < 0.98
@@ -145,6 +153,20 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def seen(store):
     return followed_by_hand(store)
+
+
+@pytest.fixture(scope="module")
+def weighed(movie_of_twenty, tmp_path_factory):
+    """The same movie with the posterior that is computed for it."""
+    copy = shutil.copytree(movie_of_twenty.path, tmp_path_factory.mktemp("weighed") / "movie.trackdb")
+    trackdb.open(copy, write=True).posterior("ilp-1")
+    return DuckDBStore(copy)
+
+
+@pytest.fixture(params=["store", "weighed"])
+def sure(request):
+    """A store with a posterior: drawn, or computed."""
+    return request.getfixturevalue(request.param)
 
 
 def test_there_are_twenty_questions_and_no_query_is_left_over():
@@ -302,8 +324,8 @@ def test_16_neighbours(store, seen):
     assert {r["cell"]: r["neighbours"] for r in answers(store, 16)} == expected
 
 
-def test_17_lineages_to_trust(store, seen):
-    chance = probabilities(store)
+def test_17_lineages_to_trust(sure):
+    store, seen, chance = sure, followed_by_hand(sure), probabilities(sure)
     trees = defaultdict(list)
     for (source, _), edge in seen.edge.items():
         root = source
@@ -314,7 +336,6 @@ def test_17_lineages_to_trust(store, seen):
     assert {r["lineage"]: (r["links"], r["unknown"]) for r in rows} == {
         tree: (len(p), p.count(None)) for tree, p in trees.items()
     }
-    assert sum(r["unknown"] for r in rows)
     for row in rows:
         known = [p for p in trees[row["lineage"]] if p is not None]
         assert row["all_right"] == pytest.approx(np.prod(known))
@@ -322,7 +343,8 @@ def test_17_lineages_to_trust(store, seen):
     assert [r["all_right"] for r in rows] == sorted((r["all_right"] for r in rows), reverse=True)
 
 
-def test_19_cells_by_entropy(store, seen):
+def test_19_cells_by_entropy(sure):
+    store, seen = sure, followed_by_hand(sure)
     with store.reading() as connection:
         told = list(connection.execute(tables.cell_outcome.select()))
     shares = defaultdict(list)
@@ -404,8 +426,8 @@ def test_the_whole_curve_is_what_the_page_says():
     assert f"`{CURVE}`" in COOKBOOK
 
 
-def test_18_cycles_by_trusted_links(store, seen):
-    chance = probabilities(store)
+def test_18_cycles_by_trusted_links(sure):
+    store, seen, chance = sure, followed_by_hand(sure), probabilities(sure)
     frames, complete = trusted_pieces(seen, chance)
     assert 0 < complete.sum() < len(complete)
     curve = kaplan_meier(frames, complete)
