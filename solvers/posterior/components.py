@@ -105,7 +105,11 @@ def cut_graph(graph: ChoiceGraph, alive: Bools, tied: Bools, messages: Messages)
     messages : Messages
         Read where something is cut.
     """
-    return Cut(alive, *_views(graph, alive, tied, messages))
+    n, m = graph.n_cells, graph.n_links
+    per_cell = [np.zeros(n) for _ in range(4)]
+    cut = Cut(alive, np.zeros(n, np.bool_), np.zeros(m, np.bool_), np.empty(m), *per_cell)
+    see(graph, cut, tied, messages, np.arange(n))
+    return cut
 
 
 @njit(cache=True, inline="always")
@@ -119,49 +123,60 @@ def log_add(a: float, b: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _views(
-    graph: ChoiceGraph, alive: Bools, wanted: Bools, messages: Messages
-) -> tuple[Bools, Bools, Floats, Floats, Floats, Floats, Floats]:
-    n, m = len(graph.state), len(graph.link)
-    tied = np.zeros(n, np.bool_)
-    shared = np.zeros(m, np.bool_)
-    take = np.empty(m)
-    leave = np.empty(n)
-    idle = np.empty(n)
-    absent = np.zeros(n)
-    unborn = np.zeros(n)
-    for v in range(n):
+def _outward(graph: ChoiceGraph, messages: Messages, v: int) -> float:
+    """Return all that a cell may do as a mother when all its links are cut, being selected included."""
+    whole = graph.none[v]
+    for e in range(graph.first[v], graph.first[v + 1]):
+        whole = log_add(whole, messages.up[e])
+    for q in range(graph.pair_first[v], graph.pair_first[v + 1]):
+        whole = log_add(whole, messages.up[graph.pair_a[q]] + messages.up[graph.pair_b[q]] + graph.bond[q])
+    return float(graph.node[v] + whole)
+
+
+@njit(cache=True, nogil=True)
+def see(graph: ChoiceGraph, cut: Cut, wanted: Bools, messages: Messages, cells: Ints) -> None:
+    """Write what some cells see in both roles, given the links of a cut that live.
+
+    Parameters
+    ----------
+    graph, cut, messages
+        As in `cut_graph`; all of the cut but `alive` is written, for the cells and the links into them.
+    wanted : (n,) bool
+        Cells whose tie is not cut.
+    cells : (k,) int64
+        Who looks.
+    """
+    for v in cells:
         n_in = 0
         n_out = 0
         for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            n_in += alive[graph.into[k]]
+            n_in += cut.alive[graph.into[k]]
         for e in range(graph.first[v], graph.first[v + 1]):
-            n_out += alive[e]
+            n_out += cut.alive[e]
         optional = graph.state[v] == OPTIONAL
-        tied[v] = optional and wanted[v] and n_in > 0 and n_out > 0
+        cut.tied[v] = optional and wanted[v] and n_in > 0 and n_out > 0
         without = graph.new[v]
         for k in range(graph.into_first[v], graph.into_first[v + 1]):
             e = graph.into[k]
-            if not alive[e]:
+            if not cut.alive[e]:
                 without = log_add(without, graph.link[e] + messages.down[e])
-                take[e] = messages.up[e]
-        leave[v] = without
-        idle[v] = graph.none[v]
-        if optional and not tied[v]:
-            outward = graph.node[v] + graph.none[v]
-            if graph.first[v] < graph.first[v + 1]:
-                outward = messages.outward[v]
+                cut.take[e] = messages.up[e]
+        cut.leave[v] = without
+        cut.idle[v] = graph.none[v]
+        cut.absent[v] = 0.0
+        cut.unborn[v] = 0.0
+        if optional and not cut.tied[v]:
+            outward = _outward(graph, messages, v) if n_out == 0 else messages.outward[v]
             inward = without if n_in == 0 else messages.inward[v]
-            leave[v] = log_add(without, -outward)
-            unborn[v] = math.exp(-outward - leave[v])
-            idle[v] = log_add(graph.none[v], -inward - graph.node[v])
-            absent[v] = math.exp(-inward - graph.node[v] - idle[v])
+            cut.leave[v] = log_add(without, -outward)
+            cut.unborn[v] = math.exp(-outward - cut.leave[v])
+            cut.idle[v] = log_add(graph.none[v], -inward - graph.node[v])
+            cut.absent[v] = math.exp(-inward - graph.node[v] - cut.idle[v])
         for k in range(graph.into_first[v], graph.into_first[v + 1]):
             e = graph.into[k]
-            if alive[e]:
-                shared[e] = tied[v] or n_in > 1
-                take[e] = graph.link[e] if shared[e] else graph.link[e] - leave[v]
-    return tied, shared, take, leave, idle, absent, unborn
+            cut.shared[e] = cut.alive[e] and (cut.tied[v] or n_in > 1)
+            if cut.alive[e]:
+                cut.take[e] = graph.link[e] if cut.shared[e] else graph.link[e] - cut.leave[v]
 
 
 @njit(cache=True, nogil=True)

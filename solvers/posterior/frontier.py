@@ -70,7 +70,9 @@ class Weighed(NamedTuple):
     log_z: NDArray[np.float64]
 
 
-def weigh_pieces(graph: ChoiceGraph, cut: Cut, pieces: Pieces, sweep: Sweep, width: int) -> Weighed:
+def weigh_pieces(
+    graph: ChoiceGraph, cut: Cut, pieces: Pieces, sweep: Sweep, width: int, into: Weighed | None = None
+) -> Weighed:
     """Weigh all selections of each piece that is not too wide.
 
     Parameters
@@ -79,12 +81,16 @@ def weigh_pieces(graph: ChoiceGraph, cut: Cut, pieces: Pieces, sweep: Sweep, wid
         As in `order_of_sweep`.
     width : int
         Pieces that need more are left out: what stands for them means nothing.
+    into : Weighed or None
+        Where to write; what stands there for other pieces stays.
     """
     narrow = sweep.width <= width
     room = int(sweep.n_states[narrow].max(initial=1))
     most = int(sweep.width[narrow].max(initial=0))
-    size = graph.n_cells + graph.n_links + len(graph.bond)
-    choice, absent = np.zeros(size), np.zeros(graph.n_cells)
+    if into is None:
+        size = graph.n_cells + graph.n_links + len(graph.bond)
+        into = Weighed(np.zeros(size), np.zeros(graph.n_cells), np.empty(0))
+    choice, absent = into.choice, into.absent
     log_z = _weigh(graph, cut, pieces.first, sweep.mother, narrow, room, most, choice, absent)
     return Weighed(choice, absent, log_z)
 

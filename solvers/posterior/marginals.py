@@ -221,7 +221,7 @@ def estimate(
     SolverError
         If the method is exact and a piece is too wide.
     """
-    _check_options(method, prune, width, sweeps)
+    check_options(method, prune, width, sweeps)
     graph = ChoiceGraph.of(problem, temperature)
     if method == "belief":
         plan = belief_plan(graph)
@@ -241,10 +241,11 @@ def estimate(
         weighed = weighed._replace(choice=weighed.choice + sampled.choice)
         weighed.absent[mothers] = sampled.absent[mothers]
     views = both_views(graph, plan.cut, weighed.choice, weighed.absent, LEAST)
-    return _marginals(problem, graph, plan, wide, views, weighed, sampled)
+    return assemble(problem, graph, plan, wide, views, weighed, sampled)
 
 
-def _check_options(method: str, prune: float, width: int, sweeps: int) -> None:
+def check_options(method: str, prune: float, width: int, sweeps: int) -> None:
+    """Raise ConfigError where an option makes no sense."""
     if method not in METHODS:
         raise ConfigError(f"there is no method {method!r}", known=", ".join(METHODS))
     if not 0 < prune < 1:
@@ -255,7 +256,7 @@ def _check_options(method: str, prune: float, width: int, sweeps: int) -> None:
         raise ConfigError(f"sweeps is {sweeps}, expected 1 or more")
 
 
-def _marginals(
+def assemble(
     problem: TrackingProblem,
     graph: ChoiceGraph,
     plan: Plan,
@@ -287,7 +288,7 @@ def _marginals(
         link=link,
         new=views.new,
         present=views.present,
-        outcomes=Outcomes(views.first, _rows(graph, views.a), _rows(graph, views.b), views.probability),
+        outcomes=Outcomes(views.first, rows_of(graph, views.a), rows_of(graph, views.b), views.probability),
         how=how,
         error=error,
         dropped=dropped,
@@ -299,7 +300,8 @@ def _marginals(
     )
 
 
-def _rows(graph: ChoiceGraph, link: NDArray[np.int64]) -> NDArray[np.int64]:
+def rows_of(graph: ChoiceGraph, link: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows in the problem of links of the graph; -1 stays."""
     return np.where(link >= 0, graph.row[link], -1) if graph.n_links else link
 
 

@@ -22,7 +22,7 @@ from .swaps import with_swaps
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .components import Cut
+    from .components import Cut, Messages
     from .graph import ChoiceGraph
 
     Ints = NDArray[np.int64]
@@ -46,8 +46,10 @@ class Plan(NamedTuple):
         on it is known no better than by belief.
     dropped : (p,) float64
         Probability of all that was cut from each piece, by belief propagation, at most 1.
+    messages : Messages
+        What belief propagation says along what was cut.
     converged : bool
-        Whether belief propagation came to rest, where it was needed.
+        Whether it came to rest, where it was needed.
     """
 
     cut: Cut
@@ -55,16 +57,18 @@ class Plan(NamedTuple):
     sweep: Sweep
     level: NDArray[np.int64]
     dropped: NDArray[np.float64]
+    messages: Messages
     converged: bool
 
 
 def whole_plan(graph: ChoiceGraph, width: int) -> Plan:
     """Return the plan that cuts nothing; pieces that would need more than `width` are in it."""
-    cut = cut_graph(graph, np.ones(graph.n_links, bool), np.ones(graph.n_cells, bool), no_messages(graph))
+    none = no_messages(graph)
+    cut = cut_graph(graph, np.ones(graph.n_links, bool), np.ones(graph.n_cells, bool), none)
     pieces = Pieces(*find_pieces(graph, cut.alive, cut.tied, mothers_of(graph)))
     sweep = order_of_sweep(graph, cut, pieces, width)
     p = len(sweep.width)
-    return Plan(cut, pieces, sweep, np.zeros(p, np.int64), np.zeros(p), True)
+    return Plan(cut, pieces, sweep, np.zeros(p, np.int64), np.zeros(p), none, True)
 
 
 def belief_plan(graph: ChoiceGraph) -> Plan:
@@ -75,7 +79,7 @@ def belief_plan(graph: ChoiceGraph) -> Plan:
     p = len(mothers)
     pieces = Pieces(np.arange(p + 1), mothers)
     one = np.ones(p, np.int64)
-    return Plan(cut, pieces, Sweep(mothers, one - 1, one), 2 * one, np.ones(p), said.converged)
+    return Plan(cut, pieces, Sweep(mothers, one - 1, one), 2 * one, np.ones(p), said.messages, said.converged)
 
 
 def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
@@ -110,7 +114,7 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
         cut = cut_graph(graph, alive, tied, said.messages)
         pieces = Pieces(*find_pieces(graph, cut.alive, cut.tied, wide[1]))
         sweep = order_of_sweep(graph, cut, pieces, width)
-        part = Plan(cut, pieces, sweep, whole.level, whole.dropped, True)
+        part = whole._replace(cut=cut, pieces=pieces, sweep=sweep)
         narrow = sweep.width <= width
         done.append(_some(part, narrow))
         levels.append(np.full(np.count_nonzero(narrow), level))
@@ -119,7 +123,7 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
     pieces, sweep = _together(done)
     cut = cut_graph(graph, alive, tied, said.messages)
     dropped = _dropped(graph, cut, pieces, likely, said.absent)
-    return Plan(cut, pieces, sweep, np.concatenate(levels), dropped, said.converged)
+    return Plan(cut, pieces, sweep, np.concatenate(levels), dropped, said.messages, said.converged)
 
 
 def require_narrow(plan: Plan, width: int) -> None:

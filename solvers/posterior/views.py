@@ -64,7 +64,11 @@ def both_views(graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats, lea
     least : float
         Outcomes below it are left out.
     """
-    return Views(*_views(graph, cut, choice, absent, least))
+    n = graph.n_cells
+    link, new, present = np.zeros(graph.n_links), np.empty(n), np.empty(n)
+    everyone = np.arange(n)
+    agree(graph, cut, choice, absent, everyone, everyone, link, new, present)
+    return Views(link, new, present, *ranked(graph, choice, least, everyone))
 
 
 @njit(cache=True, nogil=True)
@@ -72,15 +76,21 @@ def links_of(graph: ChoiceGraph, choice: Floats) -> Floats:
     """Add up the options that hold each link."""
     link = np.zeros(len(graph.link))
     for u in range(len(graph.state)):
-        begin, end = graph.first[u], graph.first[u + 1]
-        at = u + begin + graph.pair_first[u] + 1
-        for e in range(begin, end):
-            link[e] += choice[at + e - begin]
-        at += end - begin - graph.pair_first[u]
-        for q in range(graph.pair_first[u], graph.pair_first[u + 1]):
-            link[graph.pair_a[q]] += choice[at + q]
-            link[graph.pair_b[q]] += choice[at + q]
+        _add_up(graph, choice, u, link)
     return link
+
+
+@njit(cache=True, nogil=True)
+def _add_up(graph: ChoiceGraph, choice: Floats, u: int, link: Floats) -> None:
+    begin, end = graph.first[u], graph.first[u + 1]
+    single = u + graph.pair_first[u] + 1
+    pair = single + end
+    for e in range(begin, end):
+        link[e] = choice[single + e]
+    for q in range(graph.pair_first[u], graph.pair_first[u + 1]):
+        p = choice[pair - graph.pair_first[u] + q]
+        link[graph.pair_a[q]] += p
+        link[graph.pair_b[q]] += p
 
 
 @njit(cache=True, nogil=True)
@@ -122,32 +132,47 @@ def _let_go(graph: ChoiceGraph, choice: Floats, hold: Floats, u: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _views(
-    graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats, least: float
-) -> tuple[Floats, Floats, Floats, Ints, Ints, Ints, Floats]:
-    n, m = len(graph.state), len(graph.link)
-    link = links_of(graph, choice)
-    present = np.empty(n)
-    hold = np.ones(m)
-    loose = np.zeros(n, np.bool_)
-    for v in range(n):
+def agree(
+    graph: ChoiceGraph,
+    cut: Cut,
+    choice: Floats,
+    absent: Floats,
+    mothers: Ints,
+    daughters: Ints,
+    link: Floats,
+    new: Floats,
+    present: Floats,
+) -> None:
+    """Write both views of some mothers, whose links lead to these daughters; other mothers stay as they are."""
+    hold = np.ones(len(link))
+    mine = np.zeros(len(graph.state), np.bool_)
+    loose = np.zeros(len(graph.state), np.bool_)
+    for u in mothers:
+        mine[u] = True
+        if graph.first[u] == graph.first[u + 1]:
+            choice[u + graph.first[u] + graph.pair_first[u]] = 1.0
+        _add_up(graph, choice, u, link)
+    for v in daughters:
         present[v] = 1.0 - _absent_of(graph, cut, choice, link, absent, v)
-        total = 0.0
+        of_mine = 0.0
+        of_others = 0.0
         for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            total += link[graph.into[k]]
-        if total > 1.0:
+            e = graph.into[k]
+            if mine[graph.source[e]]:
+                of_mine += link[e]
+            else:
+                of_others += link[e]
+        if of_mine + of_others > 1.0 and of_mine > 0.0:
             for k in range(graph.into_first[v], graph.into_first[v + 1]):
                 e = graph.into[k]
-                hold[e] = 1.0 / total
-                link[e] *= hold[e]
-                loose[graph.source[e]] = True
-    for u in range(n):
+                if mine[graph.source[e]]:
+                    hold[e] = max(1.0 - of_others, 0.0) / of_mine
+                    link[e] *= hold[e]
+                    loose[graph.source[e]] = True
+    for u in mothers:
         if loose[u]:
             _let_go(graph, choice, hold, u)
-        elif graph.first[u] == graph.first[u + 1]:
-            choice[u + graph.first[u] + graph.pair_first[u]] = 1.0
-    new = np.empty(n)
-    for v in range(n):
+    for v in daughters:
         total = 0.0
         for k in range(graph.into_first[v], graph.into_first[v + 1]):
             total += link[graph.into[k]]
@@ -155,27 +180,26 @@ def _views(
             busy = 1.0 - choice[v + graph.first[v] + graph.pair_first[v]]
             present[v] = min(max(present[v], max(total, busy)), 1.0)
         new[v] = max(present[v] - total, 0.0)
-    first, a, b, probability = _ranked(graph, choice, least)
-    return link, new, present, first, a, b, probability
 
 
 @njit(cache=True, nogil=True)
-def _ranked(graph: ChoiceGraph, choice: Floats, least: float) -> tuple[Ints, Ints, Ints, Floats]:
-    """Rank what each mother chooses, likeliest first, without what is hardly ever chosen."""
-    n = len(graph.state)
+def ranked(graph: ChoiceGraph, choice: Floats, least: float, mothers: Ints) -> tuple[Ints, Ints, Ints, Floats]:
+    """Rank what each of some mothers chooses, likeliest first, without what is hardly ever chosen."""
     k = 0
-    first = np.empty(n + 1, np.int64)
+    first = np.empty(len(mothers) + 1, np.int64)
     first[0] = 0
-    for u in range(n):
+    for m in range(len(mothers)):
+        u = mothers[m]
         begin = u + graph.first[u] + graph.pair_first[u]
         end = u + 1 + graph.first[u + 1] + graph.pair_first[u + 1]
         for o in range(begin, end):
             k += choice[o] >= least
-        first[u + 1] = k
+        first[m + 1] = k
     a = np.empty(k, np.int64)
     b = np.empty(k, np.int64)
     probability = np.empty(k)
-    for u in range(n):
+    for m in range(len(mothers)):
+        u = mothers[m]
         begin = u + graph.first[u] + graph.pair_first[u]
         n_links = graph.first[u + 1] - graph.first[u]
         size = 0
@@ -190,13 +214,13 @@ def _ranked(graph: ChoiceGraph, choice: Floats, least: float) -> tuple[Ints, Int
                 other = graph.pair_b[graph.pair_first[u] + o - 1 - n_links]
             elif o > 0:
                 one = graph.first[u] + o - 1
-            at = first[u] + size
-            while at > first[u] and probability[at - 1] < p:
+            at = first[m] + size
+            while at > first[m] and probability[at - 1] < p:
                 probability[at], a[at], b[at] = probability[at - 1], a[at - 1], b[at - 1]
                 at -= 1
             probability[at], a[at], b[at] = p, one, other
             size += 1
             total += p
-        for at in range(first[u], first[u + 1]):
+        for at in range(first[m], first[m + 1]):
             probability[at] /= total
     return first, a, b, probability
