@@ -2,11 +2,11 @@
 
 Run: NUMBA_NUM_THREADS=1 python benchmarks/posterior.py [marginals] [reference] [calibration] [decisions]
 
-``marginals``: CPU time of estimate by method, 100 to 10,000 cells, at a step of .15 and .30 of the spacing of cells, and
-what share of the links is known how. ``reference``: total variation of the parents of each daughter to the exact
-marginals where these can be had, else to long chains of blocks (`--sweeps`), whose own distance from each other is told.
-``calibration``: expected calibration error and log score on 8 frames of 1,000 cells. ``decisions``: one decision and the
-pieces it touches, of 10,000 cells.
+``marginals``: CPU time of estimate by method, 100 to 10,000 cells, at a step of .15 and .30 of the spacing of cells,
+and what share of the links is known how. ``reference``: total variation of the parents of each daughter to the exact
+marginals where these can be had, else to long chains of blocks (`--sweeps`), whose own distance from others is told.
+``calibration``: expected calibration error and log score on 8 frames of 1,000 cells. ``decisions``: one decision and
+the pieces it touches, of 10,000 cells.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def total_variation(pair: FramePair, one: Marginals, other: Marginals) -> float:
 
 def marginals() -> None:
     """Print what the marginals cost."""
-    head("step / spacing", "cells", "method", "CPU s", "of which 10 times fewer cells", "known")
+    head("step / spacing", "cells", "method", "CPU s", "times that of a tenth of the cells", "known")
     for sigma in SIGMAS:
         before: dict[str, float] = {}
         for n in SIZES:
