@@ -2,7 +2,22 @@
 
 import typer
 
-from . import annotate, demo, diff, evaluate, export, importing, info, ingest, plot, posterior, query, simulate, solve
+from . import (
+    annotate,
+    calibrate,
+    demo,
+    diff,
+    evaluate,
+    export,
+    importing,
+    info,
+    ingest,
+    plot,
+    posterior,
+    query,
+    simulate,
+    solve,
+)
 
 app = typer.Typer(
     name="trackdb",
@@ -14,7 +29,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (ingest, importing, solve, posterior, annotate, diff, query, evaluate, plot, export, info, simulate, demo):
+ROOMS = (
+    ingest,
+    importing,
+    solve,
+    posterior,
+    annotate,
+    diff,
+    query,
+    evaluate,
+    calibrate,
+    plot,
+    export,
+    info,
+    simulate,
+    demo,
+)
+for room in ROOMS:
     room.add_commands(app)
 
 

@@ -1,6 +1,7 @@
 """`trackdb posterior` and `trackdb uncertain`: how sure a solution is, and where to look first."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,7 +36,10 @@ def posterior(
     ] = None,
     temperature: Annotated[
         str | None,
-        typer.Option(help="What costs are divided by, above 0; auto: that of the settings, which calibrate fits (1)."),
+        typer.Option(help="What costs are divided by, above 0; auto: by the calibration, else by the settings (1)."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="File of trackdb calibrate that tells the temperature of the method.")
     ] = None,
     k: Annotated[int | None, typer.Option("--k", help="Lineages that topk lists (100).")] = None,
     draws: Annotated[
@@ -52,17 +56,22 @@ def posterior(
     Example: trackdb posterior movie.trackdb
 
     Example: trackdb posterior movie.trackdb --method softmax --temperature 1.5 --name simple
+
+    Example: trackdb posterior movie.trackdb --temperature auto --calibration cal.toml
     """
     from ..engine.config import load_config
     from ..engine.posterior.estimate import method_named
     from ..engine.posterior.stage import posterior as weigh
 
     given: dict[str, object] = {"method": method and method_named(method), "k": k, "draws": draws, "seed": seed}
+    given |= {"calibration": calibration and str(calibration)}
     if temperature is not None and temperature != AUTO:
-        given |= {"temperature": _number(temperature), "calibrated": False}
+        if calibration is not None:
+            raise ConfigError("--temperature and --calibration are two temperatures", expected="one of them")
+        given |= {"temperature": _number(temperature), "calibrated": False, "calibration": ""}
     opened, chosen, info = open_solution(store, dataset, solution, face.command)
     settings = load_config(store, config, {"posterior": given})
-    if temperature == AUTO and not settings.posterior.calibrated:
+    if temperature == AUTO and not (settings.posterior.calibrated or settings.posterior.calibration):
         face.note(f"no temperature was fitted yet: {settings.posterior.temperature:g}")
     with face.progress() as progress:
         report = weigh(opened, chosen, info, settings, name=name, progress=progress)

@@ -207,6 +207,8 @@ class PosteriorConfig:
         What all costs are divided by; more than 1 is less sure.
     calibrated : bool
         Whether the temperature was fitted to movies with truth.
+    calibration : str
+        File of `trackdb calibrate` that tells the temperature of each method, in the place of `temperature`.
     k : int
         Solutions that ``topk`` lists.
     draws : int
@@ -228,6 +230,7 @@ class PosteriorConfig:
     method: str = AUTO
     temperature: float = 1.0
     calibrated: bool = False
+    calibration: str = ""
     k: int = 100
     draws: int = 0
     sigma_px: float = 0.0

@@ -225,7 +225,7 @@ class Database:
             dataset = solution.dataset
         chosen, info = self._store.find_solution(dataset, wanted)
         given = {"method": method, "temperature": temperature, "k": k, "draws": draws, "seed": seed}
-        given |= {} if temperature is None else {"calibrated": False}
+        given |= {} if temperature is None else {"calibrated": False, "calibration": ""}
         settings = load_config(self._store.path, overrides={"posterior": given})
         report = weigh(self._store, chosen, info, settings, name=name)
         return StoredPosterior(self._store, *find_posterior(self._store, chosen.movie.name, report.posterior))

@@ -206,11 +206,32 @@ def judge_posterior(
     """
     progress = progress or Silent()
     chosen, info, found = find_posterior(store, dataset, posterior, solution=solution)
-    place = find_reference(store, chosen, info, against)
     detections = store.detections(chosen)
-    reference = _read_reference(store, chosen, detections, place, str(against), progress=progress)
-    truth = TrueParents.of(reference.graph, reference.row, len(detections))
+    truth = true_parents(store, chosen, info, detections, against=against, progress=progress)
     return judge(store, chosen, info, found, truth, detections)
+
+
+def true_parents(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    info: SolutionInfo,
+    detections: Detections,
+    *,
+    against: str | Path = TRUTH,
+    progress: Progress,
+) -> TrueParents:
+    """Return who the mothers of the detections are by a reference, as `evaluate` finds it.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is no such reference.
+    ConfigError
+        If it is the solution that is to be judged.
+    """
+    place = find_reference(store, chosen, info, against)
+    reference = _read_reference(store, chosen, detections, place, str(against), progress=progress)
+    return TrueParents.of(reference.graph, reference.row, len(detections))
 
 
 def _read_reference(

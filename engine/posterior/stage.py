@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..progress import Silent
 from ..review.pins import decided
 from ..review.questions import questions_of
 from ..scorers import known_scorers, open_scorer
+from .calibration_file import read_calibration
 from .estimate import PERTURBING, Redrawn, method_named, posterior_of
 from .lifting import lifted, stored_links, stored_outcomes
 from .perturbation import Perturbation
@@ -122,7 +124,10 @@ def posterior(
     Raises
     ------
     ConfigError
-        If there is no such method, or it perturbs detections and their scores come from a table.
+        If there is no such method, it perturbs detections and their scores come from a table, or the calibration cannot
+        be read.
+    CalibrationError
+        If the calibration was fitted on this very movie, on other scores, or not for this method.
     MissingRowsError
         If there are no candidates.
     StoreExistsError
@@ -143,8 +148,10 @@ def posterior(
     with store.running("posterior", name, {**asdict(settings), "solution": info.name}, chosen=chosen) as run:
         progress.start("pricing")
         movie = weighed(store, chosen, info, config, progress)
+        if settings.calibration:
+            settings = _calibrated(settings, method, store, chosen, movie)
         progress.start("weighing")
-        redrawn = _redrawn(store, chosen, movie, settings, progress) if method in PERTURBING else None
+        redrawn = redrawn_of(store, chosen, movie, settings, progress) if method in PERTURBING else None
         found = lifted(posterior_of(movie.left.problem, settings, redrawn), movie.left)
         outcomes = stored_outcomes(found, movie.left, movie.detections)
         entropy, how = _summary(found, movie, outcomes)
@@ -173,7 +180,16 @@ def posterior(
     return replace(report, seconds=time.perf_counter() - started)
 
 
-def _redrawn(
+def _calibrated(
+    settings: PosteriorConfig, method: str, store: DuckDBStore, chosen: DetectionSet, movie: WeighedMovie
+) -> PosteriorConfig:
+    """Return the settings with the temperature that was fitted for a method on other movies."""
+    fitted = read_calibration(Path(settings.calibration))
+    temperature = fitted.temperature_for(method, store, chosen, str(movie.score_run.params["by"]))
+    return replace(settings, temperature=temperature, calibrated=True)
+
+
+def redrawn_of(
     store: DuckDBStore, chosen: DetectionSet, movie: WeighedMovie, settings: PosteriorConfig, progress: Progress
 ) -> Redrawn:
     """Return what draws detections anew and prices them as the solution was priced, annotations taken for certain."""
