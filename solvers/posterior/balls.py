@@ -24,13 +24,13 @@ from scipy.sparse.csgraph import connected_components
 
 from ..highs import minimise_binary, whole_bound
 from ..problem import FORBIDDEN, KEPT, on_grid
-from .detours import LINK, NEVER, NEW
+from .ground import LINK, NEVER, NEW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import GridProblem, Selection, TrackingProblem
-    from .detours import Links
+    from .ground import Links
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
@@ -96,6 +96,27 @@ def _pairs_of(problem: TrackingProblem, grid: GridProblem, source: Ints) -> tupl
     return one, other, grid.edge[one] + grid.edge[other] + grid.division[source[one]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A flip: one of the options that it is about must be chosen if `forced`, else none may."""
+
+    kind: int
+    item: int
+    forced: bool
+
+    def asks(self, options: _Options, rows: Ints, n: int) -> Bools:
+        """Return which of some options it is about."""
+        edge, port = options.edge[rows], options.port[rows]
+        asked: Bools
+        if self.kind == LINK:
+            asked = (edge == self.item).any(axis=1)
+        elif self.kind == NEW:
+            asked = (port[:, 1:] == n + self.item).any(axis=1)
+        else:
+            asked = (port[:, 0] == self.item) & (edge[:, 0] == NONE)
+        return asked
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tight:
     """A ball where the best selection pays more than its prices, with what that proves."""
@@ -151,20 +172,13 @@ class Balls:
         kind, item
             As in `detours.flip_each`.
         """
-        links, n = self._links, self._n
+        links = self._links
         ends = [int(links.source[item]), int(links.target[item])] if kind == LINK else [item]
         pinned = links.pinned[ends]
         if (pinned == FORBIDDEN).any() or (kind not in (LINK, NEW) and pinned[0] == KEPT):
             return NEVER, NEVER, 0
-        edge, port = self._options.edge, self._options.port
-        if kind == LINK:
-            of_flip = (edge == item).any(axis=1)
-            forced = not links.edge[item]
-        elif kind == NEW:
-            of_flip, forced = (port[:, 1:] == n + item).any(axis=1), False
-        else:
-            of_flip, forced = (port[:, 0] == item) & (edge[:, 0] == NONE), bool(links.node[item])
-        return self._grown(ends, of_flip, forced)
+        forced = not links.edge[item] if kind == LINK else kind != NEW and bool(links.node[item])
+        return self._grown(ends, _Question(kind, item, forced))
 
     def _chosen_options(self) -> Bools:
         """Return which options the best selection takes, (k,): of each mother the one with all her links."""
@@ -177,7 +191,7 @@ class Balls:
         chosen: Bools = loop | single | (taken[one] & taken[other])
         return chosen
 
-    def _grown(self, ends: list[int], of_flip: Bools, forced: bool) -> tuple[int, int, int]:
+    def _grown(self, ends: list[int], flip: _Question) -> tuple[int, int, int]:
         """Grow a ball until its bounds meet, it does not grow any more, or it is too large."""
         cell = np.zeros(self._n, dtype=bool)
         cell[ends] = True
@@ -189,39 +203,37 @@ class Balls:
             touching = self._touching(inside)
             if len(touching) > MOST_OPTIONS:
                 return lower, upper, radius - 1
-            lower = max(lower, self._from_below(inside, touching, of_flip, forced) - self._excess + beyond)
-            upper = min(upper, self._from_above(inside, touching, of_flip, forced))
+            lower = max(lower, self._from_below(inside, touching, flip) - self._excess + beyond)
+            upper = min(upper, self._from_above(inside, touching, flip))
             if lower >= upper or np.count_nonzero(cell) == before:
                 break
         return min(lower, upper), upper, radius
 
-    def _from_below(self, inside: Bools, touching: Ints, of_flip: Bools | None, forced: bool) -> int:
+    def _from_below(self, inside: Bools, touching: Ints, flip: _Question | None) -> int:
         """Return how far the least cost inside lies above the prices there, with a flip or without."""
         price = np.append(np.where(inside, 0, self._price), 0)
         weight = self._options.weight[touching] - price[self._options.port[touching]].sum(axis=1)
         within = np.append(inside, False)[self._options.port[touching]]
-        _, bound = self._solved(touching, weight, within, of_flip, forced)
+        _, bound = self._solved(touching, weight, within, flip)
         return bound if bound >= NEVER else bound - int(self._price[inside].sum())
 
-    def _from_above(self, inside: Bools, touching: Ints, of_flip: Bools, forced: bool) -> int:
+    def _from_above(self, inside: Bools, touching: Ints, flip: _Question) -> int:
         """Return what the flip costs more where everything outside stays as it is."""
         port, weight = self._options.port, self._options.weight
         whole = (np.append(inside, True)[port[touching]]).all(axis=1)
         held = touching[self._chosen[touching]]
         leaves = touching[self._chosen[touching] & ~whole]
-        if not forced and of_flip[leaves].any():
+        if not flip.forced and flip.asks(self._options, leaves, self._n).any():
             return NEVER  # what stays is what the flip takes out
         free = np.append(inside, True)
         free[port[leaves][port[leaves] >= 0]] = False
         stays = int(weight[leaves].sum())
         options = touching[free[port[touching]].all(axis=1)]
         within = port[options] >= 0
-        value, _ = self._solved(options, weight[options], within, of_flip, forced)
+        value, _ = self._solved(options, weight[options], within, flip)
         return value if value >= NEVER else value + stays - int(weight[held].sum())
 
-    def _solved(
-        self, options: Ints, weight: Ints, within: Bools, of_flip: Bools | None, forced: bool
-    ) -> tuple[int, int]:
+    def _solved(self, options: Ints, weight: Ints, within: Bools, flip: _Question | None) -> tuple[int, int]:
         """Choose options of which no two share a port, at least cost: what that is, and a bound; `NEVER` if none fit.
 
         Parameters
@@ -232,10 +244,13 @@ class Balls:
             What each costs.
         within : (k, 3) bool
             Which of its ports count.
-        of_flip : bool or None
-            Options that the flip is about: one of them must be chosen if `forced`, else none may.
+        flip : _Question or None
+            What must hold besides.
         """
-        asked = np.zeros(len(options), dtype=bool) if of_flip is None else of_flip[options]
+        if flip is None:
+            asked, forced = np.zeros(len(options), dtype=bool), False
+        else:
+            asked, forced = flip.asks(self._options, options, self._n), flip.forced
         if forced and not asked.any():
             return NEVER, NEVER
         keep = np.flatnonzero((weight < 0) | asked) if forced else np.flatnonzero((weight < 0) & ~asked)
@@ -255,18 +270,15 @@ class Balls:
 
     def _wider(self, cell: Bools) -> Bools:
         """Return some cells and all that a candidate link ties to them."""
-        links = self._links
+        links, rows = self._links, np.flatnonzero(cell)
         wider = cell.copy()
-        wider[links.target[cell[links.source]]] = True
-        wider[links.source[cell[links.target]]] = True
+        wider[links.target[_ranges(links.first, rows)]] = True
+        wider[links.source[links.into[_ranges(links.into_first, rows)]]] = True
         return wider
 
     def _touching(self, inside: Bools) -> Ints:
         """Return the options that take one of some ports."""
-        port = np.flatnonzero(inside)
-        first, count = self._first[port], self._first[port + 1] - self._first[port]
-        place = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
-        return np.unique(self._of_port[place])
+        return np.unique(self._of_port[_ranges(self._first, np.flatnonzero(inside))])
 
     def _with_tight(self, cell: Bools) -> tuple[Bools, int]:
         """Take in the tight balls that a ball touches; return what the others add to the bound."""
@@ -308,7 +320,7 @@ class Balls:
         near[ports[ports >= 0] % self._n] = True
         if len(touching) > MOST_OPTIONS:
             return _Tight(cell, near, 0)
-        return _Tight(cell, near, max(0, self._from_below(inside, touching, None, forced=False)))
+        return _Tight(cell, near, max(0, self._from_below(inside, touching, None)))
 
     def _parts(self, cell: Bools) -> list[Bools]:
         """Split cells so that no option touches two parts."""
@@ -326,3 +338,10 @@ def _sum_at(price: Ints, port: Ints) -> Ints:
     """Return the sum of the prices of some ports, -1 for none, along the last axis."""
     total: Ints = np.append(price, 0)[port].sum(axis=-1)
     return total
+
+
+def _ranges(first: Ints, rows: Ints) -> Ints:
+    """Return the numbers ``first[r] .. first[r + 1] - 1`` of some rows, one row after the other."""
+    count = first[rows + 1] - first[rows]
+    places: Ints = np.repeat(first[rows] - np.cumsum(count) + count, count) + np.arange(count.sum())
+    return places

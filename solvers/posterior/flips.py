@@ -20,7 +20,8 @@ from ..ilp import solve_within
 from ..matching import LOOP, build_entries, insert_all
 from ..problem import SCALE, GridProblem, refuse_conflicts
 from .balls import Balls
-from .detours import LINK, NEVER, NEW, PRESENT, Ground, Links, flip_each, room_to_flip
+from .detours import flip_each
+from .ground import LINK, NEVER, NEW, PRESENT, Ground, Links, room_to_flip
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
