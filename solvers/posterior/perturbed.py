@@ -12,7 +12,7 @@ mother; each option that both look at has it once. On small problems whose margi
 notes) this choice came nearest, and a scale of 0.7 came nearer than 1, for kept and for optional cells.
 
 **How it is solved.** Whole and from the start: noise moves every price, so the duals of the last draw save nothing
-(measured), and windows cost five times the time. They bound the memory of the solver, for movies beyond `WHOLE` cells.
+(measured), and windows cost two to three times the time. They bound the memory of the solver beyond `WHOLE` cells.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ..windows import Loader
 
 WHOLE: Final = 1_000_000
-"""Cells up to which a draw is solved in one piece: half a gigabyte, some two seconds."""
+"""Cells up to which a draw is solved in one piece: about half a gigabyte and two seconds."""
 
 CONTEXT: Final = 5
 """Longest links that fit into the context of a window, where windows are not given."""
