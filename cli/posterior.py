@@ -30,8 +30,8 @@ def posterior(
     method: Annotated[
         str | None,
         typer.Option(
-            help="auto (exact where it can be, the default), exact, belief, perturb-map; of the paper: softmax (SM), "
-            "topk (AS), perturb (FP), perturb-assign (FP+A)."
+            help="auto (exact where it can be, the default), exact, belief, gibbs, perturb-map; of the paper: softmax "
+            "(SM), topk (AS), perturb (FP), perturb-assign (FP+A)."
         ),
     ] = None,
     temperature: Annotated[

@@ -201,8 +201,8 @@ class PosteriorConfig:
     Parameters
     ----------
     method : str
-        ``auto`` (exact where pieces are small, else said), ``exact``, ``belief``, ``softmax`` (SM), ``topk`` (AS),
-        ``perturb`` (FP), ``perturb-assign`` (FP+A), ``perturb-map``.
+        ``auto`` (exact where pieces are small, else said), ``exact``, ``belief``, ``gibbs``, ``softmax`` (SM), ``topk``
+        (AS), ``perturb`` (FP), ``perturb-assign`` (FP+A), ``perturb-map``.
     temperature : float
         What all costs are divided by; more than 1 is less sure.
     calibrated : bool
@@ -222,7 +222,7 @@ class PosteriorConfig:
     width : int
         Daughters that an exact piece may have open at once; memory grows as 2 to this power.
     sweeps : int
-        Of methods that sample piece by piece.
+        Of ``gibbs``, for pieces that are too wide.
     seed : int
         Of all draws.
     """
@@ -237,7 +237,7 @@ class PosteriorConfig:
     noise: float = 0.7
     prune: float = 1e-3
     width: int = 14
-    sweeps: int = 1000
+    sweeps: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -182,6 +182,7 @@ class Database:
         *,
         method: str | None = None,
         temperature: float | None = None,
+        calibration: str | Path | None = None,
         k: int | None = None,
         draws: int | None = None,
         seed: int | None = None,
@@ -195,10 +196,12 @@ class Database:
         solution : Solution or str or None
             The solution, or its name; by default the newest that was solved here.
         method : str or None
-            ``auto`` (exact where it can be, the default), ``exact``, ``belief``, ``softmax``, ``topk``, ``perturb``,
-            ``perturb-assign``, ``perturb-map``.
+            ``auto`` (exact where it can be, the default), ``exact``, ``belief``, ``gibbs``, ``softmax``, ``topk``,
+            ``perturb``, ``perturb-assign``, ``perturb-map``.
         temperature : float or None
             What costs are divided by; by default that of the settings.
+        calibration : str or Path or None
+            File of ``trackdb calibrate``, whose temperature is taken.
         k : int or None
             Lineages that ``topk`` lists.
         draws, seed : int or None
@@ -226,6 +229,7 @@ class Database:
         chosen, info = self._store.find_solution(dataset, wanted)
         given = {"method": method, "temperature": temperature, "k": k, "draws": draws, "seed": seed}
         given |= {} if temperature is None else {"calibrated": False, "calibration": ""}
+        given |= {} if calibration is None else {"calibration": str(calibration)}
         settings = load_config(self._store.path, overrides={"posterior": given})
         report = weigh(self._store, chosen, info, settings, name=name)
         return StoredPosterior(self._store, *find_posterior(self._store, chosen.movie.name, report.posterior))

@@ -1,4 +1,4 @@
-"""The whole way once, on a simulated movie: simulate, ingest, solve, evaluate, ask."""
+"""The whole way once, on a simulated movie: simulate, ingest, solve, say how sure it is, evaluate, ask."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from ..errors import FormatError
 from ..storage.duckdb_store import DuckDBStore
 from ..storage.formats.base import SourceOptions
+from ..storage.posteriors import find_posterior
 from ..storage.sandbox import ask
+from .config import Config
 from .evaluate import evaluate
 from .ingest import ingest
 from .pipeline import solve
+from .posterior.stage import posterior
 from .progress import Progress, Silent
+from .review.queue import Question, uncertain
 from .simulation import Simulation, simulate, write_movie
 
 if TYPE_CHECKING:
@@ -82,6 +86,15 @@ def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> It
     )
 
     chosen, info = store.find_solution()
+    sure = posterior(store, chosen, info, progress=progress)
+    yield DemoStep(
+        f"trackdb posterior {store.path}",
+        f"what {sure.cells} cells do next, {sure.how['exact']} of them exactly; {sure.mean_entropy_bits:.3f} bits each",
+    )
+
+    asked = uncertain(store, *find_posterior(store), Config(), top=3, progress=progress)
+    yield DemoStep(f"trackdb uncertain {store.path} --top 3", "; ".join(map(_told, asked)) or "nothing is in doubt")
+
     judged = evaluate(store, chosen, info)
     yield DemoStep(
         f"trackdb evaluate {store.path}",
@@ -90,3 +103,13 @@ def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> It
 
     answer = ask(store.path, QUESTION)
     yield DemoStep(f'trackdb sql {store.path} "{QUESTION}"', "the five largest families", answer)
+
+
+def _told(question: Question) -> str:
+    """Return what a cell may do in words, its two likeliest outcomes."""
+    first, *others = (
+        f"{'goes on as' if len(o.daughters) == 1 else 'divides into' if o.daughters else 'ends'}"
+        f"{' ' if o.daughters else ''}{' and '.join(map(str, o.daughters))} ({o.probability:.0%})"
+        for o in question.outcomes[:2]
+    )
+    return f"cell {question.cell} {' or '.join([first, *others])}"

@@ -24,8 +24,10 @@ def walked(tmp_path_factory):
 def test_the_demo_goes_the_whole_way(walked):
     folder, steps = walked
     verbs = [step.command.split()[1] for step in steps]
-    assert verbs == ["simulate", "ingest", "solve", "evaluate", "sql"]
+    assert verbs == ["simulate", "ingest", "solve", "posterior", "uncertain", "evaluate", "sql"]
     assert "proven optimal" in steps[2].result
+    assert "of them exactly" in steps[3].result
+    assert steps[4].result.startswith("cell ")
     assert 1 <= steps[-1].answer.rows.num_rows <= 5
     families = "select count(*) as n from tracked where solution = 'ilp-1' and t = 29 group by lineage order by n desc"
     largest = ask(folder / "demo.trackdb", families, limits=Limits(max_rows=5)).rows["n"].to_pylist()
@@ -34,19 +36,19 @@ def test_the_demo_goes_the_whole_way(walked):
 
 
 def test_most_links_of_the_demo_are_right(walked):
-    figures = dict(part.rsplit(" ", 1) for part in walked[1][3].result.split(", "))
+    figures = dict(part.rsplit(" ", 1) for part in walked[1][5].result.split(", "))
     assert float(figures["edge F1"]) > 0.95
 
 
-@pytest.mark.parametrize("place", [3, 4])
+@pytest.mark.parametrize("place", [4, 5, 6])
 def test_what_the_demo_says_it_typed_can_be_typed(walked, place):
     words = shlex.split(walked[1][place].command)
     assert words[0] == "trackdb"
     result = CliRunner().invoke(app, [*words[1:], "--json"])
     assert result.exit_code == 0, result.output
-    if place == 4:
+    if place == 6:
         asked = json.loads(result.stdout)["rows"]
-        assert asked == [list(row.values()) for row in walked[1][4].answer.rows.to_pylist()]
+        assert asked == [list(row.values()) for row in walked[1][6].answer.rows.to_pylist()]
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):

@@ -1,9 +1,9 @@
 """How sure is each link: one door to every method, by its name.
 
-``auto``, ``exact`` and ``belief`` weigh all selections of the problem, daughters and divisions together, ``topk`` the
-cheapest ones; ``perturb-map`` samples them with a solver. ``softmax`` and ``perturb`` look at one daughter at a time,
-and ``perturb-assign`` at perturbed detections: they tell of links alone. The names of the paper (SM, AS, FP, FP+A) are
-taken, too.
+``auto``, ``exact``, ``belief`` and ``gibbs`` weigh all selections of the problem, daughters and divisions together,
+``topk`` the cheapest ones; ``perturb-map`` samples them with a solver. ``softmax`` and ``perturb`` look at one daughter
+at a time, and ``perturb-assign`` at perturbed detections: they tell of links alone. The names of the paper (SM, AS, FP,
+FP+A) are taken, too.
 """
 
 from __future__ import annotations

@@ -136,6 +136,8 @@ def posterior(
         If two annotations exclude each other.
     SolverError
         If the method is ``exact`` and a piece is too wide for it.
+    CalibrationError
+        If the temperature was fitted on this very movie, or for something else.
     """
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
@@ -172,7 +174,7 @@ def posterior(
             seconds=0.0,  # until it is kept
         )
         progress.start("saving")
-        made = PosteriorInfo(0, chosen.id, info.id, run.id, name, method, settings.temperature, settings.calibrated)
+        made = PosteriorInfo(0, chosen.id, info.id, run.id, name, method, settings.temperature, report.calibrated)
         kept = {key: value for key, value in asdict(report).items() if key not in ("posterior", "seconds")}
         kept |= {"scores": movie.score_run.name}
         add_posterior(store, run, made, stored_links(found, movie.edges), outcomes, kept)

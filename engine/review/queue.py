@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 ERROR_REDUCTION: Final = "error-reduction"
 ORDERS: Final = (ERROR_REDUCTION, "entropy", "margin", "degree")
-SWEEPS: Final = 200  # of sampling, where a copy is too wide: an order needs few
+SWEEPS: Final = 50  # of sampling, where a copy is too wide: an order needs few
 ANSWERS: Final = (DecisionKind.CHOOSE, DecisionKind.NOT_A_CELL, DecisionKind.UNSURE, DecisionKind.SEGMENTATION)
 
 
