@@ -35,6 +35,7 @@ def info(face: Face, store: Store) -> None:
         columns = ["solution", "dataset", "linker", "links", "tracks", "divisions", "cost", "proven"]
         blocks.append(as_table(columns, held.solution_rows()))
     blocks += [f"scores: {', '.join(dict.fromkeys(held.scores))}"] if held.scores else []
+    blocks += [f"posteriors: {', '.join(dict.fromkeys(held.posteriors))}"] if held.posteriors else []
     blocks += [f"annotations: {held.annotations:,}"] if held.annotations else []
     blocks += [f"unfinished: {text}" for text in held.unfinished]
     face.show(

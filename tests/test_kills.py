@@ -17,6 +17,7 @@ from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
+from trackdb.engine.posterior.stage import posterior
 from trackdb.storage.arrays import ARRAYS
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
@@ -35,6 +36,7 @@ from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
+from trackdb.engine.posterior.stage import posterior
 import scipy.spatial, zarr, tifffile, trackdb.engine.scorers.distance, trackdb.solvers.ilp, trackdb.solvers.matching
 from trackdb.storage.duckdb_store import DuckDBStore
 
@@ -65,6 +67,8 @@ for line in sys.stdin:
             ingest(Path(source), store, name="movie")
         elif verb == "import":
             import_tracking(Path(source), store, store.detection_set(), name="theirs")
+        elif verb == "posterior":
+            posterior(store, *store.find_solution())
         else:
             solve(store, store.detection_set(), Config(solve=SolveConfig(window=int(source))))
         os.write(1, b"done\\n")
@@ -229,6 +233,36 @@ def test_a_solve_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_pa
         if kill % 6 == 0:  # a second for each
             assert check(store) == []
         shutil.rmtree(store.path)
+
+
+def test_a_posterior_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path):
+    solved = DuckDBStore(tmp_path / "solved.trackdb")
+    ingest(sources["table"], solved, name="movie")
+    solve(solved, solved.detection_set())
+    undisturbed = DuckDBStore(shutil.copytree(solved.path, tmp_path / "undisturbed.trackdb"))
+    posterior(undisturbed, *undisturbed.find_solution())
+    wanted = weighed(undisturbed)
+    assert all(wanted)
+    rng = random.Random("posterior")
+    for kill in range(KILLS // 2):
+        store = DuckDBStore(shutil.copytree(solved.path, tmp_path / "killed.trackdb"))
+        told = zygote.live("posterior", "-", store.path, commits=rng.randint(1, 2), then_s=rng.uniform(0, 0.05))
+        assert weighed(store) in (([], [], 0), wanted), kill
+        assert all("posterior posterior-1 was not finished by" in problem.what for problem in check(store))
+        if not weighed(store)[0]:
+            assert "done" not in told
+            posterior(store, *store.find_solution())
+        assert weighed(store) == wanted
+        assert check(store) == []
+        shutil.rmtree(store.path)
+
+
+def weighed(store):
+    """The probabilities and outcomes that the views show, and the number of links that have one."""
+    told = ask(store.path, "from probabilities order by all").rows.to_pylist()
+    outcomes = ask(store.path, "from outcomes order by all").rows.to_pylist()
+    links = ask(store.path, "select count(probability) as n from links").rows["n"].to_pylist()
+    return told, outcomes, links[0]
 
 
 def test_an_import_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path):

@@ -1,0 +1,149 @@
+"""`trackdb posterior` and `trackdb uncertain`: what they close with, what they refuse, and the same from Python."""
+
+import shutil
+
+import pytest
+
+import trackdb
+from trackdb.engine.config import Config, LinkConfig
+from trackdb.engine.exports.tracking import tracking_of
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.engine.posterior.calibration_file import CalibrationFile, FittedMovie, as_toml
+from trackdb.errors import ConfigError
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.sandbox import ask
+
+from .command_line import answer, refusal, run
+from .movies import jostling_cells, write_rows
+
+pytestmark = pytest.mark.usefixtures("own_home_and_log")
+
+
+@pytest.fixture(scope="module")
+def unsolved(tmp_path_factory):
+    """A store of jostling cells without a solution; for reading."""
+    folder = tmp_path_factory.mktemp("unsolved")
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def jostling(unsolved, tmp_path_factory):
+    """A solved copy of it; it is copied, never written."""
+    store = DuckDBStore(shutil.copytree(unsolved.path, tmp_path_factory.mktemp("solved") / "movie.trackdb"))
+    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
+    return store
+
+
+@pytest.fixture
+def path(jostling, tmp_path):
+    """The folder of a copy."""
+    return shutil.copytree(jostling.path, tmp_path / "movie.trackdb")
+
+
+def test_a_posterior_is_kept_shown_and_asked(path):
+    made = answer("posterior", path)
+    assert {"posterior", "method", "cells", "how", "mean_entropy_bits", "temperature", "seconds"} <= set(made)
+    assert (made["posterior"], made["method"], made["temperature"], made["cells"]) == ("posterior-1", "auto", 1.0, 63)
+    assert set(made["how"]) == {"exact", "pruned", "belief", "sampled"}
+    assert sum(made["how"].values()) == 63
+    asked = answer("uncertain", path, "--top", 3)
+    assert 1 <= len(asked["items"]) <= 3
+    for rank, item in enumerate(asked["items"], start=1):
+        assert set(item) == {
+            *("rank", "cell", "frame", "outcomes", "entropy_bits", "expected_error_reduction", "chosen", "how")
+        }
+        assert item["rank"] == rank
+        assert sum(outcome["probability"] for outcome in item["outcomes"]) == pytest.approx(1, abs=1e-9)
+        assert all(isinstance(outcome["daughters"], list) for outcome in item["outcomes"])
+    assert answer("info", path)["posteriors"] == ["posterior-1"]
+    assert "posteriors: posterior-1" in run("info", path).stdout
+    closing = run("posterior", path, "--method", "SM", "--temperature", 2, "--name", "soft").stdout
+    assert closing.startswith("posterior soft of ilp-1 by softmax: 63 cells (63 belief), ")
+    assert "questions by entropy of" in run("uncertain", path, "--by", "entropy").stderr
+
+
+def test_exports_carry_the_probability_of_every_link(path):
+    answer("posterior", path)
+    store = DuckDBStore(path)
+    found = tracking_of(store, *store.find_solution())
+    told = ask(path, "select probability from links where solution = 'ilp-1' order by source, target").rows
+    by_link = dict(
+        zip(zip(found.source.tolist(), found.target.tolist(), strict=True), found.evidence.probability, strict=True)
+    )
+    assert [by_link[link] for link in sorted(by_link)] == pytest.approx(told["probability"].to_pylist())
+    assert found.evidence.posterior == "posterior-1"
+    run("export", "geff", path, "-o", path.parent / "out.geff")
+    import zarr
+
+    written = zarr.open_array(path.parent / "out.geff" / "edges" / "props" / "probability" / "values", mode="r")[:]
+    assert sorted(written.tolist()) == pytest.approx(sorted(told["probability"].to_pylist()))
+    run("export", "csv", path, "-o", path.parent / "out")
+    assert "probability" in (path.parent / "out" / "links.csv").read_text().split("\n")[0]
+
+
+def test_a_store_without_a_solution_says_what_to_do_next(unsolved):
+    assert "try  trackdb solve" in refusal("posterior", unsolved.path, code=3)
+    assert "try  trackdb posterior" in refusal("uncertain", unsolved.path, code=3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("posterior", "--temperature", "0"), "posterior.temperature is 0.0, wanted more than 0"),
+        (("posterior", "--temperature", "-1"), "wanted more than 0"),
+        (("posterior", "--temperature", "nan"), "wanted more than 0"),
+        (("posterior", "--temperature", "warm"), "--temperature is a number above 0 or auto, got 'warm'"),
+        (("posterior", "--temperature", "auto"), "no fitted temperature is known"),
+        (("posterior", "--temperature", "2", "--calibration", "a.toml"), "exclude each other"),
+        (("posterior", "--method", "magic"), "there is no method 'magic'"),
+        (("posterior", "--method", "topk", "--k", "0"), "posterior.k is 0, wanted 1 or more"),
+        (("posterior", "--name", " "), "cannot be a name"),
+        (("uncertain", "--by", "luck"), "questions are not ordered by luck"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(jostling, tmp_path, words, said):
+    path = jostling.path
+    if words[0] == "uncertain":
+        path = shutil.copytree(path, tmp_path / "movie.trackdb")
+        run("posterior", path, "--method", "softmax")
+    verb, *options = words
+    assert said in refusal(verb, path, *options, code=2)
+
+
+def test_a_list_longer_than_all_lineages_holds_them_all(path):
+    made = answer("posterior", path, "--method", "AS", "--k", 10)
+    assert made["method"] == "topk"
+    assert made["draws"] == 10
+
+
+def test_a_fitted_temperature_is_taken_and_told(path, tmp_path):
+    file = tmp_path / "fitted.toml"
+    fitted = CalibrationFile("distance", {"auto": 1.7}, None, (FittedMovie("elsewhere", "another", 500, 20),))
+    file.write_text(as_toml(fitted))
+    made = answer("posterior", path, "--calibration", file, "--temperature", "auto")
+    assert (made["temperature"], made["calibrated"]) == (1.7, True)
+    told = trackdb.open(path).solution().posterior()
+    assert (told.temperature, told.calibrated) == (1.7, True)
+    assert "has no temperature for the method softmax" in refusal(
+        "posterior", path, "--method", "softmax", "--calibration", file, code=1
+    )
+
+
+def test_the_same_from_python(path):
+    db = trackdb.open(path, write=True)
+    made = db.posterior(db.solution(), method="exact")
+    assert repr(made) == "<posterior posterior-1 of ilp-1 by exact>"
+    assert (made.name, made.method, made.solution, made.temperature) == ("posterior-1", "exact", "ilp-1", 1.0)
+    assert made.links.arrow().column_names == ["source", "target", "probability", "how"]
+    first = made.outcomes.arrow().to_pylist()[0]
+    assert set(first) == {"cell", "rank", "daughters", "probability", "how"}
+    asked = made.uncertain(top=3)
+    assert [question.rank for question in asked] == list(range(1, len(asked) + 1))
+    assert asked.arrow().num_rows == len(asked)
+    listed = answer("uncertain", path, "--top", 3)["items"]
+    assert [question.cell for question in asked] == [item["cell"] for item in listed]
+    with pytest.raises(ConfigError, match="read-only"):
+        trackdb.open(path).posterior()
