@@ -136,8 +136,6 @@ def posterior(
         If two annotations exclude each other.
     SolverError
         If the method is ``exact`` and a piece is too wide for it.
-    CalibrationError
-        If the temperature was fitted on this very movie, or for something else.
     """
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
@@ -152,6 +150,7 @@ def posterior(
         movie = weighed(store, chosen, info, config, progress)
         if settings.calibration:
             settings = _calibrated(settings, method, store, chosen, movie)
+            progress.note(f"temperature {settings.temperature:.4g}, fitted on other movies")
         progress.start("weighing")
         redrawn = redrawn_of(store, chosen, movie, settings, progress) if method in PERTURBING else None
         found = lifted(posterior_of(movie.left.problem, settings, redrawn), movie.left)
