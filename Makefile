@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types uncertainty clean
 
 demo: $(VENV)/.ready  ## from a simulated movie to a queried lineage
 	rm -rf demo
@@ -21,6 +21,9 @@ types: $(VENV)/.ready
 	mkdir -p .types && ln -sfn .. .types/trackdb
 	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml \
 		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.storage -p trackdb.solvers -p trackdb.cli -p trackdb.testing
+
+uncertainty: $(VENV)/.ready  ## docs/uncertainty: how far probabilities of links can be trusted
+	$(BIN)/python benchmarks/uncertainty
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
