@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -148,6 +149,9 @@ def solve(
     window: Annotated[
         int | None, typer.Option(help="--ilp: frames to solve at a time, for movies that memory does not hold.")
     ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="File of trackdb calibrate --costs, whose costs are taken.")
+    ] = None,
     ignore_pins: Annotated[bool, typer.Option("--ignore-pins", help="As if there were no annotations.")] = False,
     dataset: Dataset = None,
     detections: Detections = None,
@@ -162,6 +166,8 @@ def solve(
     Example: trackdb solve movie.trackdb --greedy --by score --scores network
 
     Example: trackdb solve movie.trackdb --window 50
+
+    Example: trackdb solve movie.trackdb --calibration cal.toml
 
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
@@ -187,6 +193,7 @@ def solve(
         "require_optimal": require_optimal or None,
         "time_limit_s": time_limit,
         "window": window,
+        "calibration": calibration and str(calibration),
     }
     opened, chosen = open_set(store, dataset, detections, face.command)
     settings = load_config(store, config, {"solve": given, "lap": of_lap})

@@ -99,6 +99,8 @@ class SolveConfig:
         Frames that are solved at a time, so that memory holds no more of the movie; 0 for all at once.
     window_context : int
         Frames on either side that each window sees besides, at least as many as a candidate spans.
+    calibration : str
+        File of `trackdb calibrate --costs` whose costs are taken; for densities, and the whole movie at once.
     """
 
     linker: str = "ilp"
@@ -110,9 +112,16 @@ class SolveConfig:
     require_optimal: bool = False
     window: int = 0
     window_context: int = 10
+    calibration: str = ""
 
     def __post_init__(self) -> None:
         _require(self.window >= 0, "solve.window", self.window, "frames, or 0 for the whole movie at once")
+        _require(
+            not self.calibration or (self.cost == "density" and not self.window),
+            "solve.calibration",
+            self.calibration,
+            "cost = density and no window, for learned costs",
+        )
         _require(self.window_context >= 1, "solve.window_context", self.window_context, "1 frame or more")
         _require(
             0 <= self.time_limit_s < float("inf"), "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit"

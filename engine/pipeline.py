@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import NotProvenError, SolverError
+from ..errors import ConfigError, NotProvenError, SolverError
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, SolveConfig
 from .lineages import solution_table
-from .linkers import TWO_DISTANCE, choose_linker
+from .linkers import COST, TWO_DISTANCE, choose_linker
 from .names import free_solution_name, linked_gap, named_scores
-from .pricing import pins_of, priced, with_forced
+from .pricing import learned_costs, pins_of, priced, with_forced
 from .progress import Progress, Silent
 from .reports import LinkReport, Merged, SolveReport, report_of
 from .review.pins import PinSet, decided
@@ -146,6 +146,8 @@ def solve(
         If there are no scores of the name asked for.
     ConfigError
         If there is no such linker or scorer.
+    CalibrationError
+        If learned costs are asked for that come from this very movie, or from other scores.
     SolverError
         If the objective, computed again without the solver, is another one.
     """
@@ -153,6 +155,10 @@ def solve(
     config, progress = config or Config(), progress or Silent()
     settings = config.solve
     linker = choose_linker(config, scores, solver)
+    if settings.calibration and linker.by != COST:
+        raise ConfigError(
+            f"learned costs are for linkers by cost, {settings.linker} goes by {linker.by}", **{"try": "--ilp"}
+        )
     name = free_solution_name(store, chosen, name, settings.linker)
     windowed = None
     if settings.window:
@@ -169,6 +175,7 @@ def solve(
     linker.require_fitting(score_run)
     if windowed is not None:
         return windowed.solve(score_run, name, started)
+    shifts = learned_costs(store, chosen, settings, score_run)
     progress.start("solving")
     used = {**asdict(settings), "by": linker.by, "scores": score_run.name, "pins": len(pins)}
     if solver is not None:
@@ -188,6 +195,8 @@ def solve(
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
         problem, estimates = priced(detections, edges, given, config, score_run.name, progress)
+        if shifts is not None:
+            problem, estimates = shifts.applied(problem), {**estimates, **shifts.as_dict()}
         left = decided(problem, pinned)
         free = replace(given, value=value[left.rows])
         selection = left.whole(linker.solver(edges.take(left.rows), free).solve(left.problem))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import costs
 from .linkers import TWO_DISTANCE
+from .posterior.calibration_file import read_calibration
 from .review.pins import PinSet, pins_among, told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..solvers.problem import TrackingProblem
-    from ..storage.catalogue import DetectionSet
+    from ..storage.catalogue import DetectionSet, RunInfo
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.schema import CandidateEdges, Detections
-    from .config import Config
+    from .config import Config, SolveConfig
+    from .costs.shifts import CostShifts
     from .progress import Progress
     from .scorers.base import Scores
 
@@ -41,6 +44,23 @@ def with_forced(
         progress.note(f"annotated links without a score in {scores}: {count}, priced as its worst")
         value = np.where(lacking, known.min() if len(known) else 0.0, value)
     return value
+
+
+def learned_costs(
+    store: DuckDBStore, chosen: DetectionSet, config: SolveConfig, score_run: RunInfo
+) -> CostShifts | None:
+    """Return the costs that were learned from other movies, where the settings name a calibration.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read.
+    CalibrationError
+        If it was fitted on this very movie or on other scores, or holds no costs.
+    """
+    if not config.calibration:
+        return None
+    return read_calibration(Path(config.calibration)).costs_for(store, chosen, str(score_run.params["by"]))
 
 
 def priced(

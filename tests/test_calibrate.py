@@ -11,8 +11,11 @@ from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.calibrating import calibrate
 from trackdb.engine.posterior.calibration_file import read_calibration
+from trackdb.engine.posterior.problem import weighed
 from trackdb.engine.posterior.stage import posterior
+from trackdb.engine.progress import Silent
 from trackdb.errors import CalibrationError, ConfigError, FormatError, MissingRowsError
+from trackdb.solvers.problem import objective
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import find_posterior
 
@@ -118,6 +121,37 @@ def test_costs_are_learned_where_asked(stores, tmp_path):
     told = answer("calibrate", stores[0].path, stores[1].path, "-o", file, "--costs", "--method", "softmax")
     assert told["costs"]["nll_after"] <= told["costs"]["nll_before"] + 0.01
     assert read_calibration(file).costs.appear == told["costs"]["shifts"]["appear"]
+
+
+def test_learned_costs_are_those_of_solution_and_posterior(stores, tmp_path):
+    """The solution with them is proven, priced again alike for its posterior, and another one than without."""
+    file = tmp_path / "cal.toml"
+    report = calibrate(movies(stores[:2]), file, methods=["softmax"], costs=True)
+    store = stores[2]
+    run("solve", store.path, "--calibration", file, "--name", "learned")
+    chosen, info = store.find_solution(name="learned")
+    assert info.proven
+    movie = weighed(store, chosen, info, Config(), Silent())
+    ids = store.solution(info).edge
+    again = objective(movie.problem, np.isin(movie.edges.id, ids), np.ones(len(movie.detections), bool))
+    assert again == info.objective
+    plain = weighed(store, *store.find_solution(name="ilp-1"), Config(), Silent()).problem
+    shifts = report.learned.shifts
+    assert movie.problem.edge_cost == pytest.approx(plain.edge_cost / shifts.temperature)
+    later = movie.detections.frame > 0
+    assert movie.problem.appear_cost[later] == pytest.approx(plain.appear_cost[later] + shifts.appear)
+
+
+def test_learned_costs_are_refused_where_they_do_not_hold(stores, tmp_path):
+    file, plain = tmp_path / "cal.toml", tmp_path / "plain.toml"
+    calibrate(movies(stores[:1]), file, methods=["softmax"], costs=True)
+    calibrate(movies(stores[:1]), plain, methods=["softmax"])
+    asked = ("solve", stores[2].path, "--calibration")
+    assert "fitted on crowd0 itself" in run("solve", stores[0].path, "--calibration", file, code=1).stderr
+    assert "holds no costs" in run(*asked, plain, code=1).stderr
+    assert "cannot be read" in run(*asked, tmp_path / "none.toml", code=2).stderr
+    assert "no window" in run(*asked, file, "--window", "3", code=2).stderr
+    assert "goes by distance" in run(*asked, file, "--lap", code=2).stderr
 
 
 def test_too_little_truth_is_refused_in_words(tmp_path):

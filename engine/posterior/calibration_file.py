@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import CalibrationError, ConfigError
-from .learning import CostShifts
+from ..costs.shifts import CostShifts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +98,29 @@ class CalibrationFile:
         CalibrationError
             If it was fitted on this very movie, on other scores, or not for this method.
         """
+        self._require_fitting(store, chosen, scores)
+        if method not in self.temperature:
+            raise CalibrationError(
+                f"the calibration has no temperature for the method {method}",
+                known=", ".join(self.temperature) or "none",
+                **{"try": f"trackdb calibrate --method {method}"},
+            )
+        return self.temperature[method]
+
+    def costs_for(self, store: DuckDBStore, chosen: DetectionSet, scores: str) -> CostShifts:
+        """Return the learned costs for a movie; parameters as of `temperature_for`.
+
+        Raises
+        ------
+        CalibrationError
+            If it was fitted on this very movie or on other scores, or holds no costs.
+        """
+        self._require_fitting(store, chosen, scores)
+        if self.costs is None:
+            raise CalibrationError("the calibration holds no costs", **{"try": "trackdb calibrate --costs"})
+        return self.costs
+
+    def _require_fitting(self, store: DuckDBStore, chosen: DetectionSet, scores: str) -> None:
         movie = movie_of(store, chosen)
         if any((known.project, known.dataset) == (movie.project, movie.dataset) for known in self.movies):
             raise CalibrationError(
@@ -109,13 +132,6 @@ class CalibrationFile:
                 f"the calibration is of scores by {self.scores}, those of {movie.dataset} are by {scores}",
                 **{"try": f"trackdb calibrate with solutions by {scores}"},
             )
-        if method not in self.temperature:
-            raise CalibrationError(
-                f"the calibration has no temperature for the method {method}",
-                known=", ".join(self.temperature) or "none",
-                **{"try": f"trackdb calibrate --method {method}"},
-            )
-        return self.temperature[method]
 
 
 def movie_of(store: DuckDBStore, chosen: DetectionSet) -> FittedMovie:

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...errors import CalibrationError, SchemaError
+from ...errors import CalibrationError
 from ...solvers.ilp import IlpSolver
 from ...solvers.posterior.marginals import estimate
+from ..costs.shifts import CostShifts, inner_frames, require_no_pairs
 from ..metrics.calibration import NEW, Questions, answers, mean_nll
 from ..metrics.parents import ask_parents
 from .temperature import require_fittable
@@ -49,46 +50,6 @@ DIFFERENCE: Final = 1e-2  # of a parameter, for the second derivatives
 MOST_DAUGHTERS: Final = 2
 IMPOSSIBLE: Final = 40.0  # nats above all else that a daughter could do
 LONGEST: Final = 1.5  # nats that a step moves a parameter by
-
-
-@dataclass(frozen=True, slots=True)
-class CostShifts:
-    """How costs are changed.
-
-    Parameters
-    ----------
-    temperature : float
-        What the costs of links are divided by.
-    appear, division : float
-        Nats that are added to these costs, where they are not free for want of frames.
-    """
-
-    temperature: float = 1.0
-    appear: float = 0.0
-    division: float = 0.0
-
-    @property
-    def motion_scale(self) -> float:
-        """How much longer steps are than a normal density of steps said."""
-        return float(np.sqrt(self.temperature))
-
-    def applied(self, problem: TrackingProblem) -> TrackingProblem:
-        """Return the problem with its costs changed; the first child of a cell stays no dearer than a second one.
-
-        Raises
-        ------
-        SchemaError
-            If its divisions are priced as pairs.
-        """
-        _require_no_pairs(problem)
-        begins, ends = _inner(problem)
-        division = problem.division_cost + np.where(ends, self.division, 0.0)
-        return replace(
-            problem,
-            edge_cost=problem.edge_cost / self.temperature,
-            appear_cost=problem.appear_cost + np.where(begins, self.appear, 0.0),
-            division_cost=np.where(ends, np.maximum(division, -problem.disappear_cost), division),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +108,7 @@ def learn_costs(movies: Sequence[TrainingMovie]) -> LearnedCosts:
         If divisions are priced as pairs.
     """
     for movie in movies:
-        _require_no_pairs(movie.problem)
+        require_no_pairs(movie.problem)
     reported = [_mothers(movie.problem, IlpSolver().solve(movie.problem).edge) for movie in movies]
     before = _questions(movies, reported, CostShifts())
     errors = require_fittable(before)
@@ -179,18 +140,6 @@ def learn_costs(movies: Sequence[TrainingMovie]) -> LearnedCosts:
 def _shifts(theta: NDArray[np.float64]) -> CostShifts:
     """Return the shifts that parameters stand for: the logarithm of the temperature, and the two shifts."""
     return CostShifts(float(np.exp(theta[0])), float(theta[1]), float(theta[2]))
-
-
-def _require_no_pairs(problem: TrackingProblem) -> None:
-    if problem.pairs is not None:
-        raise SchemaError("costs are not learned where divisions are priced as pairs", use="the cost `density`")
-
-
-def _inner(problem: TrackingProblem) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the cells before which, and after which, there are frames."""
-    if not problem.n_nodes:
-        return np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
-    return problem.frame > problem.frame.min(), problem.frame < problem.frame.max()
 
 
 def _mothers(problem: TrackingProblem, edge: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -255,7 +204,7 @@ class _Known:
 
 def _counts(before: TrackingProblem, problem: TrackingProblem) -> NDArray[np.float64]:
     """Return the expected cost of links as it was before, and numbers of appearances and divisions."""
-    begins, ends = _inner(problem)
+    begins, ends = inner_frames(problem)
     found = estimate(problem)
     outcomes = found.outcomes
     cell = np.repeat(np.arange(problem.n_nodes), np.diff(outcomes.first))

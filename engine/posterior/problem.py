@@ -15,6 +15,7 @@ import numpy as np
 from ...storage.schema import Detections
 from .. import costs
 from ..config import TwoDistanceConfig
+from ..costs.shifts import CostShifts
 from ..linkers import COST, TWO_DISTANCE
 from ..names import done, named_scores, require_linked
 from ..pricing import pins_of, with_forced
@@ -160,7 +161,8 @@ def _pricing(detections: Detections, edges: CandidateEdges, scores: Scores, para
         rates = costs.Rates.from_dict(params["estimates"], ndim=detections.ndim, unit=unit)
     except KeyError:
         rates = costs.fit(detections, edges, worth.as_densities(detections, edges, scores))
-    return lambda d, e, s: costs.problem_from(d, e, worth.as_densities(d, e, s), rates)
+    shifts = CostShifts.from_dict(params.get("estimates", {})) or CostShifts()
+    return lambda d, e, s: shifts.applied(costs.problem_from(d, e, worth.as_densities(d, e, s), rates))
 
 
 def _worth(detections: Detections, edges: CandidateEdges, scores: Scores, windowed: bool) -> costs.Worth:
