@@ -167,7 +167,7 @@ def test_a_taken_name_of_scores_is_refused(walking):
 def test_an_unknown_scorer_is_refused_before_any_work(walking):
     chosen = walking.detection_set()
     link(walking, chosen)
-    with pytest.raises(ConfigError, match="known: distance"):
+    with pytest.raises(ConfigError, match="known: activity, distance, overlap"):
         score(walking, chosen, ScoreConfig("psychic"))
     assert run_states(walking, "score") == []
 
