@@ -7,12 +7,20 @@ import pytest
 from hypothesis import given, settings
 
 from trackdb.errors import InfeasibleError, SchemaError
+from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.linker import Linker
 from trackdb.solvers.posterior.flips import flip_costs
 from trackdb.solvers.posterior.gaps import min_marginals
 from trackdb.solvers.problem import TrackingProblem
-from trackdb.testing.problems import crowded_movie, shuffle_edges, with_every_pair, with_hypotheses
+from trackdb.testing.problems import (
+    PER_CELL,
+    crowded_movie,
+    shuffle_edges,
+    small_problem,
+    with_every_pair,
+    with_hypotheses,
+)
 
 from .strategies import paired_problems, tracking_problems
 from .weighed import flipped_by_trying_all
@@ -63,6 +71,22 @@ def with_link(problem, row):
     if pairs is not None:
         pairs = replace(pairs, cost=pairs.cost - FAR * ((pairs.first == row) | (pairs.second == row)))
     return cheapest(replace(problem, edge_cost=cost, pairs=pairs)) + FAR
+
+
+def side_by_side(a, b):
+    """Return two movies with pairs as one."""
+    n, m = a.n_nodes, a.n_edges
+    pairs = Pairs(
+        np.concatenate([a.pairs.first, b.pairs.first + m]),
+        np.concatenate([a.pairs.second, b.pairs.second + m]),
+        np.concatenate([a.pairs.cost, b.pairs.cost]),
+    )
+    rows = {
+        name: np.concatenate([getattr(a, name), getattr(b, name)])
+        for name in ("frame", "edge_cost", "pinned_node", *PER_CELL)
+    }
+    ends = {name: np.concatenate([getattr(a, name), getattr(b, name) + n]) for name in ("source", "target")}
+    return TrackingProblem(**rows, **ends, pairs=pairs)
 
 
 def link_flipped_anew(problem, selection, row):
@@ -246,6 +270,24 @@ def test_a_ball_that_may_not_grow_tells_an_interval_that_holds_the_price():
     wanted = [link_flipped_anew(problem, near.selection, e) for e in links[rows]]
     assert (near.link.lower[rows] <= np.array(wanted) + 1e-9).all()
     assert (near.link.upper[rows] >= np.array(wanted) - 1e-9).all()
+
+
+def test_where_the_bound_of_the_prices_is_short_other_places_are_exact_all_the_same():
+    gap = with_every_pair(
+        crowded_movie(9, n_frames=8, per_frame=10, **CHEAP_DIVISION), 9
+    )  # its relaxation takes halves
+    other = with_every_pair(crowded_movie(0, n_frames=3, per_frame=8, **CHEAP_DIVISION), 0)
+    links = np.arange(0, other.n_edges, 6)
+    alone = flip_costs(other, links=links, cells=links[:0]).link
+    beside = flip_costs(side_by_side(gap, other), links=gap.n_edges + links, cells=links[:0]).link
+    assert alone.exact.all()
+    assert beside.exact.all()
+    assert np.allclose(alone.lower, beside.lower, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [22, 23])
+def test_a_cell_that_gains_by_a_second_child_alone_is_no_detour(seed):
+    require_all_as_tried(small_problem(seed, 3, 3))  # the matching lets it, the best selection does not
 
 
 def test_some_flips_cost_what_they_cost_among_all(movie):
