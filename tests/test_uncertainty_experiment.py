@@ -104,5 +104,11 @@ def test_the_same_results_give_the_same_files(tmp_path):
         assert file.read_bytes() == (again / file.name).read_bytes(), file.name
 
 
+def test_earlier_runs_are_told_as_one(out, tmp_path):
+    run(tmp_path, "--of", str(out))
+    for name in ("results.csv", "fits.json", "curves.json"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
+
+
 def test_figures_are_drawn(out):
     assert all("<svg" in (out / name).read_text() for name in FIGURES)

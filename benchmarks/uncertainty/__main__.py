@@ -1,6 +1,7 @@
 """How far probabilities of links can be trusted: the experiment of "Reliable Cell Trackers Say 'I dunno!'", our data.
 
 Run: python benchmarks/uncertainty [--only NAME ...] [--kinds known simulated real] [--smallest] [--out DIR]
+     python benchmarks/uncertainty --of DIR ... [--out DIR]     tables and figures of earlier runs together
 
 Every movie with truth at every 1st, 2nd, 4th and 8th frame, by the base trackers that apply (Distance everywhere,
 Overlap where there are masks, Activity where there are images, and the cost model of trackdb itself), with SM, FP,
@@ -22,11 +23,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share stands one folder up
 
 from drawing import draw
-from experiment import Scale, cases_of, run, tell
+from experiment import Results, Scale, cases_of, run, tell
 from known import known_cases
 from methods import Effort
 from movies import STEPS, real_sources, simulated_sources
-from writing import write
+from writing import read, write
 
 OUT = Path(__file__).parents[2] / "docs" / "uncertainty"
 WHOLE = (Scale(STEPS, most_pairs=12, most_cells=1200), Effort(draws=100, mask_draws=10))
@@ -37,6 +38,17 @@ KINDS = {False: ("known", "simulated", "real"), True: ("known", "simulated")}
 def main(given: argparse.Namespace) -> None:
     """Run the experiment and write its files."""
     begun = time.process_time()
+    if given.of:
+        results, about = read(given.of)
+    else:
+        results, about = computed(given)
+    print(write(results, given.out, about=about))
+    draw(results, given.out)
+    tell(f"{len(results.rows)} rows in {time.process_time() - begun:.0f} CPU s: {given.out}")
+
+
+def computed(given: argparse.Namespace) -> tuple[Results, dict[str, object]]:
+    """Run the experiment; return what came out, and how much was computed."""
     scale, effort = SMALLEST if given.smallest else WHOLE
     if given.smallest:
         simulated, known = {"number": 2, "frames": 25, "cells": 40}, {"cells": 300, "n_pairs": 4, "n_movies": 2}
@@ -48,10 +60,7 @@ def main(given: argparse.Namespace) -> None:
         "real": lambda: cases_of(real_sources(given.only), scale, effort),
     }
     results = run(chain.from_iterable(kinds[kind]() for kind in given.kinds or KINDS[given.smallest]))
-    about = {"scale": asdict(scale), "effort": asdict(effort), "simulated": simulated, "known": known}
-    print(write(results, given.out, about=about))
-    draw(results, given.out)
-    tell(f"{len(results.rows)} rows in {time.process_time() - begun:.0f} CPU s: {given.out}")
+    return results, {"scale": asdict(scale), "effort": asdict(effort), "simulated": simulated, "known": known}
 
 
 if __name__ == "__main__":
@@ -61,5 +70,6 @@ if __name__ == "__main__":
         "--kinds", nargs="*", choices=KINDS[False], help="of movies; the smallest size has no real ones"
     )
     options.add_argument("--smallest", action="store_true", help="under a minute")
+    options.add_argument("--of", nargs="*", type=Path, default=[], help="folders of earlier runs, to be told as one")
     options.add_argument("--out", type=Path, default=OUT, help="folder for the results")
     main(options.parse_args())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -86,6 +86,15 @@ class Row:
             flat |= {f"gain_{percent}_{by}": gain for percent, gain in zip(REJECTED, gains, strict=True)}
         return {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in flat.items()}
 
+    @classmethod
+    def from_dict(cls, flat: dict[str, str]) -> Row:
+        """Return the row that a line of a table was written from, to four digits."""
+        parse = {"int": int, "float": float, "str": str, "bool": "True".__eq__}
+        given = {f.name: parse[f.type](flat[f.name]) for f in fields(cls) if f.name in flat}
+        for by in ("entropy", "confidence"):
+            given[f"gain_{by}"] = tuple(float(flat[f"gain_{percent}_{by}"]) for percent in REJECTED)
+        return cls(**given)
+
 
 def figures_of(case: Case, method: str, temperature: float, *, scaled: bool) -> tuple[Row, Answers]:
     """Judge a method on a case; return its figures, and each daughter's confidence for the reliability curve."""
@@ -133,6 +142,8 @@ class Curves:
     """Confidences of many cases by method, for reliability curves."""
 
     held: dict[tuple[str, str, str, bool], list[Answers]]
+    earlier: list[dict[str, object]] = field(default_factory=list)
+    """Curves of earlier runs."""
 
     def add(self, row: Row, judged: Answers) -> None:
         """Keep the answers of a judge movie."""
@@ -141,7 +152,7 @@ class Curves:
 
     def as_list(self) -> list[dict[str, object]]:
         """Return the reliability curve of each method over all daughters of all its cases."""
-        found = []
+        found = list(self.earlier)
         for (kind, tracker, method, scaled), parts in self.held.items():
             curve = reliability(np.concatenate([p.confidence for p in parts]), np.concatenate([p.right for p in parts]))
             columns = {

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from comparing import MEASURES, by_which_doubt, compared, means, overall
+from experiment import Results
+from figures import Curves, Row
 from methods import METHODS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from comparing import Difference, Mean
-    from experiment import Results
-    from figures import Row
 
 ORDER: Final = tuple(method + ts for method in METHODS for ts in ("", "+TS"))
 
@@ -41,6 +41,20 @@ def write(results: Results, out: Path, *, about: dict[str, object]) -> str:
     text = "\n".join([*by_resolution(results.rows), *all_resolutions(results.rows), *told(differences)])
     (out / "tables.md").write_text(text + "\n", encoding="utf-8")
     return text
+
+
+def read(folders: list[Path]) -> tuple[Results, dict[str, object]]:
+    """Return what earlier runs wrote, together, and how much they computed; for tables and figures of all of them."""
+    results, about = Results([], [], [], Curves({})), {}
+    for folder in folders:
+        with (folder / "results.csv").open(newline="") as file:
+            results.rows += [Row.from_dict(row) for row in csv.DictReader(file)]
+        fits = json.loads((folder / "fits.json").read_text())
+        results.temperatures += fits["temperatures"]
+        results.refused += fits["refused"]
+        results.curves.earlier += json.loads((folder / "curves.json").read_text())
+        about |= fits["about"]
+    return results, about
 
 
 def _write_json(file: Path, value: object) -> None:
