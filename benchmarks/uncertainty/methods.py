@@ -199,7 +199,7 @@ def listed(problem: TrackingProblem, k: int) -> At:
     def at(temperature: float) -> ParentProbabilities:
         link, new = np.zeros(problem.n_edges), np.zeros(problem.n_nodes)
         for found, nodes, edges in lists:
-            seen = found.views(temperature)
+            seen = found.shares(temperature)
             link[edges], new[nodes] = seen.link, seen.new
         return ParentProbabilities(link, new)
 
