@@ -52,8 +52,8 @@ def test_links_of_the_readme_lead_somewhere():
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["sql.md", "cookbook.md"])
-def test_links_between_the_pages_on_sql_lead_somewhere(page):
+@pytest.mark.parametrize("page", ["sql.md", "cookbook.md", "uncertainty.md"])
+def test_links_of_the_pages_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "docs" / page).read_text()):
         assert (ROOT / "docs" / target).exists(), target
 

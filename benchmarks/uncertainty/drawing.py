@@ -55,6 +55,12 @@ def _panels(keys: list[tuple[str, str]], **shared: bool) -> tuple[Figure, list[A
     return figure, axes
 
 
+def _legend(figure: Figure, axes: list[Any]) -> None:
+    """Name the lines beside the panels, as the panel with most of them has them."""
+    handles = max((panel.get_legend_handles_labels() for panel in axes), key=lambda found: len(found[1]))
+    figure.legend(*handles, loc="outside right center", frameon=False, fontsize=7)
+
+
 def ece_by_resolution(rows: list[Row]) -> Figure:
     """Draw mean ECE and its standard error over movies by temporal resolution; dashed with temperature scaling."""
     ece, floor = means(rows, "ECE"), means(rows, "floor")
@@ -77,7 +83,7 @@ def ece_by_resolution(rows: list[Row]) -> Figure:
         panel.plot(np.arange(len(chance)), chance, color=REFERENCE, linestyle=":", label="chance (auto)")
         panel.set_xticks(np.arange(len(steps)), [f"x{s}" for s in steps])
     axes[0].set_ylabel("ECE")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=7)
+    _legend(figure, axes)
     return figure
 
 
@@ -97,7 +103,7 @@ def gain_by_rejection(rows: list[Row]) -> Figure:
         panel.axhline(0, color=REFERENCE, linewidth=0.6)
         panel.set_xlabel("rejected, %")
     axes[0].set_ylabel("accuracy gained, points")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=7)
+    _legend(figure, axes)
     return figure
 
 
@@ -117,5 +123,5 @@ def reliability_curves(curves: list[dict[str, Any]]) -> Figure:
                 )  # fmt: skip
         panel.set_xlabel("confidence")
     axes[0].set_ylabel("share that is right")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=7)
+    _legend(figure, axes)
     return figure
