@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AUTO = "auto"
+LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
 WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
 COSTS = ("density", "two-distance")  # what links and divisions are priced by
@@ -219,7 +220,7 @@ class PosteriorConfig:
     calibration : str
         File of `trackdb calibrate` that tells the temperature of each method, in the place of `temperature`.
     k : int
-        Solutions that ``topk`` lists.
+        Solutions that ``topk`` lists; a kilobyte of memory each.
     draws : int
         How often detections or costs are perturbed; 0: as often as is usual for the method.
     sigma_px : float
@@ -251,7 +252,7 @@ class PosteriorConfig:
 
     def __post_init__(self) -> None:
         _require(0 < self.temperature < float("inf"), "posterior.temperature", self.temperature, "more than 0")
-        _require(self.k >= 1, "posterior.k", self.k, "1 or more")
+        _require(1 <= self.k <= LONGEST_LIST, "posterior.k", self.k, f"1 to {LONGEST_LIST:,}")
         _require(self.draws >= 0, "posterior.draws", self.draws, "1 or more, or 0 for as many as is usual")
         _require(0 <= self.sigma_px < float("inf"), "posterior.sigma_px", self.sigma_px, "pixels, or 0 for the usual")
         _require(0 < self.noise < float("inf"), "posterior.noise", self.noise, "more than 0")

@@ -39,7 +39,10 @@ def linked_gap(store: DuckDBStore, chosen: DetectionSet) -> int:
 def require_linked(store: DuckDBStore, chosen: DetectionSet) -> None:
     """Raise MissingRowsError unless the detection set was linked."""
     if not linked(store, chosen):
-        raise MissingRowsError(f"{store.path} has no candidates yet", **{"try": f"trackdb link {store.path}"})
+        raise MissingRowsError(
+            f"{store.path} has no candidates yet",
+            **{"try": f"trackdb link {store.path}, or trackdb solve {store.path}, which links first"},
+        )
 
 
 def named_scores(store: DuckDBStore, chosen: DetectionSet, name: str) -> RunInfo:

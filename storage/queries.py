@@ -67,12 +67,12 @@ VIEWS: Final[dict[str, str]] = {
         where r.state = 'done'
     """,
     "probabilities": """
-        select p.name as posterior, e.source, e.target, v.probability, v.how
+        select p.name as posterior, e.source, e.target, v.probability, v.how, v.error
         from edge_probability v join posterior p using (posterior_id) join run r on r.run_id = p.run_id
             join edge e using (edge_id) where r.state = 'done'
     """,
     "outcomes": """
-        select p.name as posterior, o.det_id as cell, o.rank, o.daughters, o.probability, o.how
+        select p.name as posterior, o.det_id as cell, o.rank, o.daughters, o.probability, o.how, o.error
         from cell_outcome o join posterior p using (posterior_id) join run r on r.run_id = p.run_id
         where r.state = 'done'
     """,

@@ -1,6 +1,7 @@
 """Stored posteriors: written whole, read as they were, seen in the views, and never of two names alike."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from trackdb.storage.posteriors import (
 from trackdb.storage.sandbox import ask
 
 from .movies import write_ctc
-from .posteriors import candidates, keep, links_of, outcomes_of, random_outcomes
+from .posteriors import EXACT, PRUNED, SAMPLED, candidates, keep, links_of, outcomes_of, random_outcomes
 
 # The movie drawn in `movies`; numbers are those of the store. 2 divides into 4 and 5, or goes on as 4, or ends:
 #
@@ -122,6 +123,18 @@ def test_a_posterior_is_read_as_it_was_written(dividing, seed):
         np.testing.assert_array_equal(getattr(read, name), getattr(outcomes, name))
     np.testing.assert_allclose(read.probability, outcomes.probability, rtol=1e-6)
     assert check(dividing) == []
+
+
+def test_views_tell_the_error_where_there_is_one(solved):
+    edges, outcomes = candidates(solved), outcomes_of(CELLS)
+    links, known = links_of(CELLS, edges), np.array([PRUNED, *[EXACT] * 3], np.uint8)
+    how = np.full(len(links.edge), SAMPLED, dtype=np.uint8)
+    links = replace(links, how=how, error=np.full(len(how), 0.125))
+    keep(solved, links, replace(outcomes, how=known, error=np.where(known == PRUNED, 0.25, np.nan)))
+    of_links = ask(solved.path, "select distinct how, error from probabilities").rows.to_pylist()
+    of_cells = ask(solved.path, "select distinct cell, how, error from outcomes order by cell").rows.to_pylist()
+    assert of_links == [{"how": "sampled", "error": 0.125}]
+    assert [tuple(row.values()) for row in of_cells] == [(1, "pruned", 0.25), (2, "exact", None)]
 
 
 def test_links_may_come_in_any_order(solved):
