@@ -25,13 +25,13 @@ from scipy.optimize import linear_sum_assignment
 
 from trackdb.solvers.posterior.assignment import AssignmentProblem
 from trackdb.solvers.posterior.by_component import best_by_component
-from trackdb.solvers.posterior.gaps import flip_costs, min_marginals
+from trackdb.solvers.posterior.gaps import gaps_of, min_marginals
 from trackdb.solvers.posterior.marginals import How, estimate
 from trackdb.solvers.posterior.murty import cheapest_of
 from trackdb.solvers.posterior.parents import cheapest_parents
-from trackdb.solvers.posterior.pieces import whole
 from trackdb.solvers.posterior.product import best_assignments
 from trackdb.solvers.posterior.residual import FAR
+from trackdb.solvers.posterior.undecided import undecided
 from trackdb.testing.frame_pairs import frame_pair
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def others() -> None:
         ours = cpu_s(partial(best_assignments, pair.problem, k))
         assignment = AssignmentProblem.of(pair.problem)
         best = cheapest_parents(assignment)
-        frame = whole(assignment, best, flip_costs(assignment, best)).compact
+        frame = undecided(assignment, best, gaps_of(assignment, best)).compact
         cheapest_of(frame, 0, 2, FAR)
         as_one = cpu_s(partial(cheapest_of, frame, 0, k, FAR), 1)
         theirs, share = "", ""

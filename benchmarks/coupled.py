@@ -20,7 +20,7 @@ from measure import cpu_of, head, median_ms, row
 
 from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.posterior.flips import flip_costs
-from trackdb.solvers.posterior.perturbed import draw_selections, perturb_and_map
+from trackdb.solvers.posterior.perturbed import perturb_and_map, perturbed_selections
 from trackdb.solvers.windows import Windows
 from trackdb.testing.problems import crowded_movie
 
@@ -78,7 +78,7 @@ def print_draws() -> None:
 def seconds_between(problem: TrackingProblem, window: Windows | None, draws: int) -> list[float]:
     """Return the CPU seconds of each draw but the first."""
     seconds, begun = [], time.process_time()
-    for _ in draw_selections(problem, draws=draws + 1, window=window):
+    for _ in perturbed_selections(problem, draws=draws + 1, window=window):
         seconds.append(time.process_time() - begun)
         begun = time.process_time()
     return seconds[1:]

@@ -8,12 +8,12 @@ import pytest
 from trackdb.errors import ConfigError, SchemaError
 from trackdb.solvers.posterior.assignment import AssignmentProblem
 from trackdb.solvers.posterior.by_component import best_by_component
-from trackdb.solvers.posterior.gaps import flip_costs
+from trackdb.solvers.posterior.gaps import gaps_of
 from trackdb.solvers.posterior.murty import cheapest_of
 from trackdb.solvers.posterior.parents import cheapest_parents
-from trackdb.solvers.posterior.pieces import cut, whole
 from trackdb.solvers.posterior.product import best_assignments
 from trackdb.solvers.posterior.residual import FAR
+from trackdb.solvers.posterior.undecided import undecided, undecided_within
 from trackdb.solvers.problem import SCALE, TrackingProblem
 from trackdb.testing.problems import crowded_movie
 
@@ -41,7 +41,7 @@ def whole_list(problem, k):
     """Return costs and lineages of the whole problem as one piece."""
     assignment = AssignmentProblem.of(problem)
     best = cheapest_parents(assignment)
-    pieces = whole(assignment, best, flip_costs(assignment, best))
+    pieces = undecided(assignment, best, gaps_of(assignment, best))
     if not len(pieces):
         return np.zeros(1, dtype=np.int64), [assignment.links(best.option)]
     cost, answers = cheapest_of(pieces.compact, 0, k, FAR)
@@ -196,10 +196,10 @@ def test_what_is_cut_is_in_none_of_the_maps_within_the_limit():
     problem = crowd(4, n_frames=3, per_frame=40)
     assignment = AssignmentProblem.of(problem)
     best = cheapest_parents(assignment)
-    gaps = flip_costs(assignment, best)
+    gaps = gaps_of(assignment, best)
     whole_cost, lineages = whole_list(problem, 300)
     limit = int(whole_cost[-1])
-    pieces = cut(assignment, best, gaps, limit)
+    pieces = undecided_within(assignment, best, gaps, limit)
     left = set(assignment.link[pieces.option].tolist()) | set(assignment.links(best.option).tolist())
     assert {row for lineage in lineages for row in lineage.tolist()} <= left | {-1}
     assert len(pieces) > 1
@@ -211,7 +211,7 @@ def test_one_answer_where_there_is_no_choice():
     found = best_assignments(lonely, 10)
     assert found.complete
     assert found.cost.tolist() == [0.0]
-    assert not found.new_probability().any()
+    assert not found.shares().new.any()
     assert not found.link_probability().any()
     assert best_by_component(lonely, 10).outcomes.probability.tolist() == [1.0] * lonely.n_nodes
 

@@ -11,7 +11,7 @@ from trackdb.solvers.greedy import GreedySolver
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.posterior import perturbed as module
 from trackdb.solvers.posterior.marginals import How
-from trackdb.solvers.posterior.perturbed import draw_selections, perturb_and_map, perturbed
+from trackdb.solvers.posterior.perturbed import perturb_and_map, perturbed, perturbed_selections
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.solvers.windows import Windows
 from trackdb.testing.problems import crowded_movie, with_every_pair, with_hypotheses
@@ -108,9 +108,9 @@ def test_a_piece_holds_what_links_in_doubt_tie_and_what_is_certain_lies_in_none(
 
 
 def test_the_same_seed_draws_the_same_and_more_draws_begin_with_fewer(one_cell):
-    few = [draw.edge.tolist() for draw in draw_selections(one_cell, draws=20, seed=4)]
-    more = [draw.edge.tolist() for draw in draw_selections(one_cell, draws=40, seed=4)]
-    other = [draw.edge.tolist() for draw in draw_selections(one_cell, draws=20, seed=5)]
+    few = [draw.edge.tolist() for draw in perturbed_selections(one_cell, draws=20, seed=4)]
+    more = [draw.edge.tolist() for draw in perturbed_selections(one_cell, draws=40, seed=4)]
+    other = [draw.edge.tolist() for draw in perturbed_selections(one_cell, draws=20, seed=5)]
     assert few == more[:20]
     assert few != other
     counted = perturb_and_map(one_cell, draws=20, seed=4)
@@ -131,7 +131,7 @@ def test_pairs_and_exclusions_are_honoured_in_every_draw():
     problem = with_hypotheses(with_every_pair(crowded_movie(0, n_frames=4, per_frame=8), 0), 0)
     scarce = Pairs(problem.pairs.first[::2], problem.pairs.second[::2], problem.pairs.cost[::2])
     problem = replace(problem, pairs=scarce)
-    for draw in draw_selections(problem, draws=10):
+    for draw in perturbed_selections(problem, draws=10):
         objective(problem, draw.edge, draw.node)  # raises where a rule is broken
     found = perturb_and_map(problem, draws=10)
     a, b = problem.conflicts.first, problem.conflicts.second
@@ -172,7 +172,7 @@ def test_a_large_movie_is_cut_unless_exclusions_run_across_frames(monkeypatch):
 
 def test_clones_are_told_by_founders_and_as_often_as_is_likely():
     problem = coupled_problem(2)
-    draws = list(draw_selections(problem, draws=400))
+    draws = list(perturbed_selections(problem, draws=400))
     for draw in draws[:5]:
         mother = {v: u for u, v in zip(problem.source[draw.edge], problem.target[draw.edge], strict=True)}
         for v, founder in enumerate(draw.founder(problem)):

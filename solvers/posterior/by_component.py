@@ -15,19 +15,19 @@ from numba import njit
 from ...errors import ConfigError
 from ..problem import SCALE
 from .assignment import AssignmentProblem
-from .gaps import flip_costs
+from .gaps import gaps_of
 from .murty import cheapest_of
 from .parents import cheapest_parents
-from .pieces import cut
 from .residual import FAR
-from .weighing import Weighted, require_temperature, shares
+from .undecided import undecided_within
+from .weighing import WeightedMaps, require_temperature, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import TrackingProblem
     from .marginals import Outcomes
-    from .pieces import Compact
+    from .undecided import Compact
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -96,10 +96,10 @@ def best_by_component(
         raise ConfigError(f"the limit of flips is {limit}, expected 0 or more")
     assignment = AssignmentProblem.of(problem)
     best = cheapest_parents(assignment)
-    gaps = flip_costs(assignment, best)
-    pieces = cut(assignment, best, gaps, int(min(np.floor(limit * SCALE), FAR)))
+    gaps = gaps_of(assignment, best)
+    pieces = undecided_within(assignment, best, gaps, int(min(np.floor(limit * SCALE), FAR)))
     item_piece, weight, option, listed, complete = _lists(pieces.compact, k, temperature * SCALE)
-    seen = shares(assignment, best, pieces, Weighted(item_piece, weight, option))
+    seen = shares(assignment, best, pieces, WeightedMaps(item_piece, weight, option))
     piece = np.full(problem.n_nodes, -1, dtype=np.int64)
     piece[pieces.daughter] = np.repeat(np.arange(len(pieces)), np.diff(pieces.compact.first_daughter))
     return ComponentLists(seen.link, seen.new, seen.outcomes, piece, listed, complete)

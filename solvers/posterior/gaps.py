@@ -43,6 +43,10 @@ class Gaps:
     option: NDArray[np.int64]
     begin: NDArray[np.int64]
 
+    def of_answers(self, best: ParentMap) -> NDArray[np.int64]:
+        """Return what it costs that each cell gives up what the cheapest map has it do, (n,)."""
+        return np.where(best.option >= 0, np.append(self.option, FAR)[best.option], self.begin)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MinMarginals:
@@ -60,9 +64,9 @@ class MinMarginals:
     new: NDArray[np.float64]
 
 
-def flip_costs(assignment: AssignmentProblem, best: ParentMap) -> Gaps:
+def gaps_of(assignment: AssignmentProblem, best: ParentMap) -> Gaps:
     """Return the exact min-marginals of all options and beginnings."""
-    option, begin = _flip_costs(assignment.choices, best.option, best.price)
+    option, begin = _gaps(assignment.choices, best.option, best.price)
     return Gaps(option, begin)
 
 
@@ -77,14 +81,14 @@ def min_marginals(problem: TrackingProblem) -> MinMarginals:
         If the problem chooses more than parents (`AssignmentProblem`).
     """
     assignment = AssignmentProblem.of(problem)
-    gaps = flip_costs(assignment, cheapest_parents(assignment))
+    gaps = gaps_of(assignment, cheapest_parents(assignment))
     link = np.full(assignment.n_links, np.inf)
     link[assignment.link] = np.where(gaps.option < FAR, in_costs(gaps.option), np.inf)
     return MinMarginals(link, np.where(gaps.begin < FAR, in_costs(gaps.begin), np.inf))
 
 
 @njit(cache=True, nogil=True)
-def _flip_costs(choices: Choices, taken: Ints, price: Ints) -> tuple[Ints, Ints]:
+def _gaps(choices: Choices, taken: Ints, price: Ints) -> tuple[Ints, Ints]:
     n, m = len(taken), len(price)
     held = Held(taken, price, np.empty(m, np.int64), np.empty((m, 2), np.int32))
     hold(choices, held, np.zeros(m, np.int64))

@@ -25,8 +25,8 @@ from .residual import FAR, Held, detour, hold, room_to_search
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .pieces import Compact
     from .residual import Room
+    from .undecided import Compact
 
     Ints = NDArray[np.int64]
 

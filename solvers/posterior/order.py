@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-FAR: Final = 0
+UNSEEN: Final = 0
 NEAR: Final = 1
 DONE: Final = 2
 """Mothers who share no open daughter, who do and may be next, and who have chosen or do not take part."""
@@ -113,7 +113,7 @@ def order_piece(
     Between calls, `mark` is `DONE` everywhere.
     """
     for u in mothers:
-        mark[u] = FAR
+        mark[u] = UNSEEN
         is_open[u] = False
         for e in range(graph.first[u], graph.first[u + 1]):
             if shared[e]:
@@ -177,11 +177,11 @@ def order_piece(
                 n_open += 1
                 for k in range(graph.into_first[d], graph.into_first[d + 1]):
                     v = graph.source[graph.into[k]]
-                    if shared[graph.into[k]] and mark[v] == FAR:
+                    if shared[graph.into[k]] and mark[v] == UNSEEN:
                         mark[v] = NEAR
                         near[n_near] = v
                         n_near += 1
-                if tied[d] and mark[d] == FAR:
+                if tied[d] and mark[d] == UNSEEN:
                     mark[d] = NEAR
                     near[n_near] = d
                     n_near += 1

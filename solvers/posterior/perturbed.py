@@ -121,7 +121,7 @@ def perturb_and_map(
     m, n = problem.n_edges, problem.n_nodes
     link, new, present = (np.zeros(length, dtype=np.int64) for length in (m, n, n))
     tally = _Tally(problem)
-    for draw in draw_selections(
+    for draw in perturbed_selections(
         problem, solver=solver, draws=draws, scale=scale, temperature=temperature, seed=seed, window=window
     ):
         link += draw.edge
@@ -147,7 +147,7 @@ def perturb_and_map(
     )
 
 
-def draw_selections(
+def perturbed_selections(
     problem: TrackingProblem,
     *,
     solver: Solver | None = None,

@@ -5,8 +5,8 @@ easiest to change are ever changed: with K pieces in order of their second best 
 (piece, rank), and those that follow one in cost are reached by the next rank of its last piece, by a change of the next
 piece too, or by that instead, if the last rank was the first. So every lineage comes once and in order.
 
-The list is exact. Options whose flip costs more than the last lineage on it stand in none of them (`pieces`), and where
-the guess of that cost was too low, it is raised and the list made anew.
+The list is exact. Options whose flip costs more than the last lineage on it stand in none of them (`undecided`), and
+where the guess of that cost was too low, it is raised and the list made anew.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ import numpy as np
 from ...errors import ConfigError
 from ..problem import SCALE
 from .assignment import AssignmentProblem, in_costs
-from .gaps import flip_costs
+from .gaps import gaps_of
 from .murty import cheapest_of
 from .parents import cheapest_parents
-from .pieces import cut
 from .residual import FAR
-from .weighing import Shares, Weighted, require_temperature, shares
+from .undecided import undecided_within
+from .weighing import Shares, WeightedMaps, require_temperature, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import TrackingProblem
     from .gaps import Gaps
-    from .marginals import Outcomes
     from .parents import ParentMap
-    from .pieces import Pieces
+    from .undecided import Undecided
 
 FIRST_ANSWERS = 4
 
@@ -73,7 +72,7 @@ class AssignmentList:
     complete: bool
     assignment: AssignmentProblem
     best: ParentMap
-    pieces: Pieces
+    pieces: Undecided
     answers: dict[int, NDArray[np.int64]]
     changes: list[Change]
     last: NDArray[np.int64]
@@ -102,14 +101,6 @@ class AssignmentList:
         """
         return self.shares(temperature).link
 
-    def new_probability(self, temperature: float = 1.0) -> NDArray[np.float64]:
-        """Return the weight of the lineages in which each cell begins, (n,) float64; 0 where it is forbidden."""
-        return self.shares(temperature).new
-
-    def outcomes(self, temperature: float = 1.0) -> Outcomes:
-        """Return the weight of each outcome of each cell as a mother."""
-        return self.shares(temperature).outcomes
-
     def shares(self, temperature: float = 1.0) -> Shares:
         """Return the weights of links, of beginnings, and of the outcomes of each mother, all from one list.
 
@@ -134,7 +125,7 @@ class AssignmentList:
                 by_rank[change.piece][change.rank] += w
         return shares(self.assignment, self.best, self.pieces, self._weighted(by_rank))
 
-    def _weighted(self, by_rank: dict[int, NDArray[np.float64]]) -> Weighted:
+    def _weighted(self, by_rank: dict[int, NDArray[np.float64]]) -> WeightedMaps:
         """Return the answers that have weight, the best of each piece with what the others leave."""
         piece, weight, option = [], [], [np.empty(0, dtype=np.int64)]
         for c in sorted(by_rank):
@@ -145,7 +136,7 @@ class AssignmentList:
             weight.append(share[used])
             option.append(self.answers[c][used].ravel())
         none = np.empty(0)
-        return Weighted(
+        return WeightedMaps(
             np.concatenate([none.astype(np.int64), *piece]), np.concatenate([none, *weight]), np.concatenate(option)
         )
 
@@ -171,13 +162,13 @@ def best_assignments(problem: TrackingProblem, k: int = 100) -> AssignmentList:
         raise ConfigError(f"a list of {k} assignments was asked for, expected 1 at least")
     assignment = AssignmentProblem.of(problem)
     best = cheapest_parents(assignment)
-    gaps = flip_costs(assignment, best)
+    gaps = gaps_of(assignment, best)
     limit = _first_limit(best, gaps, k)
     dearest = int(max(gaps.option[gaps.option < FAR].max(initial=0), gaps.begin[gaps.begin < FAR].max(initial=0)))
     while True:
         if limit >= dearest:
             limit = FAR
-        found, others = _product(assignment, best, cut(assignment, best, gaps, limit), k, limit)
+        found, others = _product(assignment, best, undecided_within(assignment, best, gaps, limit), k, limit)
         if limit == FAR or (len(found) == k and others):
             return found
         limit = max(2 * limit, SCALE)
@@ -189,14 +180,14 @@ def _first_limit(best: ParentMap, gaps: Gaps, k: int) -> int:
     With gaps of density rho near 0, k lineages reach a cost of 3 ln^2(k) / (pi^2 rho): the growth of partitions into
     distinct parts. A piece has two daughters or more.
     """
-    flip = np.where(best.option >= 0, np.append(gaps.option, FAR)[best.option], gaps.begin)
+    flip = gaps.of_answers(best)
     flip = np.sort(flip[flip < FAR])
     rank = math.ceil(2 * (3 / math.pi**2) * math.log(k) ** 2) + 4
     return int(flip[rank]) if rank < len(flip) else FAR
 
 
 def _product(
-    assignment: AssignmentProblem, best: ParentMap, pieces: Pieces, k: int, limit: int
+    assignment: AssignmentProblem, best: ParentMap, pieces: Undecided, k: int, limit: int
 ) -> tuple[AssignmentList, bool]:
     """Return the k cheapest combinations of answers within a limit, and whether there are others within it.
 
@@ -245,7 +236,7 @@ def _product(
 class _Answers:
     """The lists of pieces, made as far as they are asked for."""
 
-    def __init__(self, pieces: Pieces, limit: int, k: int) -> None:
+    def __init__(self, pieces: Undecided, limit: int, k: int) -> None:
         self.option: dict[int, NDArray[np.int64]] = {}
         self._cost: dict[int, list[int]] = {}
         self._asked: dict[int, int] = {}

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from .assignment import AssignmentProblem
     from .parents import ParentMap
-    from .pieces import Compact, Pieces
+    from .undecided import Compact, Undecided
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weighted:
+class WeightedMaps:
     """Maps of pieces, each with a weight; those of one piece sum to 1. A piece without any is as in the optimum.
 
     Parameters
@@ -66,7 +66,7 @@ def require_temperature(temperature: float) -> None:
         raise ConfigError(f"the temperature is {temperature}, expected a number above 0")
 
 
-def shares(assignment: AssignmentProblem, best: ParentMap, pieces: Pieces, weighted: Weighted) -> Shares:
+def shares(assignment: AssignmentProblem, best: ParentMap, pieces: Undecided, weighted: WeightedMaps) -> Shares:
     """Return what weighted maps say of each link, each beginning and each mother."""
     share, begin, first, a, b, probability = _weigh(
         pieces.compact, pieces.daughter, pieces.mother, pieces.option, weighted.piece, weighted.weight, weighted.option,

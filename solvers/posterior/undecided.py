@@ -49,8 +49,8 @@ class Compact(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
-    """Pieces, the one that is easiest to change first.
+class Undecided:
+    """Pieces of what is undecided, the one that is easiest to change first.
 
     Parameters
     ----------
@@ -86,22 +86,22 @@ class Pieces:
         return self.daughter[first[piece] : first[piece + 1]]
 
 
-def cut(assignment: AssignmentProblem, best: ParentMap, gaps: Gaps, limit: int) -> Pieces:
+def undecided_within(assignment: AssignmentProblem, best: ParentMap, gaps: Gaps, limit: int) -> Undecided:
     """Return the pieces that are left without options whose flip costs more than a limit, in millionths."""
     choices = assignment.choices
     taken = np.zeros(len(choices.mother), dtype=bool)
     taken[best.option[best.option >= 0]] = True
     alive = taken | ((gaps.option <= limit) & (gaps.option < FAR))
     begins = (best.option < 0) | ((gaps.begin <= limit) & (gaps.begin < FAR))
-    flip = np.where(best.option >= 0, np.append(gaps.option, FAR)[best.option], gaps.begin)
+    flip = gaps.of_answers(best)
     is_open = (flip <= limit) & (flip < FAR)
     return _lay_out(assignment, best, alive, begins, is_open, flip, _roots(choices, alive, is_open))
 
 
-def whole(assignment: AssignmentProblem, best: ParentMap, gaps: Gaps) -> Pieces:
+def undecided(assignment: AssignmentProblem, best: ParentMap, gaps: Gaps) -> Undecided:
     """Return all daughters who have a choice as one piece, with all of their options."""
     every = np.ones(len(assignment.link), dtype=bool)
-    flip = np.where(best.option >= 0, np.append(gaps.option, FAR)[best.option], gaps.begin)
+    flip = gaps.of_answers(best)
     one = np.zeros(assignment.n_cells, dtype=np.int64)
     return _lay_out(assignment, best, every, assignment.cell, flip < FAR, flip, one)
 
@@ -139,7 +139,7 @@ def _lay_out(
     is_open: NDArray[np.bool_],
     flip: Ints,
     root: Ints,
-) -> Pieces:
+) -> Undecided:
     """Lay open daughters, their living options and the mothers of these out, piece by piece."""
     choices = assignment.choices
     daughter = np.flatnonzero(is_open)
@@ -191,4 +191,4 @@ def _lay_out(
         best.price[mother],
         outside[mother].astype(np.int64),
     )
-    return Pieces(compact, gap[easiest], daughter, mother, option)
+    return Undecided(compact, gap[easiest], daughter, mother, option)
