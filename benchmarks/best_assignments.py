@@ -26,8 +26,9 @@ from scipy.optimize import linear_sum_assignment
 from trackdb.solvers.posterior.assignment import AssignmentProblem
 from trackdb.solvers.posterior.by_component import best_by_component
 from trackdb.solvers.posterior.gaps import gaps_of, min_marginals
-from trackdb.solvers.posterior.marginals import How, estimate
+from trackdb.solvers.posterior.marginals import estimate
 from trackdb.solvers.posterior.murty import cheapest_of
+from trackdb.solvers.posterior.outcomes import How
 from trackdb.solvers.posterior.parents import cheapest_parents
 from trackdb.solvers.posterior.product import best_assignments
 from trackdb.solvers.posterior.residual import FAR

@@ -20,7 +20,8 @@ from measure import cpu_of, head, median_ms, row
 
 from trackdb.errors import SolverError
 from trackdb.solvers.posterior.conditioning import OpenPosterior
-from trackdb.solvers.posterior.marginals import How, Marginals, estimate
+from trackdb.solvers.posterior.marginals import Marginals, estimate
+from trackdb.solvers.posterior.outcomes import How
 from trackdb.testing.frame_pairs import FramePair, frame_pair
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.greedy import GreedySolver
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.posterior import perturbed as module
-from trackdb.solvers.posterior.marginals import How
+from trackdb.solvers.posterior.outcomes import How
 from trackdb.solvers.posterior.perturbed import perturb_and_map, perturbed, perturbed_selections
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.solvers.windows import Windows

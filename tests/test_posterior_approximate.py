@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.posterior.belief import propagate
 from trackdb.solvers.posterior.graph import ChoiceGraph
-from trackdb.solvers.posterior.marginals import How, estimate
+from trackdb.solvers.posterior.marginals import estimate
+from trackdb.solvers.posterior.outcomes import How
 from trackdb.solvers.posterior.swaps import with_swaps
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.testing.frame_pairs import frame_pair

@@ -12,7 +12,8 @@ from trackdb.errors import ConfigError, SchemaError, SolverError
 from trackdb.solvers.conflicts import Conflicts
 from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.posterior.draws import draw_selections, likeliest_selection
-from trackdb.solvers.posterior.marginals import How, estimate
+from trackdb.solvers.posterior.marginals import estimate
+from trackdb.solvers.posterior.outcomes import How
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.testing.problems import crowded_movie, movie_without_links, shuffle_edges, small_problem, with_every_pair
 

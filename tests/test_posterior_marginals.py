@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from trackdb.errors import SchemaError
-from trackdb.solvers.posterior.marginals import How, Marginals, Outcomes
+from trackdb.solvers.posterior.marginals import Marginals
+from trackdb.solvers.posterior.outcomes import How, Outcomes
 
 
 def outcomes_of(*cells):

@@ -16,7 +16,8 @@ import numpy as np
 from ...errors import ConfigError
 from ...solvers.ilp import IlpSolver
 from ...solvers.posterior.marginals import METHODS as _WEIGHING
-from ...solvers.posterior.marginals import How, Marginals, estimate
+from ...solvers.posterior.marginals import Marginals, estimate
+from ...solvers.posterior.outcomes import How
 from ...solvers.posterior.perturbed import perturb_and_map
 from ...solvers.posterior.product import best_assignments
 from .perturbation import DRAWS, Perturbation, mean_problem, solved_frequency
@@ -26,7 +27,7 @@ from .temperature import tempered
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...solvers.posterior.marginals import Outcomes
+    from ...solvers.posterior.outcomes import Outcomes
     from ...solvers.problem import TrackingProblem
     from ...storage.schema import CandidateEdges
     from ..config import PosteriorConfig

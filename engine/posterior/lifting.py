@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...solvers.posterior.marginals import How, Outcomes
+from ...solvers.posterior.outcomes import How, Outcomes
 from ...solvers.problem import FORBIDDEN
 from ...storage.posteriors import CellOutcomes, LinkProbabilities
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import ConfigError, SchemaError
+from ...errors import SchemaError
+from ...solvers.posterior.graph import require_temperature
 from ...solvers.problem import FORBIDDEN, settled_pins
 
 if TYPE_CHECKING:
@@ -165,9 +166,3 @@ def parent_entropy(
 def _surprise(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return -p ln p, 0 where p is 0."""
     return np.asarray(-p * np.log(np.where(p > 0, p, 1.0)))
-
-
-def require_temperature(temperature: float) -> None:
-    """Raise ConfigError unless a temperature is a positive number."""
-    if not 0 < temperature < np.inf:
-        raise ConfigError(f"a temperature is a positive number, got {temperature}", expected="1: as the costs say")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import ConfigError
-from ...solvers.posterior.marginals import How
+from ...solvers.posterior.outcomes import How
 from ...storage.posteriors import HOW, PosteriorInfo, add_posterior
 from ..config import Config
 from ..names import free_posterior_name

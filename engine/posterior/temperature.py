@@ -19,8 +19,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ...errors import CalibrationError
+from ...solvers.posterior.graph import require_temperature
 from ..metrics.calibration import FLOOR, answers, mean_nll
-from .softmax import ParentProbabilities, require_temperature, softmax_over_parents
+from .softmax import ParentProbabilities, softmax_over_parents
 
 if TYPE_CHECKING:
     from collections.abc import Callable

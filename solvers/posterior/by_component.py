@@ -16,17 +16,18 @@ from ...errors import ConfigError
 from ..problem import SCALE
 from .assignment import AssignmentProblem
 from .gaps import gaps_of
+from .graph import require_temperature
 from .murty import cheapest_of
 from .parents import cheapest_parents
 from .residual import FAR
 from .undecided import undecided_within
-from .weighing import WeightedMaps, require_temperature, shares
+from .weighing import WeightedMaps, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import TrackingProblem
-    from .marginals import Outcomes
+    from .outcomes import Outcomes
     from .undecided import Compact
 
     Ints = NDArray[np.int64]

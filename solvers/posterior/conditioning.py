@@ -18,8 +18,9 @@ from ..problem import FORBIDDEN, KEPT
 from .components import Messages, Pieces, find_pieces, see
 from .frontier import WIDEST, weigh_pieces
 from .graph import ChoiceGraph
-from .marginals import LEAST, PRUNE, Outcomes, assemble, check_options, rows_of
+from .marginals import PRUNE, assemble, check_options, rows_of
 from .order import order_of_sweep
+from .outcomes import LEAST, Outcomes
 from .plan import WIDTH, cut_plan, piece_of_cells
 from .views import agree, both_views, ranked
 

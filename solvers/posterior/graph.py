@@ -100,11 +100,7 @@ class ChoiceGraph(NamedTuple):
         SchemaError
             If detections exclude each other.
         """
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise ConfigError(
-                f"the temperature is {temperature}, expected a number above 0",
-                use="1 where the costs are what they are",
-            )
+        require_temperature(temperature)
         if problem.conflicts is not None:
             raise SchemaError(
                 "the posterior does not know of detections that exclude each other", use="perturb-map, by a solver"
@@ -154,6 +150,14 @@ class ChoiceGraph(NamedTuple):
             pair_a=pair_a,
             pair_b=pair_b,
             bond=bond,
+        )
+
+
+def require_temperature(temperature: float) -> None:
+    """Raise ConfigError unless a temperature is a number above 0."""
+    if not 0 < temperature < math.inf:
+        raise ConfigError(
+            f"the temperature is {temperature}, expected a number above 0", use="1 where the costs are what they are"
         )
 
 

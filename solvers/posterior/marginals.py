@@ -1,10 +1,9 @@
-"""What is known about each link and each cell of a problem once all its selections are weighed, and how it is known."""
+"""How likely each link, and each thing that a cell may do, is once all selections of a problem are weighed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from .components import OPTIONAL
 from .frontier import WIDEST, weigh_pieces
 from .gibbs import error_of_likeliest, sample
 from .graph import ChoiceGraph
+from .outcomes import LEAST, ROUNDING, How, Outcomes, require_column
 from .plan import WIDTH, belief_plan, cut_plan, piece_of_cells, require_narrow, whole_plan
 from .views import both_views
 
@@ -26,76 +26,6 @@ if TYPE_CHECKING:
     from .gibbs import Sampled
     from .plan import Plan
     from .views import Views
-
-ROUNDING: Final = 1e-6
-"""How far probabilities that belong together may be from their sum."""
-
-LEAST: Final = 1e-6
-"""Outcomes that are less likely are left out."""
-
-
-class How(IntEnum):
-    """How a probability was got; the name in lower case is what the store keeps."""
-
-    EXACT = 0  # nothing left out
-    PRUNED = 1  # exact, but for options that are unlikely, whose mass is told
-    BELIEF = 2  # belief propagation, no bound known
-    SAMPLED = 3  # with a standard error
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcomes:
-    """What each of n cells may do as a mother: the outcomes of one cell exclude each other.
-
-    Parameters
-    ----------
-    first : (n + 1,) int64
-        Outcomes ``first[v] .. first[v + 1] - 1`` are those of cell v, the likeliest first; each cell has one at least.
-    a, b : (k,) int64
-        Rows of the links that are real in this outcome, -1 for none: ``a < 0`` is no daughter, ``b < 0`` at most one.
-        No daughter counts also that an optional cell is not selected.
-    probability : (k,) float64
-        Of one cell they sum to 1; what is less likely than `LEAST` is left out, and the rest scaled up.
-
-    Raises
-    ------
-    SchemaError
-        If the arrays do not fit together, or the outcomes of a cell do not sum to 1 or stand in another order.
-    """
-
-    first: NDArray[np.int64]
-    a: NDArray[np.int64]
-    b: NDArray[np.int64]
-    probability: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        k = len(self.a)
-        for name, dtype, length in (
-            ("first", np.int64, max(len(self.first), 1)),
-            ("a", np.int64, k),
-            ("b", np.int64, k),
-            ("probability", np.float64, k),
-        ):
-            _require(f"outcomes.{name}", getattr(self, name), np.dtype(dtype), length)
-        if self.first[0] != 0 or self.first[-1] != k or np.any(np.diff(self.first) < 1):
-            raise SchemaError(
-                "outcomes.first must rise from 0 to the number of outcomes, by one at least for each cell"
-            )
-        if np.any((self.b >= 0) & (self.a < 0)):
-            raise SchemaError("an outcome with one daughter names it as a, not as b")
-        if not k:
-            return
-        total = np.add.reduceat(self.probability, self.first[:-1])
-        if not np.all(np.abs(total - 1) <= ROUNDING):
-            cell = int(np.argmax(~(np.abs(total - 1) <= ROUNDING)))
-            raise SchemaError(f"the outcomes of cell {cell} sum to {total[cell]:.6g}, expected 1")
-        rises = np.diff(self.probability) > 0
-        rises[self.first[1:-1] - 1] = False  # from one cell to the next
-        if rises.any():
-            raise SchemaError("the outcomes of a cell must stand in falling order of probability")
-
-    def __len__(self) -> int:
-        return len(self.first) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +92,7 @@ class Marginals:
             ("error_cell", np.float64, n),
             ("piece", np.int64, n),
         ):
-            _require(name, getattr(self, name), np.dtype(dtype), length)
+            require_column(name, getattr(self, name), np.dtype(dtype), length)
         if len(self.outcomes) != n:
             raise SchemaError(f"outcomes are of {len(self.outcomes)} cells, expected {n}")
         if len(self.outcomes.a) and max(self.outcomes.a.max(), self.outcomes.b.max()) >= m:
@@ -172,11 +102,6 @@ class Marginals:
             if not np.all((p >= 0) & (p <= 1 + ROUNDING)):
                 row = int(np.argmax(~((p >= 0) & (p <= 1 + ROUNDING))))
                 raise SchemaError(f"{name} {row} has the probability {p[row]}, expected 0 .. 1")
-
-
-def _require(name: str, column: NDArray[np.generic], dtype: np.dtype[np.generic], length: int) -> None:
-    if column.dtype != dtype or column.shape != (length,):
-        raise SchemaError(f"{name} must be ({length},) {dtype}, got {column.shape} {column.dtype}")
 
 
 METHODS: Final = ("auto", "exact", "belief", "gibbs")

@@ -28,7 +28,9 @@ from scipy.sparse.csgraph import connected_components
 from ...errors import ConfigError
 from ..ilp import IlpSolver
 from ..windows import Piece, Windows, part_of, solve_in_windows
-from .marginals import LEAST, How, Marginals, Outcomes
+from .graph import require_temperature
+from .marginals import Marginals
+from .outcomes import LEAST, How, Outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,9 +163,9 @@ def perturbed_selections(
 
     Parameters and errors are those of `perturb_and_map`; nothing is held between draws.
     """
-    for name, value in (("scale", scale), ("temperature", temperature)):
-        if not 0 < value < math.inf:
-            raise ConfigError(f"the {name} of perturbation must be a number above 0, got {value}")
+    require_temperature(temperature)
+    if not 0 < scale < math.inf:
+        raise ConfigError(f"the scale of perturbation must be a number above 0, got {scale}")
     solver = solver or IlpSolver()
     window = window or _windows_of(problem)
     for draw in range(draws):

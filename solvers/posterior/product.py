@@ -22,11 +22,12 @@ from ...errors import ConfigError
 from ..problem import SCALE
 from .assignment import AssignmentProblem, in_costs
 from .gaps import gaps_of
+from .graph import require_temperature
 from .murty import cheapest_of
 from .parents import cheapest_parents
 from .residual import FAR
 from .undecided import undecided_within
-from .weighing import Shares, WeightedMaps, require_temperature, shares
+from .weighing import Shares, WeightedMaps, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

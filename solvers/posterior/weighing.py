@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from ...errors import ConfigError
-from .marginals import LEAST, Outcomes
+from .outcomes import LEAST, Outcomes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,12 +57,6 @@ class Shares:
     link: NDArray[np.float64]
     new: NDArray[np.float64]
     outcomes: Outcomes
-
-
-def require_temperature(temperature: float) -> None:
-    """Raise ConfigError unless a temperature is a number above 0."""
-    if not 0 < temperature < np.inf:
-        raise ConfigError(f"the temperature is {temperature}, expected a number above 0")
 
 
 def shares(assignment: AssignmentProblem, best: ParentMap, pieces: Undecided, weighted: WeightedMaps) -> Shares:
