@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import CalibrationError, ConfigError
 from .exports.base import require_nothing_at
-from .metrics.calibration import N_BINS, Rejection, rejection, reliability
+from .metrics.calibration import N_BINS, reliability
+from .metrics.rejection import Rejection, rejection
 
 if TYPE_CHECKING:
     from pathlib import Path

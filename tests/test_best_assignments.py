@@ -212,7 +212,7 @@ def test_one_answer_where_there_is_no_choice():
     assert found.complete
     assert found.cost.tolist() == [0.0]
     assert not found.shares().new.any()
-    assert not found.link_probability().any()
+    assert not found.shares().link.any()
     assert best_by_component(lonely, 10).outcomes.probability.tolist() == [1.0] * lonely.n_nodes
 
 
@@ -227,7 +227,7 @@ def test_equal_costs_are_all_listed():
     found = best_assignments(problem, 30)
     assert np.count_nonzero(found.cost == 0) == 24
     assert len({tuple(found.parents(i)) for i in range(30)}) == 30
-    assert found.link_probability(0.01) == pytest.approx(np.full(16, 0.25))
+    assert found.shares(0.01).link == pytest.approx(np.full(16, 0.25))
 
 
 def test_bad_requests_are_refused():
@@ -240,7 +240,7 @@ def test_bad_requests_are_refused():
         with pytest.raises(ConfigError, match="temperature"):
             best_by_component(problem, 5, temperature=temperature)
         with pytest.raises(ConfigError, match="temperature"):
-            best_assignments(problem, 5).link_probability(temperature)
+            best_assignments(problem, 5).shares(temperature).link
     with pytest.raises(ConfigError, match="limit"):
         best_by_component(problem, 5, limit=-1.0)
     with pytest.raises(SchemaError, match="optional"):

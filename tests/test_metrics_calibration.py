@@ -15,13 +15,13 @@ from trackdb.engine.metrics.calibration import (
     answers,
     link_error,
     mean_nll,
-    rejection,
     reliability,
     sampling_floor,
     summarise,
     wilson,
 )
 from trackdb.engine.metrics.parents import ask_parents
+from trackdb.engine.metrics.rejection import rejection
 from trackdb.errors import SchemaError
 
 

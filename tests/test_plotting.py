@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from trackdb.engine.metrics.calibration import NEW, Questions, rejection
+from trackdb.engine.metrics.calibration import NEW, Questions
 from trackdb.engine.metrics.parents import Asked
+from trackdb.engine.metrics.rejection import rejection
 from trackdb.engine.plotting import PLOTS, kept_curve, plot, require_plottable
 from trackdb.engine.posterior.judging import Judged
 from trackdb.errors import CalibrationError, ConfigError, FormatError

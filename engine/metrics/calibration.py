@@ -1,4 +1,4 @@
-"""Whether probabilities of parents mean what they say: calibration, sharpness, and what is gained by rejecting.
+"""Whether probabilities of parents mean what they say: calibration and sharpness.
 
 The unit is one daughter with at least one candidate; her classes are the candidates and "new". Her confidence is the
 probability of the link that is *reported* (that of a solution, not the likeliest class: the two differ), and it is
@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import SchemaError
 from ...storage.schema import require_equal_lengths
+from .rejection import rejection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -167,11 +168,11 @@ def answers(questions: Questions, *, null: bool = True) -> Answers:
         true_probability=true,
         # sum p^2 - 2 p_true + 1, which holds also where what is true is no class
         squares=np.bincount(questions.daughter, share**2, n) + new**2 - 2 * true + 1,
-        entropy=np.bincount(questions.daughter, _surprise(share), n) + _surprise(new),
+        entropy=np.bincount(questions.daughter, surprise(share), n) + surprise(new),
     )
 
 
-def _surprise(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def surprise(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return -p ln p, 0 where p is 0."""
     return np.asarray(-p * np.log(np.where(p > 0, p, 1.0)))
 
@@ -261,59 +262,6 @@ def sampling_floor(confidence: NDArray[np.float64], *, bins: int = N_BINS) -> fl
     bin_ = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     deviation = np.sqrt(np.bincount(bin_, confidence * (1 - confidence), bins))
     return float(np.sqrt(2 / np.pi) * deviation.sum() / len(confidence))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rejection:
-    """What is gained by keeping the surest daughters only.
-
-    Parameters
-    ----------
-    risk : (n,) float64
-        Share of errors among the surest 1, 2, ... n daughters.
-    """
-
-    risk: NDArray[np.float64]
-
-    @property
-    def area(self) -> float:
-        """Mean risk over all numbers kept (AURC); smaller is better."""
-        return float(self.risk.mean())
-
-    @property
-    def excess(self) -> float:
-        """AURC above that of an order that knows the errors and rejects them first (E-AURC)."""
-        n = len(self.risk)
-        errors = round(float(self.risk[-1]) * n)
-        kept = np.arange(1, n + 1)
-        return self.area - float((np.maximum(kept - (n - errors), 0) / kept).mean())
-
-    def accuracy_at(self, coverage: float) -> float:
-        """Return the accuracy of the surest `coverage` of all daughters, 0 .. 1; at least one is kept."""
-        kept = max(int(np.ceil(coverage * len(self.risk) - 1e-9)), 1)
-        return 1 - float(self.risk[kept - 1])
-
-
-def rejection(doubt: NDArray[np.float64], right: NDArray[np.bool_]) -> Rejection:
-    """Return the risk where daughters are kept in the order of their doubt (an entropy, or minus a confidence).
-
-    Parameters
-    ----------
-    doubt : (n,) float64
-        Least first; equal ones in the order of their rows.
-    right : (n,) bool
-        What came of it.
-
-    Raises
-    ------
-    SchemaError
-        If there is nothing to judge.
-    """
-    require_equal_lengths(doubt=doubt, right=right)
-    if not len(doubt):
-        raise SchemaError("there is no daughter whose probabilities could be judged")
-    wrong = ~right[np.argsort(doubt, kind="stable")]
-    return Rejection(np.cumsum(wrong) / np.arange(1, len(wrong) + 1))
 
 
 def mean_nll(true_probability: NDArray[np.float64], *, floor: float = FLOOR) -> float:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ConfigError
-from ...solvers.ilp import IlpSolver
-from ...solvers.posterior.product import best_assignments
 from ...storage.catalogue import TRUTH
 from ..config import Config
 from ..evaluate import true_parents
@@ -21,14 +19,12 @@ from ..metrics.parents import ask_parents
 from ..progress import Silent
 from ..review.pins import pins_among
 from .calibration_file import CalibrationFile, FittedMovie, as_toml, movie_of
-from .estimate import PERTURBING, method_named, posterior_of
+from .estimate import PERTURBING, method_named, posterior_at
 from .judging import reported_parents, settled_daughters
 from .learning import TrainingMovie, learn_costs
-from .perturbation import DRAWS, mean_problem, solved_frequency
 from .problem import weighed
-from .softmax import softmax
 from .stage import redrawn_of
-from .temperature import fit_temperature, tempered
+from .temperature import fit_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,12 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...solvers.problem import TrackingProblem
     from ...storage.catalogue import DetectionSet, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ..metrics.parents import Asked
     from ..progress import Progress
-    from .estimate import Redrawn
     from .learning import LearnedCosts
     from .problem import WeighedMovie
     from .temperature import TemperatureFit
@@ -49,7 +43,6 @@ if TYPE_CHECKING:
     LinksAt = Callable[[float], NDArray[np.float64]]
 
 DEFAULT_METHODS = ("auto", "softmax")
-TOPK = "topk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,37 +241,14 @@ def _movie(
 def _links_at(
     store: DuckDBStore, chosen: DetectionSet, movie: WeighedMovie, method: str, config: Config, progress: Progress
 ) -> LinksAt:
-    """Return what gives the probabilities of all candidates at a temperature; what does not depend on it is done once.
+    """Return what gives the probabilities of all candidates at a temperature."""
+    settings = replace(config.posterior, method=method)
+    redrawn = redrawn_of(store, chosen, movie, settings, progress) if method in PERTURBING else None
+    left, at = movie.left, posterior_at(movie.left.problem, settings, redrawn)
 
-    Lists and draws stay the same at all temperatures: lists are weighed anew, averaged costs divided, and frequencies
-    tempered.
-    """
-    problem, settings = movie.left.problem, replace(config.posterior, method=method)
-
-    def at_problem(temperature: float) -> NDArray[np.float64]:
-        return posterior_of(problem, replace(settings, temperature=temperature)).link
-
-    inner: LinksAt = at_problem
-    if method == TOPK:
-        best = best_assignments(problem, settings.k)
-        inner = best.link_probability
-    elif method in PERTURBING:
-        redrawn = redrawn_of(store, chosen, movie, settings, progress)
-        inner = _perturbed(method, problem, redrawn, settings.draws or DRAWS)
-
-    def whole(temperature: float) -> NDArray[np.float64]:
-        link = movie.left.forced.astype(np.float64)
-        link[movie.left.rows] = inner(temperature)
+    def links(temperature: float) -> NDArray[np.float64]:
+        link = left.forced.astype(np.float64)
+        link[left.rows] = at(temperature).link
         return link
 
-    return whole
-
-
-def _perturbed(method: str, problem: TrackingProblem, redrawn: Redrawn, draws: int) -> LinksAt:
-    """Return the same for methods that perturb detections."""
-    wanted = redrawn.perturbation, redrawn.edges, redrawn.scorer, redrawn.price
-    if method == "perturb":
-        mean = mean_problem(*wanted, draws=draws)
-        return lambda temperature: softmax(mean, temperature=temperature).link
-    often = solved_frequency(*wanted, IlpSolver(), draws=draws).parents
-    return lambda temperature: tempered(problem.target, often.link, often.new, temperature).link
+    return links

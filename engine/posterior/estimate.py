@@ -25,9 +25,12 @@ from .softmax import ParentProbabilities, softmax
 from .temperature import tempered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ...solvers.posterior.outcomes import Outcomes
+    from ...solvers.posterior.product import AssignmentList
     from ...solvers.problem import TrackingProblem
     from ...storage.schema import CandidateEdges
     from ..config import PosteriorConfig
@@ -119,54 +122,80 @@ def method_named(name: str) -> str:
 
 
 def posterior_of(problem: TrackingProblem, config: PosteriorConfig, redrawn: Redrawn | None = None) -> Posterior:
-    """Return how likely each link of a problem is, by the method that is configured.
+    """Return how likely each link of a problem is, by the method and at the temperature that are configured.
+
+    Parameters and errors are those of `posterior_at`.
+    """
+    return posterior_at(problem, config, redrawn)(config.temperature)
+
+
+def posterior_at(
+    problem: TrackingProblem, config: PosteriorConfig, redrawn: Redrawn | None = None
+) -> Callable[[float], Posterior]:
+    """Return what gives the posterior of a problem at any temperature.
+
+    Lists and draws of detections stay the same at all temperatures and are made once: lists are weighed anew, averaged
+    costs divided, and frequencies tempered.
 
     Parameters
     ----------
     problem : TrackingProblem
         n cells and m links.
     config : PosteriorConfig
-        The method, and its options.
+        The method, and its options; not its temperature.
     redrawn : Redrawn or None
         For methods that perturb detections.
 
     Raises
     ------
     ConfigError
-        If there is no such method, or it perturbs detections and none are given.
+        If there is no such method, or it perturbs detections and none are given; also of the temperature, if that is
+        no positive number.
     SolverError
         If the method is ``exact`` and a piece is too wide for it.
     """
-    method, temperature, draws = method_named(config.method), config.temperature, config.draws or DRAWS
+    method, draws = method_named(config.method), config.draws or DRAWS
     if method in WEIGHING:
-        found = estimate(
+        return lambda temperature: _with_outcomes(
             problem,
-            method=method,
-            temperature=temperature,
-            prune=config.prune,
-            width=config.width,
-            sweeps=config.sweeps,
-            seed=config.seed,
+            method,
+            temperature,
+            estimate(
+                problem,
+                method=method,
+                temperature=temperature,
+                prune=config.prune,
+                width=config.width,
+                sweeps=config.sweeps,
+                seed=config.seed,
+            ),
         )
-        return _with_outcomes(problem, method, temperature, found)
     if method == "perturb-map":
-        found = perturb_and_map(problem, draws=draws, scale=config.noise, temperature=temperature, seed=config.seed)
-        return _with_outcomes(problem, method, temperature, found, draws)
+        return lambda temperature: _with_outcomes(
+            problem,
+            method,
+            temperature,
+            perturb_and_map(problem, draws=draws, scale=config.noise, temperature=temperature, seed=config.seed),
+            draws,
+        )
     if method == "topk":
-        return _listed(problem, config.k, temperature)
+        cheapest = best_assignments(problem, config.k)
+        return lambda temperature: _listed(problem, cheapest, temperature)
     if method == "softmax":
-        return _of_parents(method, temperature, softmax(problem, temperature=temperature))
+        return lambda temperature: _of_parents(method, temperature, softmax(problem, temperature=temperature))
     if redrawn is None:
         raise ConfigError(f"the method {method} draws detections anew, a problem alone is not enough")
     wanted = redrawn.perturbation, redrawn.edges, redrawn.scorer, redrawn.price
     if method == "perturb":
         mean = mean_problem(*wanted, draws=draws)
-        return _of_parents(method, temperature, softmax(mean, temperature=temperature), draws=draws)
-    solved = solved_frequency(*wanted, IlpSolver(), draws=draws)
-    parents, error = solved.parents, solved.error
-    if temperature != 1:
-        parents = tempered(problem.target, parents.link, parents.new, temperature)
-    return _of_parents(method, temperature, parents, error, draws)
+        return lambda temperature: _of_parents(method, temperature, softmax(mean, temperature=temperature), draws=draws)
+    often = solved_frequency(*wanted, IlpSolver(), draws=draws)
+
+    def at(temperature: float) -> Posterior:
+        parents = tempered(problem.target, often.parents.link, often.parents.new, temperature)
+        return _of_parents(method, temperature, parents, often.error, draws)
+
+    return at
 
 
 def _with_outcomes(
@@ -189,9 +218,8 @@ def _with_outcomes(
     )
 
 
-def _listed(problem: TrackingProblem, k: int, temperature: float) -> Posterior:
-    """Return what the k cheapest lineages say, each with its share of the list; exact only if there are no others."""
-    cheapest = best_assignments(problem, k)
+def _listed(problem: TrackingProblem, cheapest: AssignmentList, temperature: float) -> Posterior:
+    """Return what the cheapest lineages say, each with its share of the list; exact only if there are no others."""
     shares = cheapest.shares(temperature)
     how = np.uint8(How.EXACT if cheapest.complete else How.BELIEF)
     return Posterior(

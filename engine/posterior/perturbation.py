@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     Price = Callable[[Detections, CandidateEdges, Scores], TrackingProblem]
 
 DRAWS: Final = 100
-NETWORK_DRAWS: Final = 20
-"""Draws where each takes a pass through a network."""
-
 SHARE_OF_SPACING: Final = 0.1
 COSTS: Final = ("edge_cost", "node_cost", "appear_cost", "disappear_cost", "division_cost")
 MARGIN: Final = 3  # pixels around an outline that it may reach

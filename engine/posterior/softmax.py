@@ -17,6 +17,7 @@ import numpy as np
 from ...errors import SchemaError
 from ...solvers.posterior.graph import require_temperature
 from ...solvers.problem import FORBIDDEN, settled_pins
+from ..metrics.calibration import surprise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,10 +160,5 @@ def parent_entropy(
     """
     n = len(new)
     p = link if null else column_normalised(target, link, n).link
-    inside = np.bincount(target, _surprise(p), n).astype(np.float64)
-    return np.asarray(inside + _surprise(new)) if null else inside
-
-
-def _surprise(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return -p ln p, 0 where p is 0."""
-    return np.asarray(-p * np.log(np.where(p > 0, p, 1.0)))
+    inside = np.bincount(target, surprise(p), n).astype(np.float64)
+    return np.asarray(inside + surprise(new)) if null else inside

@@ -157,7 +157,7 @@ def require_temperature(temperature: float) -> None:
     """Raise ConfigError unless a temperature is a number above 0."""
     if not 0 < temperature < math.inf:
         raise ConfigError(
-            f"the temperature is {temperature}, expected a number above 0", use="1 where the costs are what they are"
+            f"the temperature is {temperature}, expected a positive number", use="1 where the costs are what they are"
         )
 
 

@@ -90,25 +90,20 @@ class AssignmentList:
             option[self.pieces.daughters_of(piece)] = self.pieces.options_of(piece, self.answers[piece][rank])
         return self.assignment.links(option)
 
-    def link_probability(self, temperature: float = 1.0) -> NDArray[np.float64]:
-        """Return the weight of the lineages that hold each link, (m,) float64.
-
-        Each weighs ``exp(-cost / temperature)``, as its share of the list (Eq. 4 of [1]_). What the list does not reach
-        has no weight: in a frame of thousands of cells even a thousand lineages change only some twenty.
-
-        References
-        ----------
-        .. [1] Paul, Seiffarth, Rügamer, Scharr & Nöh, "How To Make Your Cell Tracker Say 'I dunno!'", 2025.
-        """
-        return self.shares(temperature).link
-
     def shares(self, temperature: float = 1.0) -> Shares:
         """Return the weights of links, of beginnings, and of the outcomes of each mother, all from one list.
+
+        Each lineage weighs ``exp(-cost / temperature)``, as its share of the list (Eq. 4 of [1]_). What the list does
+        not reach has no weight: in a frame of thousands of cells even a thousand lineages change only some twenty.
 
         Raises
         ------
         ConfigError
             If the temperature is not above 0.
+
+        References
+        ----------
+        .. [1] Paul, Seiffarth, Rügamer, Scharr & Nöh, "How To Make Your Cell Tracker Say 'I dunno!'", 2025.
         """
         require_temperature(temperature)
         share = np.exp(-self.cost / temperature)
