@@ -240,7 +240,7 @@ def test_bad_requests_are_refused():
         with pytest.raises(ConfigError, match="temperature"):
             best_by_component(problem, 5, temperature=temperature)
         with pytest.raises(ConfigError, match="temperature"):
-            best_assignments(problem, 5).shares(temperature).link
+            best_assignments(problem, 5).shares(temperature)
     with pytest.raises(ConfigError, match="limit"):
         best_by_component(problem, 5, limit=-1.0)
     with pytest.raises(SchemaError, match="optional"):
