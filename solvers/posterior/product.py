@@ -93,7 +93,7 @@ class AssignmentList:
     def shares(self, temperature: float = 1.0) -> Shares:
         """Return the weights of links, of beginnings, and of the outcomes of each mother, all from one list.
 
-        Each lineage weighs ``exp(-cost / temperature)``, as its share of the list (Eq. 4 of [1]_). What the list does
+        Each lineage weighs ``exp(-cost / temperature)``, as its share of the list [1]_. What the list does
         not reach has no weight: in a frame of thousands of cells even a thousand lineages change only some twenty.
 
         Raises
@@ -103,7 +103,7 @@ class AssignmentList:
 
         References
         ----------
-        .. [1] Paul, Seiffarth, Rügamer, Scharr & Nöh, "How To Make Your Cell Tracker Say 'I dunno!'", 2025.
+        .. [1] Paul et al., "Reliable Cell Trackers Say 'I dunno!'", Eq. (4).
         """
         require_temperature(temperature)
         share = np.exp(-self.cost / temperature)
