@@ -1,120 +1,31 @@
 """The SQL cookbook: every question is held to an answer that knows no SQL."""
 
-import re
 import shutil
 from collections import Counter, defaultdict
-from pathlib import Path
-from types import SimpleNamespace
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import trackdb
-from trackdb.engine.config import Config, LinkConfig
-from trackdb.engine.ingest import ingest
-from trackdb.engine.pipeline import solve
 from trackdb.engine.review.answers import Annotator, Asked, undo
 from trackdb.engine.simulation import simulate_points
-from trackdb.storage import posteriors, tables
+from trackdb.storage import tables
 from trackdb.storage.duckdb_store import DuckDBStore
-from trackdb.storage.formats.base import SourceOptions
-from trackdb.storage.posteriors import CellOutcomes, LinkProbabilities, PosteriorInfo
 from trackdb.storage.sandbox import ask
 
-from .movies import write_rows
+from .cookbook import (
+    COOKBOOK,
+    QUERIES,
+    add_posterior,
+    answers,
+    followed_by_hand,
+    kaplan_meier,
+    probabilities,
+    store_of,
+    with_curve,
+)
 
-COOKBOOK = (Path(__file__).parents[1] / "docs" / "cookbook.md").read_text()
-QUESTION = re.compile(r"^\*\*(\d+)\. .*?^```sql\n(.*?);\n```", flags=re.DOTALL | re.MULTILINE)
-QUERIES = {int(number): query for number, query in QUESTION.findall(COOKBOOK)}
 SCALE_UM = (5.0, 4.0)
-CURVE = "select age, cells, divided, undivided from survival order by age"
-
-
-def store_of(folder, points, *, area=None, scale_um=None, solved=True):
-    """Return a store of simulated points with their truth and, unless it is not wanted, an exact solution."""
-    table = folder / "movie.csv"
-    ids = np.arange(len(points.frame)) + 1
-    parent = ["" if p < 0 else p + 1 for p in points.parent.tolist()]
-    columns = [points.frame, *points.position_px.T, ids, parent, *([] if area is None else [area])]
-    write_rows(table, zip(*columns, strict=True), header="t,y,x,id,parent" + (",area" if area is not None else ""))
-    store = DuckDBStore(folder / "movie.trackdb")
-    ingest(table, store, options=SourceOptions(scale_um=scale_um))
-    if solved:
-        solve(store, store.detection_set(), Config(link=LinkConfig(max_gap=1)))
-    return store
-
-
-def add_posterior(store, solution, edge, probability, outcomes=()):
-    """Keep probabilities of edges, and outcomes (cell, a, b, probability) in the order of the cells, as a posterior."""
-    chosen, info = store.find_solution(name=solution)
-    known = [np.array(column) for column in zip(*outcomes, strict=True)] or [np.empty(0, dtype=np.int64)] * 4
-    order = np.argsort(edge)
-    with store.running("posterior", "posterior-1", {}, chosen=chosen) as run:
-        about = PosteriorInfo(0, chosen.id, info.id, run.id, "posterior-1", "exact", 1.0, False)
-        posteriors.add_posterior(
-            store,
-            run,
-            about,
-            LinkProbabilities(edge[order], probability[order], *exact(edge)),
-            CellOutcomes(*known, *exact(known[0])),
-            {},
-        )
-
-
-def exact(rows):
-    """Return the columns `how` and `error` of rows that leave nothing out."""
-    return np.zeros(len(rows), dtype=np.uint8), np.full(len(rows), np.nan)
-
-
-def probabilities(store):
-    """Return the probability of each edge."""
-    with store.reading() as connection:
-        return {r.edge_id: r.probability for r in connection.execute(tables.edge_probability.select())}
-
-
-def answers(store, number, *, solution="ilp-1"):
-    """Return the rows of a question of the cookbook."""
-    return ask(store.path, QUERIES[number].replace("'ilp-1'", f"'{solution}'")).rows.to_pylist()
-
-
-def followed_by_hand(store, solution="ilp-1"):
-    """Read a solution link by link, and put its tracks together without any label that the store keeps of them.
-
-    Tracks are lists of cells; their numbers are looked up at the end, to compare rows with.
-    """
-    chosen, info = store.find_solution(name=solution)
-    detections, table, ends = store.detections(chosen), store.solution(info), store.link_ends(info)
-    position = detections.position_px * (detections.scale_um or 1)
-    daughters, mother = defaultdict(list), {}
-    for source, target in zip(*(end.tolist() for end in ends), strict=True):
-        daughters[source].append(target)
-        mother[target] = source
-    nodes = table.node.tolist()
-    first = [c for c in nodes if len(daughters[mother.get(c)]) != 1]
-    tracks = []
-    for cell in first:
-        path = [cell]
-        while len(daughters[path[-1]]) == 1:
-            path += daughters[path[-1]]
-        tracks.append(path)
-    at = {cell: i for i, cell in enumerate(detections.id.tolist())}
-    number = dict(zip(nodes, table.track_id.tolist(), strict=True))
-    return SimpleNamespace(
-        nodes=nodes,
-        t={c: int(detections.frame[i]) for c, i in at.items()},
-        position={c: position[i] for c, i in at.items()},
-        area={c: float(detections.area[i]) for c, i in at.items()},
-        daughters=daughters,
-        mother=mother,
-        tracks={number[path[0]]: path for path in tracks},
-        number=number,
-        edge=dict(zip(zip(*(end.tolist() for end in ends), strict=True), table.edge.tolist(), strict=True)),
-        last=int(detections.frame.max()),
-    )
 
 
 def cycle(seen, path):
@@ -387,20 +298,6 @@ def test_20_annotators(store, seen):
     ]
 
 
-def kaplan_meier(frames, complete):
-    """Return the share that has not divided after each age, from what was seen of each cell frame by frame.
-
-    The step from the n-th frame of a cell to the next is seen if the cell goes on, or divides there.
-    """
-    steps_seen = frames - ~complete
-    curve, undivided = {}, 1.0
-    for age in range(1, int(steps_seen.max(initial=0)) + 1):
-        at_risk = np.count_nonzero(steps_seen >= age)
-        undivided *= 1 - np.count_nonzero(complete & (frames == age)) / at_risk
-        curve[age] = undivided
-    return curve
-
-
 def trusted_pieces(seen, chance, trust=0.9):
     """Return length and completeness of all tracks that a trusted division brought."""
 
@@ -416,14 +313,6 @@ def trusted_pieces(seen, chance, trust=0.9):
             found.append((seen.t[end] - seen.t[path[0]] + 1, complete))
     frames, complete = np.array(found, dtype=np.int64).reshape(-1, 2).T
     return frames, complete.astype(bool)
-
-
-def with_curve(query):
-    return query[: query.index("select (select min(age)")] + CURVE
-
-
-def test_the_whole_curve_is_what_the_page_says():
-    assert f"`{CURVE}`" in COOKBOOK
 
 
 def test_18_cycles_by_trusted_links(sure):
@@ -443,135 +332,3 @@ def test_18_cycles_by_trusted_links(sure):
     assert {r["age"]: r["undivided"] for r in found if r["age"]} == pytest.approx(
         {r["age"]: curve[r["age"]] for r in found if r["age"]}
     )
-
-
-@st.composite
-def movies_of_tracks(draw):
-    """Draw tracks, each with a mother, and how sure each link is: (birth trusted, frames, divides, probabilities)."""
-    probability = st.sampled_from([0.95, 0.95, 0.95, 1.0, 0.9, 0.5, None])
-    tracks = []
-    for _ in range(draw(st.integers(0, 12))):
-        frames, divides = draw(st.integers(1, 6)), draw(st.booleans())
-        n_links = frames - 1 + 2 * divides
-        sure = draw(st.lists(probability, min_size=n_links, max_size=n_links))
-        tracks.append((draw(st.sampled_from([True, True, False])), frames, divides, sure))
-    return tracks
-
-
-def views_of(tracks):
-    """Return what the views tell of drawn tracks; each has a mother of its own, who divides before frame 7."""
-    rows = {"tracks": [], "tracked": [], "links": []}
-    for i, (born, frames, _, sure) in enumerate(tracks):
-        mother, track = 2 * i + 1, 2 * i + 2
-        cells = [100 * track + k for k in range(frames)]
-        rows["tracks"].append({"track": track, "parent": mother, "first_t": 7, "last_t": 6 + frames})
-        rows["tracked"] += [{"track": mother, "cell": 100 * mother}, *({"track": track, "cell": c} for c in cells)]
-        birth = [(100 * mother, 6, "divide", p) for p in (0.99, 0.99 if born else 0.3)]
-        inside = [(cells[k], 7 + k, "continue", p) for k, p in enumerate(sure[: frames - 1])]
-        division = [(cells[-1], 6 + frames, "divide", p) for p in sure[frames - 1 :]]
-        names = ("source", "t", "kind", "probability")
-        rows["links"] += [dict(zip(names, link, strict=True)) for link in (*birth, *inside, *division)]
-    types = {"kind": pa.string(), "probability": pa.float32(), "dataset": pa.string(), "solution": pa.string()}
-    columns = {
-        "tracks": ("track", "parent", "first_t", "last_t"),
-        "tracked": ("track", "cell"),
-        "links": ("source", "t", "kind", "probability"),
-    }
-    return {
-        name: pa.table({
-            **{c: pa.array([r[c] for r in rows[name]], types.get(c, pa.int64())) for c in columns[name]},
-            "dataset": pa.array(["movie"] * len(rows[name]), pa.string()),
-            "solution": pa.array(["ilp-1"] * len(rows[name]), pa.string()),
-        })
-        for name in rows
-    }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def memory():
-    """A database that holds nothing yet."""
-    with duckdb.connect() as db:
-        yield db
-
-
-@given(tracks=movies_of_tracks())
-@settings(deadline=None)
-def test_survival_is_that_of_the_oracle_on_any_tracks(memory, tracks):
-    """The query as it stands, over views that are tables in memory."""
-    lengths, complete = [], []
-    for born, frames, divides, sure in tracks:
-        doubtful = [p is None or p < 0.9 for p in sure]
-        followed = min(doubtful.index(True) + 1, frames) if any(doubtful) else frames
-        if born:
-            lengths.append(followed)
-            complete.append(divides and not any(doubtful))
-    lengths, complete = np.array(lengths, dtype=np.int64), np.array(complete, dtype=bool)
-    curve = kaplan_meier(lengths, complete)
-    for name, table in views_of(tracks).items():
-        memory.register(name, table)
-    found = {age: share for age, *_, share in memory.execute(with_curve(QUERIES[18])).fetchall() if age}
-    [row] = memory.execute(QUERIES[18]).fetchall()
-    assert found == pytest.approx({age: share for age, share in curve.items() if age in found})
-    assert set(lengths[complete].tolist()) <= set(found)  # it steps nowhere else
-    assert row[0] == min((age for age, share in curve.items() if share <= 0.5 + 1e-12), default=None)
-    assert row[1] == (np.median(lengths) if len(lengths) else None)
-    assert row[2] == (np.median(lengths[complete]) if complete.any() else None)
-    assert row[3:] == (len(lengths), complete.sum())
-
-
-RATE = 0.05
-# cycles are geometric, and independent of all others
-KNOWN_MEDIAN = int(np.ceil(np.log(0.5) / np.log(1 - RATE / (1 - RATE))))  # as many die as divide, and are censored
-
-
-@pytest.fixture(scope="module")
-def memoryless(tmp_path_factory):
-    """A movie of 40 frames, true links, of which one in fifty is not trusted, whatever it is."""
-    points = simulate_points(40, 400, seed=2, division_rate=RATE, missed=0, false=0)
-    made = store_of(tmp_path_factory.mktemp("memoryless"), points, solved=False)
-    edge = np.array(list(followed_by_hand(made, "truth").edge.values()))
-    sure = np.random.default_rng(0).random(len(edge)) > 0.02
-    add_posterior(made, "truth", edge, np.where(sure, 0.99, 0.5))
-    return made
-
-
-def test_survival_finds_the_known_cycle_length_where_the_naive_forms_fall_short(memoryless):
-    [row] = answers(memoryless, 18, solution="truth")
-    assert row["cells"] > 1000
-    assert abs(row["kaplan_meier"] - KNOWN_MEDIAN) <= 1
-    assert row["all_as_complete"] <= row["complete_only"] < KNOWN_MEDIAN - 3
-    [complete] = answers(memoryless, 2, solution="truth")
-    assert complete["frames"] < KNOWN_MEDIAN - 3
-
-
-N_FRAMES, FAMILIES = 40, 100_000
-
-
-def cycles_of_families(rng):
-    """Return a view `tracks` of mothers born at any time of a movie, with a daughter or two each; geometric cycles."""
-    born = rng.integers(1, N_FRAMES, FAMILIES)
-    frames = rng.geometric(RATE, (FAMILIES, 3))
-    first = np.stack([born, born + frames[:, 0], born + frames[:, 0]], axis=1)
-    ends = first + frames - 1
-    track = np.arange(3 * FAMILIES).reshape(-1, 3)
-    parent = np.stack([-1 - np.arange(FAMILIES), track[:, 0], track[:, 0]], axis=1)
-    shown = first < N_FRAMES
-    columns = {"track": track, "parent": parent, "first_t": first, "last_t": np.minimum(ends, N_FRAMES - 1)}
-    columns["n_children"] = np.where(ends < N_FRAMES - 1, 2, 0)
-    words = {
-        name: pa.array([word] * np.count_nonzero(shown)) for name, word in (("dataset", "m"), ("solution", "ilp-1"))
-    }
-    return pa.table({**{name: column[shown] for name, column in columns.items()}, **words})
-
-
-@pytest.mark.parametrize(("number", "sign"), [(7, 1), (8, -1)])
-def test_independent_cycles_of_relatives_look_as_the_page_says(number, sign):
-    """And what the page advises against it helps."""
-    advice = re.search(rf"^\*\*{number}\. .*?`(and [^`]*)`", COOKBOOK, flags=re.DOTALL | re.MULTILINE)
-    with duckdb.connect() as db:
-        db.register("tracks", cycles_of_families(np.random.default_rng(3)))
-        r, pairs = db.execute(QUERIES[number]).fetchone()
-        better, fewer = db.execute(f"{QUERIES[number]} {advice[1]}").fetchone()
-    assert sign * r > 0.08
-    assert 1000 < fewer < pairs
-    assert abs(better) < 3 / np.sqrt(fewer)
