@@ -127,8 +127,8 @@ def uncertain(
     with face.progress() as progress:
         asked = ask(opened, chosen, info, found, load_config(store, config), top=top, by=by, progress=progress)
     columns = ["rank", "cell", "frame", "bits", "errors fewer", "what it may do next", "solution", "how"]
-    gained = sum(item.expected_error_reduction or 0 for item in asked.items)
-    worth = f", {gained:.3g} wrong links fewer once they are answered" if by == "error-reduction" else ""
+    fewer = asked.errors_fewer
+    worth = "" if fewer is None else f", {fewer:.3g} wrong links fewer once they are answered"
     face.show(
         as_table(columns, [_row(item) for item in asked.items]) if asked.items else "",
         f"{plural(len(asked), 'question')} by {asked.by} of {asked.open:,} that {asked.posterior} of {asked.solution} "

@@ -109,6 +109,13 @@ class ReviewList:
     def __iter__(self) -> Iterator[Question]:
         return iter(self.items)
 
+    @property
+    def errors_fewer(self) -> float | None:
+        """Wrong links that answers to all of these take away on average; None in lists by something else."""
+        if self.by != ERROR_REDUCTION:
+            return None
+        return sum(item.expected_error_reduction or 0.0 for item in self.items)
+
     def arrow(self) -> pa.Table:
         """Return the questions as an Arrow table, the outcomes of each as a list."""
         columns = {field.name: [asdict(item)[field.name] for item in self.items] for field in fields(Question)}
