@@ -59,16 +59,13 @@ def posterior(
 
     Example: trackdb posterior movie.trackdb --temperature auto --calibration cal.toml
     """
-    from ..engine.config import load_config
+    from ..engine.config import load_config, temperature_options
     from ..engine.posterior.estimate import method_named
     from ..engine.posterior.stage import posterior as weigh
 
     given: dict[str, object] = {"method": method and method_named(method), "k": k, "draws": draws, "seed": seed}
-    given |= {"calibration": calibration and str(calibration)}
-    if temperature is not None and temperature != AUTO:
-        if calibration is not None:
-            raise ConfigError("--temperature and --calibration are two temperatures", expected="one of them")
-        given |= {"temperature": _number(temperature), "calibrated": False, "calibration": ""}
+    fixed = None if temperature is None or temperature == AUTO else _number(temperature)
+    given |= temperature_options(fixed, calibration)
     opened, chosen, info = open_solution(store, dataset, solution, face.command)
     settings = load_config(store, config, {"posterior": given})
     if temperature == AUTO and not (settings.posterior.calibrated or settings.posterior.calibration):

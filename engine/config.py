@@ -274,6 +274,21 @@ class Config:
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
 
 
+def temperature_options(temperature: float | None, calibration: str | Path | None) -> dict[str, object]:
+    """Return the options of `PosteriorConfig` for a temperature, or for a file that tells it; none for neither.
+
+    Raises
+    ------
+    ConfigError
+        If both are given.
+    """
+    if temperature is not None and calibration is not None:
+        raise ConfigError("a temperature and a calibration are two temperatures", expected="one of them")
+    if temperature is not None:
+        return {"temperature": temperature, "calibrated": False, "calibration": ""}
+    return {} if calibration is None else {"calibration": str(calibration)}
+
+
 def load_config(
     store: Path | None = None, extra: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Config:

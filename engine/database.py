@@ -11,7 +11,7 @@ from ..storage.duckdb_store import DuckDBStore
 from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from . import pipeline
-from .config import AUTO, Config, ScoreConfig, load_config
+from .config import AUTO, Config, ScoreConfig, load_config, temperature_options
 from .imports.importing import import_tracking
 from .posterior.stage import posterior as weigh
 from .posterior.stored import StoredPosterior
@@ -214,7 +214,8 @@ class Database:
         Raises
         ------
         ConfigError
-            If the store was not opened for writing, or there is no such method.
+            If the store was not opened for writing, there is no such method, or a temperature and a calibration are
+            given.
         MissingRowsError
             If there is no solution.
 
@@ -227,9 +228,13 @@ class Database:
         if isinstance(solution, Solution):
             dataset = solution.dataset
         chosen, info = self._store.find_solution(dataset, wanted)
-        given = {"method": method, "temperature": temperature, "k": k, "draws": draws, "seed": seed}
-        given |= {} if temperature is None else {"calibrated": False, "calibration": ""}
-        given |= {} if calibration is None else {"calibration": str(calibration)}
+        given = {
+            "method": method,
+            "k": k,
+            "draws": draws,
+            "seed": seed,
+            **temperature_options(temperature, calibration),
+        }
         settings = load_config(self._store.path, overrides={"posterior": given})
         report = weigh(self._store, chosen, info, settings, name=name)
         return StoredPosterior(self._store, *find_posterior(self._store, chosen.movie.name, report.posterior))

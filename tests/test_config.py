@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config, merge
+from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config, merge, temperature_options
 from trackdb.engine.pipeline import link, score, solve
 from trackdb.errors import ConfigError
 
@@ -143,3 +143,17 @@ def test_the_settings_that_held_are_kept_with_each_run(home, solved):
     wanted = {"linker": "greedy", "backend": "matching", "time_limit_s": 5.0, "require_optimal": False}
     assert wanted.items() <= last["solve"].items()
     assert last["solve"]["scores"] == "again"
+
+
+def test_a_temperature_or_the_file_that_tells_it_but_not_both(home, store):
+    (store / "trackdb.toml").write_text('[posterior]\ncalibration = "old.toml"\ncalibrated = true\n')
+
+    def settings(temperature, calibration):
+        return load_config(store, overrides={"posterior": temperature_options(temperature, calibration)}).posterior
+
+    assert settings(None, None).calibration == "old.toml"
+    assert settings(None, "new.toml").calibration == "new.toml"
+    fixed = settings(2.0, None)
+    assert (fixed.temperature, fixed.calibrated, fixed.calibration) == (2.0, False, "")
+    with pytest.raises(ConfigError, match="two temperatures; expected: one of them"):
+        settings(2.0, "new.toml")
