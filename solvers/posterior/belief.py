@@ -81,26 +81,17 @@ def propagate(graph: ChoiceGraph, cells: Ints | None = None) -> Belief:
     if cells is not None:
         awake[:] = False
         awake[cells] = True
-    top = np.maximum(graph.new, _largest_into(graph.into_first, graph.into, graph.link))
+    top = graph.new.copy()
+    np.maximum.at(top, graph.target, graph.link)
     at_new = np.exp(np.maximum(graph.new - top, -WIDEST))
     at_link = np.exp(np.maximum(graph.link - top[graph.target], -WIDEST))
     bond = np.exp(np.clip(graph.bond, -WIDEST, WIDEST))
     up, down = np.ones(m), np.ones(m)
     inward, outward = np.zeros(n), np.zeros(n)
     sweeps = _sweep(graph, top, at_new, at_link, bond, awake, awake.copy(), up, down, inward, outward)
-    link, absent = _beliefs(graph, top, at_new, at_link, down, inward, outward)
+    link, absent = _beliefs(graph, top, at_new, at_link, down, outward)
     messages = Messages(np.log(up), np.log(down), inward, outward)
     return Belief(messages, link, absent, sweeps < MOST_SWEEPS, sweeps)
-
-
-@njit(cache=True, nogil=True)
-def _largest_into(into_first: Ints, into: Ints, link: Floats) -> Floats:
-    n = len(into_first) - 1
-    top = np.full(n, -np.inf)
-    for v in range(n):
-        for k in range(into_first[v], into_first[v + 1]):
-            top[v] = max(top[v], link[into[k]])
-    return top
 
 
 @njit(cache=True, inline="always")
@@ -216,22 +207,13 @@ def _sweep(
     return MOST_SWEEPS
 
 
-@njit(cache=True, nogil=True)
 def _beliefs(
-    graph: ChoiceGraph, top: Floats, at_new: Floats, at_link: Floats, down: Floats, inward: Floats, outward: Floats
+    graph: ChoiceGraph, top: Floats, at_new: Floats, at_link: Floats, down: Floats, outward: Floats
 ) -> tuple[Floats, Floats]:
-    n = len(graph.state)
-    link = np.zeros(len(graph.link))
-    absent = np.zeros(n)
-    for v in range(n):
-        out = 0.0
-        if graph.state[v] == OPTIONAL:
-            out = _away(outward[v] + top[v])
-        total = at_new[v] + out
-        for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            total += at_link[graph.into[k]] * down[graph.into[k]]
-        absent[v] = out / total if graph.state[v] >= OPTIONAL else 1.0
-        for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            e = graph.into[k]
-            link[e] = at_link[e] * down[e] / total
-    return link, absent
+    """Return what messages say of each link, and of not being selected."""
+    optional = graph.state == OPTIONAL
+    out = np.where(optional, np.exp(np.clip(-outward - top, -WIDEST, WIDEST)), 0.0)
+    total = at_new + out
+    np.add.at(total, graph.target, at_link * down)
+    absent = np.where(graph.state >= OPTIONAL, out / total, 1.0)
+    return at_link * down / total[graph.target], absent

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from ..inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -122,7 +124,7 @@ def log_add(a: float, b: float) -> float:
     return a + math.log1p(math.exp(b - a))
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _outward(graph: ChoiceGraph, messages: Messages, v: int) -> float:
     """Return all that a cell may do as a mother when all its links are cut, being selected included."""
     whole = graph.none[v]

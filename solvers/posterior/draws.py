@@ -9,11 +9,12 @@ import numpy as np
 from numba import njit
 
 from ...errors import ConfigError
+from ..inner import inner
 from .components import OPTIONAL, log_add
 from .frontier import sweep_forward
 from .graph import ChoiceGraph
 from .plan import WIDTH, require_narrow, whole_plan
-from .states import LOG_MAX, LOG_SUM, SUM, Tape, close_weights, list_options, new_tape, own_weights, with_bit
+from .states import LOG_MAX, SUM, Tape, close_weights, list_options, new_tape, own_weights, with_bit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,7 +116,8 @@ def _draw(graph: ChoiceGraph, plan: Plan, n_draws: int, mode: int, seed: int) ->
     link = np.zeros((n_draws, graph.n_links), dtype=np.bool_)
     absent = np.zeros((n_draws, graph.n_cells), dtype=np.bool_)
     rng = np.random.default_rng(seed)
-    _draw_all(graph, plan.cut, plan.pieces.first, plan.sweep.mother, room, most, mode, rng, link, absent)
+    tape = new_tape(graph, plan.cut.shared, plan.pieces.first, room, most)
+    _draw_all(graph, plan.cut, plan.pieces.first, plan.sweep.mother, tape, mode, rng, link, absent)
     return link, absent
 
 
@@ -125,26 +127,23 @@ def _draw_all(
     cut: Cut,
     first: Ints,
     mother: Ints,
-    room: int,
-    most: int,
+    tape: Tape,
     mode: int,
     rng: np.random.Generator,
     link: Bools,
     absent: Bools,
 ) -> None:
-    tape = new_tape(graph, cut.shared, first, room, most)
     for p in range(len(first) - 1):
         mothers = mother[first[p] : first[p + 1]]
-        how = mode
-        _, sure = sweep_forward(graph, cut, mothers, tape, how)
-        if not sure:
-            how = LOG_SUM
-            sweep_forward(graph, cut, mothers, tape, how)
+        for how in range(mode, LOG_MAX + 1):  # of a sum that cannot be trusted, the logarithms
+            _, sure = sweep_forward(graph, cut, mothers, tape, how)
+            if sure:
+                break
         for r in range(len(link)):
             draw_piece(graph, cut, mothers, tape, how, rng, link[r], absent[r])
 
 
-@njit(cache=True, nogil=True)
+@inner
 def draw_piece(
     graph: ChoiceGraph,
     cut: Cut,
@@ -156,7 +155,7 @@ def draw_piece(
     absent: Bools,
 ) -> None:
     """Go back over a piece and choose, at each mother, among what may have led to the state after her."""
-    state = 0
+    state = int(np.int64(0))  # a constant would be compiled for itself
     closed = np.empty(64, np.int64)
     for t in range(len(mothers) - 1, -1, -1):
         u = mothers[t]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numba import njit
 
+from ..inner import inner
 from .components import log_add
 from .states import (
     LOG_SUM,
@@ -91,7 +92,8 @@ def weigh_pieces(
         size = graph.n_cells + graph.n_links + len(graph.bond)
         into = Weighed(np.zeros(size), np.zeros(graph.n_cells), np.empty(0))
     choice, absent = into.choice, into.absent
-    log_z = _weigh(graph, cut, pieces.first, sweep.mother, narrow, room, most, choice, absent)
+    tape = new_tape(graph, cut.shared, pieces.first, room, most)
+    log_z = _weigh(graph, cut, pieces.first, sweep.mother, narrow, tape, choice, absent)
     return Weighed(choice, absent, log_z)
 
 
@@ -102,34 +104,30 @@ def _weigh(
     first: Ints,
     mother: Ints,
     narrow: Bools,
-    room: int,
-    most: int,
+    tape: Tape,
     choice: Floats,
     absent: Floats,
 ) -> Floats:
     log_z = np.full(len(first) - 1, np.nan)
-    tape = new_tape(graph, cut.shared, first, room, most)
     for p in range(len(first) - 1):
         if not narrow[p]:
             continue
         mothers = mother[first[p] : first[p + 1]]
-        log_z[p], sure = sweep_forward(graph, cut, mothers, tape, SUM)
-        if sure:
-            sure = sweep_backward(graph, cut, mothers, tape, SUM, choice, absent)
-        if not sure:
-            log_z[p], _ = sweep_forward(graph, cut, mothers, tape, LOG_SUM)
-            sweep_backward(graph, cut, mothers, tape, LOG_SUM, choice, absent)
+        for mode in range(SUM, LOG_SUM + 1):  # a mode that is a constant would be compiled for itself
+            log_z[p], sure = sweep_forward(graph, cut, mothers, tape, mode)
+            if sure and sweep_backward(graph, cut, mothers, tape, mode, choice, absent):
+                break
     return log_z
 
 
-@njit(cache=True, nogil=True)
+@inner
 def sweep_forward(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode: int) -> tuple[float, bool]:
     """Sweep over a piece; return the logarithm of its weight, and whether plain sums could be trusted."""
     nothing = 0.0 if mode == SUM else -np.inf
     now, then = tape.now, tape.then
     n_left, place = tape.n_left, tape.place
     bits = np.empty(tape.layout.shape[1], np.int64)
-    n_open = 0
+    n_open = int(np.int64(0))  # a constant would be compiled for itself
     now[0] = 1.0 if mode == SUM else 0.0
     log_z = 0.0
     least = 0.0
@@ -144,7 +142,8 @@ def sweep_forward(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode:
                 place[d] = n_open
                 bits[n_open] = d
                 size = 1 << n_open
-                now[size : 2 * size] = nothing
+                for s in range(size, 2 * size):
+                    now[s] = nothing
                 n_open += 1
                 opened += 1
         tape.opened[t] = opened
@@ -173,18 +172,23 @@ def sweep_forward(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode:
             span += min(born, led)
         else:
             size = 1 << n_open
-            tape.kept[at : at + size] = now[:size]
+            for s in range(size):
+                tape.kept[at + s] = now[s]
             tape.kept_at[t + 1] = at + size
         tape.n_open[t] = n_open
-        tape.layout[t, :n_open] = bits[:n_open]
+        for k in range(n_open):
+            tape.layout[t, k] = bits[k]
         _, n_groups, top = list_options(
             graph, cut, u, place, tape.weight, tape.group, tape.low, tape.high, tape.grouped, mode
         )
-        then[:size] = nothing
-        if mode == SUM:
-            span += math.log(tape.grouped[:n_groups].min())
+        for s in range(size):
+            then[s] = nothing
+        rarest = np.inf
         for g in range(n_groups):
+            rarest = min(rarest, tape.grouped[g])
             spread(now, then, size, tape.low[g], tape.high[g], tape.grouped[g], mode)
+        if mode == SUM:
+            span += math.log(rarest)
         if cut.tied[u]:  # not selected: no daughter, and the options' common factor is not its own
             out -= top
             for s in range(size):
@@ -233,7 +237,7 @@ def sweep_forward(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode:
     return log_z, True
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _forget(bits: Ints, place: Ints, n_open: int, at: int) -> int:
     """Take a daughter out of the open ones; those above move down."""
     place[bits[at]] = -1
@@ -243,7 +247,7 @@ def _forget(bits: Ints, place: Ints, n_open: int, at: int) -> int:
     return n_open - 1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _reset(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape) -> None:
     """Leave the tape as if the piece had never been swept: other mothers of its daughters are to come."""
     for u in mothers:
@@ -257,7 +261,7 @@ def _reset(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape) -> None:
                 tape.n_left[graph.target[e]] += 1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def sweep_backward(
     graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode: int, choice: Floats, absent: Floats
 ) -> bool:
@@ -267,7 +271,7 @@ def sweep_backward(
     alpha, mass = tape.alpha, tape.mass
     least = 0.0
     beta[0] = 1.0 if mode == SUM else 0.0
-    n_open = 0
+    n_open = int(np.int64(0))
     for t in range(len(mothers) - 1, -1, -1):
         u = mothers[t]
         if mode == SUM and not least + tape.span[t] > FARTHEST:
@@ -323,7 +327,7 @@ def sweep_backward(
     return True
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _reopen(
     graph: ChoiceGraph, cut: Cut, u: int, tape: Tape, beta: Floats, spare: Floats, n_open: int, mode: int
 ) -> int:
@@ -348,7 +352,7 @@ def _reopen(
     return n_open
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _write_choice(
     graph: ChoiceGraph,
     u: int,
@@ -363,7 +367,9 @@ def _write_choice(
 ) -> None:
     """Share the mass of each group among its options; not being selected counts as taking none."""
     if mode != SUM:
-        top = max(gone, mass[:n_groups].max())
+        top = gone
+        for g in range(n_groups):
+            top = max(top, mass[g])
         gone = math.exp(gone - top)
         for g in range(n_groups):
             mass[g] = math.exp(mass[g] - top)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numba import njit
 
+from ..inner import inner
 from .components import OPTIONAL, Cut, log_add
 from .draws import draw_piece
 from .frontier import sweep_backward, sweep_forward
@@ -219,7 +220,7 @@ def _partition(graph: ChoiceGraph, seeds: Ints, size: int, limit: int) -> tuple[
     return first[: n_blocks + 1].copy(), mother[:end].copy(), most_states, largest
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _grow(graph: ChoiceGraph, seed: int, size: int, free: Bools, ball: Ints) -> int:
     """Write the free mothers nearest to a seed by common daughters, or as mother and daughter; return how many."""
     ball[0] = seed
@@ -246,7 +247,7 @@ def _grow(graph: ChoiceGraph, seed: int, size: int, free: Bools, ball: Ints) -> 
     return end
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _share(graph: ChoiceGraph, block: Ints, degree: Ints, shared: Bools, tied: Bools) -> None:
     """Mark daughters that several mothers of a block may take, as if nobody else took any."""
     for u in block:
@@ -260,7 +261,7 @@ def _share(graph: ChoiceGraph, block: Ints, degree: Ints, shared: Bools, tied: B
             shared[e] = degree[v] > 1 or tied[v]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _unshare(graph: ChoiceGraph, block: Ints, degree: Ints, shared: Bools, tied: Bools) -> None:
     for u in block:
         tied[u] = False
@@ -281,7 +282,7 @@ def _take_the_nearest(graph: ChoiceGraph, mothers: Ints, parent: Ints) -> None:
             parent[graph.target[best]] = best
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _open_block(
     graph: ChoiceGraph, block: Ints, state: _State, cut: Cut, tape: Tape, inside: Bools, degree: Ints
 ) -> None:
@@ -318,7 +319,7 @@ def _open_block(
             cut.take[e] = graph.link[e] if cut.shared[e] else graph.link[e] - cut.leave[v]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _close_block(
     graph: ChoiceGraph, block: Ints, state: _State, cut: Cut, inside: Bools, degree: Ints, link: Bools
 ) -> None:
@@ -340,7 +341,6 @@ def _close_block(
                 state.n_children[u] += 1
 
 
-@njit(cache=True, nogil=True)
 def _run(
     graph: ChoiceGraph, blocks: Blocks, state: _State, sweeps: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
@@ -357,9 +357,27 @@ def _run(
         np.zeros(n),
     )
     size = n + m + len(graph.bond)
-    now, total = np.zeros(size), np.zeros(size)
-    absent, gone = np.zeros(n), np.zeros(n)
+    total, gone = np.zeros(size), np.zeros(n)
     tape = new_tape(graph, cut.shared, blocks.first, blocks.room, blocks.most)
+    _visit(graph, blocks, state, cut, tape, sweeps, rng, total, gone)
+    return total / sweeps, gone / sweeps
+
+
+@njit(cache=True, nogil=True)
+def _visit(
+    graph: ChoiceGraph,
+    blocks: Blocks,
+    state: _State,
+    cut: Cut,
+    tape: Tape,
+    sweeps: int,
+    rng: np.random.Generator,
+    total: Floats,
+    gone: Floats,
+) -> None:
+    """Add up over all sweeps what the mothers choose, and that they are not selected."""
+    n, m = len(graph.state), len(graph.link)
+    now, absent = np.zeros(len(total)), np.zeros(n)
     inside = np.zeros(n, np.bool_)
     degree = np.zeros(n, np.int64)
     link = np.zeros(m, np.bool_)
@@ -369,21 +387,16 @@ def _run(
         for k in range(blocks.part[r], blocks.part[r + 1]):
             block = blocks.mother[blocks.first[k] : blocks.first[k + 1]]
             _open_block(graph, block, state, cut, tape, inside, degree)
-            mode = SUM
-            _, sure = sweep_forward(graph, cut, block, tape, mode)
-            if sure:
-                sure = sweep_backward(graph, cut, block, tape, mode, now, absent)
-            if not sure:
-                mode = LOG_SUM
-                sweep_forward(graph, cut, block, tape, mode)
-                sweep_backward(graph, cut, block, tape, mode, now, absent)
+            for mode in range(SUM, LOG_SUM + 1):
+                _, sure = sweep_forward(graph, cut, block, tape, mode)
+                if sure and sweep_backward(graph, cut, block, tape, mode, now, absent):
+                    break
             draw_piece(graph, cut, block, tape, mode, rng, link, drawn_absent)
             for u in block:
                 if not cut.tied[u]:
                     absent[u] = now[u + graph.first[u] + graph.pair_first[u]] * cut.absent[u]
             _close_block(graph, block, state, cut, inside, degree, link)
-        for x in range(size):
+        for x in range(len(total)):
             total[x] += now[x]
         for v in range(n):
             gone[v] += absent[v]
-    return total / sweeps, gone / sweeps

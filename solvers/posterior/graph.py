@@ -11,7 +11,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ...errors import ConfigError, SchemaError
 from ..problem import FORBIDDEN, SCALE, GridProblem, on_grid
@@ -161,23 +160,13 @@ def require_temperature(temperature: float) -> None:
         )
 
 
-@njit(cache=True, nogil=True)
 def all_pairs(first: Ints, division: Floats) -> tuple[Ints, Ints32, Ints32, Floats]:
     """Return every two links of each mother, and what a division weighs there."""
-    n = len(first) - 1
-    pair_first = np.zeros(n + 1, np.int64)
-    for u in range(n):
-        k = first[u + 1] - first[u]
-        pair_first[u + 1] = pair_first[u] + k * (k - 1) // 2
-    a = np.empty(pair_first[n], np.int32)
-    b = np.empty(pair_first[n], np.int32)
-    bond = np.empty(pair_first[n])
-    q = 0
-    for u in range(n):
-        for e in range(first[u], first[u + 1]):
-            for other in range(e + 1, first[u + 1]):
-                a[q] = e
-                b[q] = other
-                bond[q] = division[u]
-                q += 1
-    return pair_first, a, b, bond
+    n_links = np.diff(first)
+    pair_first = np.concatenate([[0], np.cumsum(n_links * (n_links - 1) // 2)]).astype(np.int64)
+    m = int(first[-1])
+    n_later = np.repeat(first[1:], n_links) - np.arange(m) - 1  # links of the same mother after each
+    a = np.repeat(np.arange(m), n_later)
+    b = np.arange(len(a)) - np.repeat(np.cumsum(n_later) - n_later, n_later) + a + 1
+    bond = np.repeat(division, np.diff(pair_first))
+    return pair_first, a.astype(np.int32), b.astype(np.int32), bond

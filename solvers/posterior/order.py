@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numba import njit
 
+from ..inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -86,15 +88,17 @@ def _order_pieces(
             if states < best:
                 best = states
                 widths[p], n_states[p] = wide, states
-                mother[low:high] = trial
+                for k in range(high - low):
+                    mother[low + k] = trial[k]
             if wide <= 2:
                 break
         if widths[p] > width:
-            mother[low:high] = found[low:high]
+            for k in range(low, high):
+                mother[k] = found[k]
     return mother, widths, n_states
 
 
-@njit(cache=True, nogil=True)
+@inner
 def order_piece(
     graph: ChoiceGraph,
     shared: Bools,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numba import njit
 
+from ..inner import inner
 from .components import log_add
 
 if TYPE_CHECKING:
@@ -57,19 +58,12 @@ class Tape(NamedTuple):
     grouped: NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
 def new_tape(graph: ChoiceGraph, shared: Bools, first: Ints, room: int, most: int) -> Tape:
     """Return a tape for pieces that keep at most `room` states, of at most `most` bits."""
-    n = len(graph.state)
-    longest = 1
-    for p in range(len(first) - 1):
-        longest = max(longest, first[p + 1] - first[p])
-    options = 1
-    for u in range(n):
-        options = max(options, 1 + graph.first[u + 1] - graph.first[u] + graph.pair_first[u + 1] - graph.pair_first[u])
-    n_left = np.zeros(n, np.int64)
-    for e in range(len(graph.link)):
-        n_left[graph.target[e]] += shared[e]
+    n = graph.n_cells
+    longest = int(np.diff(first).max(initial=1))
+    options = int(np.diff(graph.first + graph.pair_first).max(initial=0)) + 1
+    n_left = np.bincount(graph.target[shared], minlength=n)
     size = 1 << (most + 1)
     return Tape(
         np.empty(room),
@@ -95,7 +89,7 @@ def new_tape(graph: ChoiceGraph, shared: Bools, first: Ints, room: int, most: in
     )
 
 
-@njit(cache=True, nogil=True)
+@inner
 def spread(old: Floats, new: Floats, size: int, low: int, high: int, weight: float, mode: int) -> None:
     """Add to each state with the bits `low` and `high` set what reaches it from the state without; 0 is no bit."""
     inner = low if low > 0 else (high if high > 0 else size)
@@ -116,7 +110,7 @@ def spread(old: Floats, new: Floats, size: int, low: int, high: int, weight: flo
                     new[s + shift] = max(new[s + shift], weight + old[s])
 
 
-@njit(cache=True, nogil=True)
+@inner
 def gather(
     alpha: Floats, beta: Floats, back: Floats, size: int, low: int, high: int, weight: float, mode: int
 ) -> float:
@@ -142,7 +136,7 @@ def gather(
     return total
 
 
-@njit(cache=True, nogil=True)
+@inner
 def rescale(state: Floats, size: int) -> tuple[float, float]:
     """Scale states to a sum of 1; return the logarithms of what was taken out, and of the least state then."""
     total = 0.0
@@ -166,7 +160,7 @@ def with_bit(state: int, at: int) -> int:
     return ((state - low) << 1) | low
 
 
-@njit(cache=True, nogil=True)
+@inner
 def list_options(
     graph: ChoiceGraph,
     cut: Cut,
@@ -212,7 +206,9 @@ def list_options(
             group[n_options] = n_groups
             n_groups += 1
         n_options += 1
-    top = weight[:n_options].max()
+    top = -np.inf
+    for o in range(n_options):
+        top = max(top, weight[o])
     for g in range(n_groups):
         grouped[g] = 0.0 if mode == SUM else -np.inf
     for o in range(n_options):

@@ -1,0 +1,10 @@
+"""Compiling a kernel that only other kernels call.
+
+What numba makes for calls from Python unpacks every array of every argument: for a graph of some twenty arrays that
+takes as long to compile as the kernel itself. Kernels that are called by kernels alone do without.
+"""
+
+from numba import njit
+
+inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Decorator of such kernels; called from Python they do not work."""
