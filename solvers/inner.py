@@ -6,5 +6,7 @@ takes as long to compile as the kernel itself. Kernels that are called by kernel
 
 from numba import njit
 
-inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner = njit(  # type: ignore[call-overload]  # numba's stubs leave out its options for wrappers
+    cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 """Decorator of such kernels; called from Python they do not work."""

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from ..inner import inner
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -124,7 +122,7 @@ def log_add(a: float, b: float) -> float:
     return a + math.log1p(math.exp(b - a))
 
 
-@inner
+@njit(cache=True, inline="always")
 def _outward(graph: ChoiceGraph, messages: Messages, v: int) -> float:
     """Return all that a cell may do as a mother when all its links are cut, being selected included."""
     whole = graph.none[v]

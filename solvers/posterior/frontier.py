@@ -126,7 +126,7 @@ def sweep_forward(graph: ChoiceGraph, cut: Cut, mothers: Ints, tape: Tape, mode:
     nothing = 0.0 if mode == SUM else -np.inf
     now, then = tape.now, tape.then
     n_left, place = tape.n_left, tape.place
-    bits = np.empty(tape.layout.shape[1], np.int64)
+    bits = tape.bits
     n_open = int(np.int64(0))  # a constant would be compiled for itself
     now[0] = 1.0 if mode == SUM else 0.0
     log_z = 0.0
@@ -327,7 +327,7 @@ def sweep_backward(
     return True
 
 
-@inner
+@njit(cache=True, inline="always")
 def _reopen(
     graph: ChoiceGraph, cut: Cut, u: int, tape: Tape, beta: Floats, spare: Floats, n_open: int, mode: int
 ) -> int:
@@ -352,7 +352,7 @@ def _reopen(
     return n_open
 
 
-@inner
+@njit(cache=True, inline="always")
 def _write_choice(
     graph: ChoiceGraph,
     u: int,

@@ -32,7 +32,8 @@ class Tape(NamedTuple):
 
     `kept` holds the states before each mother chose, from ``kept_at[t]``; of a tied one those without her own bit, then
     those with it. ``n_open[t]`` daughters are open then, her own bit apart, ``opened[t]`` of them just now. `place` is
-    the bit of each open daughter, `place_closed` that of each daughter when she closed, `n_left` her mothers to come.
+    the bit of each open daughter, `place_closed` that of each daughter when she closed, `n_left` her mothers to come,
+    `bits` the open daughters of the sweep under way by their bit.
     `span` is the logarithm of the least factor by which a step may multiply a state.
     """
 
@@ -43,6 +44,7 @@ class Tape(NamedTuple):
     own: NDArray[np.int64]
     place: NDArray[np.int64]
     layout: NDArray[np.int64]
+    bits: NDArray[np.int64]
     n_left: NDArray[np.int64]
     place_closed: NDArray[np.int64]
     closed_by: NDArray[np.int64]
@@ -73,6 +75,7 @@ def new_tape(graph: ChoiceGraph, shared: Bools, first: Ints, room: int, most: in
         np.full(longest, -1, np.int64),
         np.full(n, -1, np.int64),
         np.empty((longest, most + 1), np.int64),
+        np.empty(most + 1, np.int64),
         n_left,
         np.full(n, -1, np.int64),
         np.full(n, -1, np.int64),
@@ -89,7 +92,7 @@ def new_tape(graph: ChoiceGraph, shared: Bools, first: Ints, room: int, most: in
     )
 
 
-@inner
+@njit(cache=True, inline="always")
 def spread(old: Floats, new: Floats, size: int, low: int, high: int, weight: float, mode: int) -> None:
     """Add to each state with the bits `low` and `high` set what reaches it from the state without; 0 is no bit."""
     inner = low if low > 0 else (high if high > 0 else size)
@@ -110,7 +113,7 @@ def spread(old: Floats, new: Floats, size: int, low: int, high: int, weight: flo
                     new[s + shift] = max(new[s + shift], weight + old[s])
 
 
-@inner
+@njit(cache=True, inline="always")
 def gather(
     alpha: Floats, beta: Floats, back: Floats, size: int, low: int, high: int, weight: float, mode: int
 ) -> float:

@@ -94,7 +94,7 @@ def _add_up(graph: ChoiceGraph, choice: Floats, u: int, link: Floats) -> None:
         link[graph.pair_b[q]] += p
 
 
-@inner
+@njit(cache=True, inline="always")
 def _absent_of(graph: ChoiceGraph, cut: Cut, choice: Floats, link: Floats, absent: Floats, v: int) -> float:
     """Return the probability that a cell is not selected, from the side on which its options live."""
     if graph.state[v] != OPTIONAL:
@@ -112,7 +112,7 @@ def _absent_of(graph: ChoiceGraph, cut: Cut, choice: Floats, link: Floats, absen
     return float(choice[v + graph.first[v] + graph.pair_first[v]] * cut.absent[v])
 
 
-@inner
+@njit(cache=True, inline="always")
 def _let_go(graph: ChoiceGraph, choice: Floats, hold: Floats, u: int) -> None:
     """Thin what a mother chooses: each daughter stays with the probability `hold` of the link, by herself."""
     begin, end = graph.first[u], graph.first[u + 1]
