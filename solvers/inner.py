@@ -1,7 +1,7 @@
 """Compiling a kernel that only other kernels call.
 
 What numba makes for calls from Python unpacks every array of every argument: for a graph of some twenty arrays that
-takes as long to compile as the kernel itself. Kernels that are called by kernels alone do without.
+adds some two thirds to the compiling of a small kernel. Kernels that are called by kernels alone do without.
 """
 
 from numba import njit
