@@ -38,6 +38,7 @@ def test_what_was_written_is_read(tmp_path_factory, written):
     [
         ("format = ", "cannot be read"),
         ("format = 2", "format is 2, this trackdb reads 1"),
+        ("x = 1", "no file of trackdb calibrate"),
         ("format = 1", "no file of trackdb calibrate"),
         ('format = 1\nscores = "d"\n[temperature]\nauto = -1', "temperature of auto is -1"),
         ('format = 1\nscores = "d"\n[temperature]\nauto = nan', "temperature of auto is nan"),

@@ -137,9 +137,9 @@ def test_the_same_from_python(path):
     made = db.posterior(db.solution(), method="exact")
     assert repr(made) == "<posterior posterior-1 of ilp-1 by exact>"
     assert (made.name, made.method, made.solution, made.temperature) == ("posterior-1", "exact", "ilp-1", 1.0)
-    assert made.links.arrow().column_names == ["source", "target", "probability", "how"]
+    assert made.links.arrow().column_names == ["source", "target", "probability", "how", "error"]
     first = made.outcomes.arrow().to_pylist()[0]
-    assert set(first) == {"cell", "rank", "daughters", "probability", "how"}
+    assert set(first) == {"cell", "rank", "daughters", "probability", "how", "error"}
     asked = made.uncertain(top=3)
     assert [question.rank for question in asked] == list(range(1, len(asked) + 1))
     assert asked.arrow().num_rows == len(asked)

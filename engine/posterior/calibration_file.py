@@ -173,9 +173,11 @@ def read_calibration(file: Path) -> CalibrationFile:
         told = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{file}: the calibration cannot be read", reason=str(error)) from error
-    if told.get("format") != FORMAT:
-        raise ConfigError(f"{file}: format is {told.get('format')!r}, this trackdb reads {FORMAT}")
     wrong = f"{file}: this is no file of trackdb calibrate"
+    if "format" not in told:
+        raise ConfigError(wrong, **{"try": "trackdb calibrate STORE... -o FILE makes one"})
+    if told["format"] != FORMAT:
+        raise ConfigError(f"{file}: format is {told['format']!r}, this trackdb reads {FORMAT}")
     scores, temperature, movies = told.get("scores"), told.get("temperature", {}), told.get("movies", [])
     if not isinstance(scores, str) or not isinstance(temperature, dict) or not isinstance(movies, list):
         raise ConfigError(wrong, expected="scores, [temperature], [[movies]]")

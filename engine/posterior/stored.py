@@ -64,17 +64,18 @@ class StoredPosterior:
 
     @property
     def links(self) -> Answer:
-        """All candidates: source, target, probability, how."""
+        """All candidates: source, target, probability, how, error."""
         return self._ask(
-            "select e.source, e.target, v.probability, v.how from edge_probability v join edge e using (edge_id)",
+            "select e.source, e.target, v.probability, v.how, v.error "
+            "from edge_probability v join edge e using (edge_id)",
             "order by e.source, e.target",
         )
 
     @property
     def outcomes(self) -> Answer:
-        """What each cell may do: cell, rank, daughters (a list of numbers), probability, how."""
+        """What each cell may do: cell, rank, daughters (a list of numbers), probability, how, error."""
         return self._ask(
-            "select det_id as cell, rank, cast(daughters as bigint[]) as daughters, probability, how "
+            "select det_id as cell, rank, cast(daughters as bigint[]) as daughters, probability, how, error "
             "from cell_outcome v",
             "order by cell, rank",
         )
