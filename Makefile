@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint types uncertainty clean
 
-demo: $(VENV)/.ready  ## from a simulated movie to a queried lineage
+demo: $(VENV)/.ready $(VENV)/.kernels  ## from a simulated movie to a queried lineage
 	rm -rf demo
 	$(BIN)/trackdb demo demo
 
-test: $(VENV)/.ready lint types  ## style, types, all tests
+test: $(VENV)/.ready $(VENV)/.kernels lint types  ## style, types, all tests
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 lint: $(VENV)/.ready
@@ -22,12 +22,17 @@ types: $(VENV)/.ready
 	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml \
 		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.storage -p trackdb.solvers -p trackdb.cli -p trackdb.testing
 
-uncertainty: $(VENV)/.ready  ## docs/uncertainty: how far probabilities of links can be trusted
+uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far probabilities of links can be trusted
 	$(BIN)/python benchmarks/uncertainty
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate,geff,plot]"
+	touch $@
+
+# numba keeps a compiled kernel as long as its own file stays the same, also where one that it calls has changed
+$(VENV)/.kernels: $(VENV)/.ready $(shell grep -rlE 'njit|inner' --include=*.py engine solvers storage)
+	find engine solvers storage -name '*.nb[ic]' -delete
 	touch $@
 
 clean:

@@ -123,6 +123,10 @@ def uncertain(
     chosen, info, found = find_posterior(opened, dataset, posterior_name, solution=solution, of_cells=True)
     with face.progress() as progress:
         asked = ask(opened, chosen, info, found, load_config(store, config), top=top, by=by, progress=progress)
+    if asked.open and not asked.items:
+        face.note(
+            "no answer would take away a thousandth of a wrong link; --by entropy lists what is open all the same"
+        )
     columns = ["rank", "cell", "frame", "bits", "errors fewer", "what it may do next", "solution", "how"]
     fewer = asked.errors_fewer
     worth = "" if fewer is None else f", {fewer:.3g} wrong links fewer once they are answered"

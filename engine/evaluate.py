@@ -193,7 +193,8 @@ def judge_posterior(
     store : DuckDBStore
         The store.
     dataset, solution, posterior : str or None
-        Their names; by default the newest posterior, of the solution where one is named.
+        Their names; by default the newest posterior, of the solution where one is named, else of one that is not the
+        truth itself.
     against : str or Path
         The truth, as `evaluate` takes it.
     progress : Progress
@@ -205,7 +206,7 @@ def judge_posterior(
         If there is no such posterior or truth.
     """
     progress = progress or Silent()
-    chosen, info, found = find_posterior(store, dataset, posterior, solution=solution)
+    chosen, info, found = find_posterior(store, dataset, posterior, solution=solution, besides=str(against))
     detections = store.detections(chosen)
     truth = true_parents(store, chosen, info, detections, against=against, progress=progress)
     return judge(store, chosen, info, found, truth, detections)

@@ -218,11 +218,13 @@ def find_posterior(
     name: str | None = None,
     *,
     solution: str | None = None,
+    besides: str | None = None,
     of_cells: bool = False,
 ) -> tuple[DetectionSet, SolutionInfo, PosteriorInfo]:
     """Return a posterior with its detection set and solution: by default the newest, of `solution` where one is named.
 
-    With `of_cells` the newest is one that tells what cells do, if there is one.
+    The newest is one of another solution than `besides`, and with `of_cells` one that tells what cells do, if there is
+    one.
 
     Raises
     ------
@@ -237,6 +239,8 @@ def find_posterior(
     if solution is not None:
         asked = catalogue.the_one({info.name: info for info in solutions.values()}, solution, "solution")
         known = {info.name: info for info in known.values() if info.solution_id == asked.id}
+    if name is None:
+        known = {n: info for n, info in known.items() if solutions[info.solution_id].name != besides} or known
     if of_cells and name is None:
         known = _of_cells(store, known) or known
     if name is not None and known:

@@ -14,6 +14,7 @@ from trackdb.errors import ConfigError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
+from . import posteriors
 from .command_line import answer, refusal, run
 from .movies import jostling_cells, write_rows
 
@@ -63,6 +64,20 @@ def test_a_posterior_is_kept_shown_and_asked(path):
     closing = run("posterior", path, "--method", "SM", "--temperature", 2, "--name", "soft").stdout
     assert closing.startswith("posterior soft of ilp-1 by softmax: 63 cells (63 belief), ")
     assert "questions by entropy of" in run("uncertain", path, "--by", "entropy").stderr
+
+
+def test_a_list_without_a_question_says_which_order_has_some(tmp_path):
+    """Two cells far apart: the drawn posterior doubts one of them a little, its own costs do not."""
+    cells = [(t, y, 10 + t, label, label) for t in range(4) for label, y in ((1, 10), (2, 500))]
+    store = DuckDBStore(tmp_path / "movie.trackdb")
+    ingest(write_rows(tmp_path / "movie.csv", cells, header="t,y,x,label,track"), store)
+    solve(store, store.detection_set(), Config(link=LinkConfig(max_distance=20.0)))
+    edges = posteriors.candidates(store)
+    said = {source: {(target,): 1.0} for source, target in edges}
+    said[min(said)] = {next(iter(said[min(said)])): 0.99, (): 0.01}
+    posteriors.keep(store, posteriors.links_of(said, edges), posteriors.outcomes_of(said))
+    assert "--by entropy lists what is open" in run("uncertain", store.path).stderr
+    assert len(answer("uncertain", store.path, "--by", "entropy")["items"]) == 1
 
 
 def test_exports_carry_the_probability_of_every_link(path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trackdb.engine.config import LinkConfig
-from trackdb.engine.evaluate import evaluate
+from trackdb.engine.evaluate import evaluate, judge_posterior
 from trackdb.engine.evaluation import require_at_least
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link
@@ -50,7 +50,7 @@ def store(tmp_path):
     return made
 
 
-def keep_posterior(store, said=SAID, **facts):
+def keep_posterior(store, said=SAID, *, solution="mine", **facts):
     """Keep the probabilities of candidates, told in ids of the table; what is not told is 0."""
     chosen = store.detection_set()
     detections = store.detections(chosen)
@@ -60,7 +60,7 @@ def keep_posterior(store, said=SAID, **facts):
     number, p = np.array(sorted((edges[pair], said.get(pair, 0.0)) for pair in edges)).T
     m = len(p)
     links = LinkProbabilities(number.astype(np.int64), p, np.zeros(m, np.uint8), np.full(m, np.nan))
-    return posteriors.keep(store, links, None, solution="mine", **facts)
+    return posteriors.keep(store, links, None, solution=solution, **facts)
 
 
 def test_every_daughter_that_the_truth_knows_is_judged_once(store):
@@ -86,6 +86,13 @@ def test_the_newest_posterior_of_the_solution_is_judged(store):
     assert newest_posterior(store, info).name == "drawn-2"
     told = evaluate(store, *store.find_solution(name="mine")).as_dict()["calibration"]
     assert (told["posterior"], told["temperature"], told["calibrated"]) == ("drawn-2", 2.0, True)
+
+
+def test_the_truth_itself_is_not_judged_where_no_posterior_is_named(store):
+    keep(store, LINKS, name="reference")
+    keep_posterior(store, solution="reference", name="newest")
+    assert judge_posterior(store, against="reference").posterior.name == "drawn-1"
+    assert judge_posterior(store, against="truth").posterior.name == "newest"
 
 
 def test_a_true_mother_that_is_no_candidate_lowers_the_recall(store, tmp_path):
