@@ -235,7 +235,10 @@ def reported_parents(
 
 
 def _pins_before(store: DuckDBStore, chosen: DetectionSet, run: RunInfo, detections: Detections) -> PinSet:
-    """Return what people had said when a posterior was made: that is evidence in it, later answers are none."""
+    """Return what people had said when a posterior was made: that is evidence in it, later answers are none.
+
+    Answers know the second alone; those of the second in which it began count as earlier, and their cells are left out.
+    """
     earlier = [decision for decision in store.decisions() if decision.at <= run.started]
     return pins_among(earlier, chosen.movie.name, detections)[0]
 
