@@ -1,24 +1,27 @@
 """The posterior of frame pairs whose truth is drawn from the model: time, distance to the truth, and how it is known.
 
-Run: NUMBA_NUM_THREADS=1 python benchmarks/posterior.py [marginals] [reference] [calibration] [decisions]
+Run: NUMBA_NUM_THREADS=1 python benchmarks/posterior.py [marginals] [reference] [calibration] [decisions] [review]
 
 ``marginals``: CPU time of estimate by method, 100 to 10,000 cells, at a step of .15 and .30 of the spacing of cells,
 and what share of the links is known how. ``reference``: total variation of the parents of each daughter to the exact
 marginals where these can be had, else to long chains of blocks (`--sweeps`), whose own distance from others is told.
 ``calibration``: expected calibration error and log score on 8 frames of 1,000 cells. ``decisions``: one decision and
-the pieces it touches, of 10,000 cells.
+the pieces it touches, of 10,000 cells. ``review``: one answer and the new list of questions, of 10,000 cells.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from measure import cpu_of, head, median_ms, row
 
+from trackdb.engine.review.live import OpenReview, Reported
 from trackdb.errors import SolverError
+from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.posterior.conditioning import OpenPosterior
 from trackdb.solvers.posterior.marginals import Marginals, estimate
 from trackdb.solvers.posterior.outcomes import How
@@ -141,9 +144,39 @@ def decisions() -> None:
         row(sigma, "10,000", f"{opening:.3f}", f"{np.median(ms):.2f}", f"{np.quantile(ms, 0.95):.2f}", f"{ms[-1]:.2f}")
 
 
+def opened(pair: FramePair) -> OpenReview:
+    """Return an open review of a frame pair that nobody was asked about, compared with the likeliest links."""
+    problem = pair.problem
+    n = problem.n_nodes
+    likely = estimate(problem).link > 0.5
+    no_pins = Pins(np.zeros(problem.n_edges, dtype=np.int8), np.zeros(n, dtype=np.int8))
+    every, none = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
+    reported = Reported("posterior", "solution", problem.source[likely], problem.target[likely], every, none)
+    return OpenReview(pin(problem, no_pins), np.arange(n), reported)
+
+
+def review() -> None:
+    """Print what an answer costs with the list that follows it."""
+    head("step / spacing", "cells", "list by", "answer and list, ms: median", "95%", "largest")
+    for sigma in SIGMAS:
+        for by, n_answers in (("entropy", 200), ("margin", 200), ("degree", 200), ("error-reduction", 20)):
+            found = opened(frame_pair(10_000, sigma, 0))
+            spent = []
+            for item in found.uncertain(n_answers, by="entropy"):
+                found.uncertain(by=by)  # what was there before the answer
+                start = time.process_time()
+                found.choose(item.cell, item.outcomes[0].daughters)
+                found.uncertain(by=by)
+                spent.append(time.process_time() - start)
+                found.undo()
+            ms = np.sort(np.asarray(spent)) * 1000
+            figures = np.median(ms), np.quantile(ms, 0.95), ms[-1]
+            row(sigma, "10,000", by, *(f"{value:.2f}" for value in figures))
+
+
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("parts", nargs="*", default=["marginals", "reference", "calibration", "decisions"])
+    options.add_argument("parts", nargs="*", default=["marginals", "reference", "calibration", "decisions", "review"])
     options.add_argument("--sweeps", type=int, default=600, help="of the chains that stand for the truth")
     given = options.parse_args()
     parts = {
@@ -151,6 +184,7 @@ if __name__ == "__main__":
         "reference": partial(reference, given.sweeps),
         "calibration": calibration,
         "decisions": decisions,
+        "review": review,
     }
     for part in given.parts:
         parts[part]()

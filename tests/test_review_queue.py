@@ -73,11 +73,11 @@ def test_no_question_no_piece():
 
 
 def test_one_question_of_a_piece_is_asked(swap):
-    rows, worth = best_of_pieces(swap, np.array([0.5, 0.7, 0.6]), 5)
+    rows, worth = best_of_pieces(swap.piece, np.array([0.5, 0.7, 0.6]), 5)
     assert (rows.tolist(), worth.tolist()) == ([1, 2], [0.7, 0.6])
-    assert best_of_pieces(swap, np.array([0.5, 0.5, 0.5]), 5)[0].tolist() == [0, 2]  # of equals the lower number
-    assert best_of_pieces(swap, np.array([0.5, 0.7, 0.6]), 1)[0].tolist() == [1]
-    assert best_of_pieces(swap, np.array([0.0, 0.0, 0.6]), 5)[0].tolist() == [2]
+    assert best_of_pieces(swap.piece, np.array([0.5, 0.5, 0.5]), 5)[0].tolist() == [0, 2]  # of equals the lower number
+    assert best_of_pieces(swap.piece, np.array([0.5, 0.7, 0.6]), 1)[0].tolist() == [1]
+    assert best_of_pieces(swap.piece, np.array([0.0, 0.0, 0.6]), 5)[0].tolist() == [2]
 
 
 def asked_of(problem, temperature=1.0):
@@ -147,7 +147,7 @@ def test_one_answer_about_an_exchange_settles_both():
     whole, asked, rerun = asked_of(problem)
     assert whole.link == pytest.approx([0.6, 0.4, 0.4, 0.6], abs=1e-6)
     rerun._estimate = lambda part: one_by_one(part, 1.0)
-    rows, worth = most_reducing(asked, np.ones(2, dtype=bool), 5, rerun)
+    rows, worth = most_reducing(asked, np.ones(2, dtype=bool), 5, rerun.reductions)
     assert rows.tolist() == [0]
     assert worth == pytest.approx([0.8], abs=1e-6)
 
@@ -166,8 +166,8 @@ def test_the_list_is_the_best_of_all_questions():
     assert len(found.link) == problem.n_edges
     rerun = Rerun(problem, np.arange(problem.n_nodes), asked, lambda part: one_by_one(part, 1.0))
     every = rerun.reductions(np.arange(len(asked)))
-    rows, worth = most_reducing(asked, np.ones(len(asked), dtype=bool), 3, rerun)
-    best, most = best_of_pieces(asked, every, 3)
+    rows, worth = most_reducing(asked, np.ones(len(asked), dtype=bool), 3, rerun.reductions)
+    best, most = best_of_pieces(asked.piece, every, 3)
     assert rows.tolist() == best.tolist()
     assert worth == pytest.approx(most)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...storage.sandbox import Answer, ask
 from ..config import load_config
+from ..review.live import OpenReview, open_review
 from ..review.queue import ERROR_REDUCTION, ReviewList, uncertain
 
 if TYPE_CHECKING:
@@ -90,6 +91,25 @@ class StoredPosterior:
         """
         settings = load_config(self._store.path)
         return uncertain(self._store, self._set, self._solution, self._info, settings, top=top, by=by)
+
+    def open(self) -> OpenReview:
+        """Open a review: the posterior and the list of questions follow each answer at once; nothing is written.
+
+        Annotations that are newer than the posterior count, too. It takes posteriors by the method ``auto``.
+
+        Raises
+        ------
+        ConfigError
+            If the posterior is by another method.
+
+        Examples
+        --------
+        >>> review = posterior.open()  # doctest: +SKIP
+        >>> review.choose(1873, [1911, 1912])  # doctest: +SKIP
+        >>> review.uncertain(top=5, by="entropy")  # doctest: +SKIP
+        >>> review.undo()  # doctest: +SKIP
+        """
+        return open_review(self._store, self._set, self._solution, self._info, load_config(self._store.path))
 
     def _ask(self, what: str, order: str) -> Answer:
         return ask(self._store.path, f"{what} where v.posterior_id = $id {order}", {"id": self._info.id})

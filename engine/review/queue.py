@@ -24,14 +24,14 @@ from .questions import Questions, questions_of
 from .ranking import LEAST, best_of_pieces, most_reducing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pandas
     from numpy.typing import NDArray
 
     from ...storage.catalogue import DetectionSet, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
-    from ...storage.posteriors import PosteriorInfo
+    from ...storage.posteriors import CellOutcomes, PosteriorInfo
     from ..config import Config
     from ..progress import Progress
 
@@ -167,10 +167,7 @@ def uncertain(
         If the posterior tells of links alone.
     """
     progress = progress or Silent()
-    if by not in ORDERS:
-        raise ConfigError(f"questions are not ordered by {by}", known=", ".join(ORDERS))
-    if top < 1:
-        raise ConfigError(f"the list needs a length of 1 or more, got {top}")
+    require_list(top, by)
     outcomes = read_outcomes(store, posterior)
     if not len(outcomes) and store.count_candidates(chosen):
         raise MissingRowsError(
@@ -179,18 +176,33 @@ def uncertain(
         )
     asked = questions_of(outcomes)
     source, target = store.link_ends(info)
-    doubted, answered = _doubted(asked, source, by), _answered(store, chosen)
-    doubted &= ~np.isin(asked.cell, answered)
+    doubted = _scores(asked, source, by) > LEAST
+    doubted &= ~np.isin(asked.cell, answered_cells(store, chosen))
     worth: NDArray[np.float64]
     if by == ERROR_REDUCTION:
         progress.start("weighing answers")
         movie = weighed(store, chosen, info, config, progress)
         again = partial(estimate, temperature=posterior.temperature, sweeps=SWEEPS)
-        rows, worth = most_reducing(asked, doubted, top, Rerun(movie.left.problem, movie.detections.id, asked, again))
+        rerun = Rerun(movie.left.problem, movie.detections.id, asked, again)
+        rows, worth = most_reducing(asked, doubted, top, rerun.reductions)
     else:
-        rows, worth = best_of_pieces(asked, np.where(doubted, _scores(asked, source, by), 0.0), top)
-    items = _items(store, asked, rows, worth if by == ERROR_REDUCTION else None, info, (source, target))
+        rows, worth = best_of_pieces(asked.piece, np.where(doubted, _scores(asked, source, by), 0.0), top)
+    cells = asked.cell[rows]
+    part_of = np.isin(cells, store.solution(info).node).tolist()
+    chosen_links = [
+        tuple(np.sort(target[source == cell]).tolist()) if there else None
+        for cell, there in zip(cells.tolist(), part_of, strict=True)
+    ]
+    items = items_of(outcomes, rows, worth if by == ERROR_REDUCTION else None, frames_of(store, cells), chosen_links)
     return ReviewList(posterior.name, info.name, by, items, int(np.count_nonzero(doubted)))
+
+
+def require_list(top: int, by: str) -> None:
+    """Raise ConfigError if there is no such order, or the list would hold nothing."""
+    if by not in ORDERS:
+        raise ConfigError(f"questions are not ordered by {by}", known=", ".join(ORDERS))
+    if top < 1:
+        raise ConfigError(f"the list needs a length of 1 or more, got {top}")
 
 
 def _scores(asked: Questions, source: NDArray[np.int64], by: str) -> NDArray[np.float64]:
@@ -203,50 +215,51 @@ def _scores(asked: Questions, source: NDArray[np.int64], by: str) -> NDArray[np.
     return asked.entropy_bits
 
 
-def _doubted(asked: Questions, source: NDArray[np.int64], by: str) -> NDArray[np.bool_]:
-    """Return which questions are worth asking at all."""
-    return _scores(asked, source, by) > LEAST
-
-
-def _answered(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64]:
+def answered_cells(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64]:
     """Return the numbers of the cells of which people said what they do, or that they cannot tell."""
     said = [d for d in live(store.decisions()) if d.kind in ANSWERS and d.dataset == chosen.movie.name]
     return np.array([d.cell.id for d in said if d.cell is not None], dtype=np.int64)
 
 
-def _items(
-    store: DuckDBStore,
-    asked: Questions,
+def items_of(
+    told: CellOutcomes,
     rows: NDArray[np.int64],
     worth: NDArray[np.float64] | None,
-    info: SolutionInfo,
-    links: tuple[NDArray[np.int64], NDArray[np.int64]],
+    frames: NDArray[np.int64],
+    chosen: Sequence[tuple[int, ...] | None],
 ) -> list[Question]:
-    """Return questions with all that a person has to know of them."""
-    cells = asked.cell[rows]
-    frames = frames_of(store, cells)
-    part_of = np.isin(cells, store.solution(info).node)
-    entropy, first, told = asked.entropy_bits, asked.outcomes.first, asked.outcomes
-    source, target = links
+    """Return questions with all that a person has to know of them.
+
+    Parameters
+    ----------
+    told : CellOutcomes
+        What cells may do.
+    rows : (q,) int64
+        Which of the cells are listed, the first first.
+    worth : (q,) float64 or None
+        Expected error reduction of each.
+    frames : (q,) int64
+        Frame of each.
+    chosen : sequence of tuple of int or None
+        Daughters of each in the solution, None where it is not part of it.
+    """
+    first = told.first
     items = []
-    for place, (row, cell) in enumerate(zip(rows.tolist(), cells.tolist(), strict=True)):
-        outcomes = tuple(
-            Outcome(
-                tuple(int(d) for d in (told.a[k], told.b[k]) if d >= 0),
-                float(asked.probability[k]),
-            )
-            for k in range(first[row], first[row + 1])
-        )
+    for place, (begin, end) in enumerate(zip(first[rows].tolist(), first[rows + 1].tolist(), strict=True)):
+        of_cell = slice(begin, end)
+        p = told.probability[of_cell] / told.probability[of_cell].sum()  # they are kept in few digits
+        ends = zip(told.a[of_cell].tolist(), told.b[of_cell].tolist(), strict=True)
+        daughters = [(a, b) if b >= 0 else (a,) if a >= 0 else () for a, b in ends]
         items.append(
             Question(
                 rank=place + 1,
-                cell=cell,
+                cell=int(told.cell[begin]),
                 frame=int(frames[place]),
-                outcomes=outcomes,
-                entropy_bits=float(entropy[row]),
+                outcomes=tuple(map(Outcome, daughters, p.tolist())),
+                entropy_bits=float(-(p * np.log2(np.where(p > 0, p, 1.0))).sum()),
                 expected_error_reduction=None if worth is None else float(worth[place]),
-                chosen=tuple(np.sort(target[source == cell]).tolist()) if part_of[place] else None,
-                how=HOW[told.how[first[row]]],
+                chosen=chosen[place],
+                how=HOW[told.how[begin]],
             )
         )
     return items

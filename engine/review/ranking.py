@@ -12,39 +12,48 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from .answered import Rerun
     from .questions import Questions
 
+    Reductions = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
 PER_PIECE: Final = 3  # questions of a piece that are computed again, those of most entropy
+AT_ONCE: Final = 4  # times as many questions as are wanted are sorted first
 ROUNDS: Final = 5  # of looking at twice as many pieces as questions are wanted
 LEAST: Final = 1e-3  # a question that is worth less is none
 
 
 def best_of_pieces(
-    asked: Questions, worth: NDArray[np.float64], top: int
+    piece: NDArray[np.int64], worth: NDArray[np.float64], top: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the rows of the questions that are worth most, one of each piece, and what they are worth.
 
     Parameters
     ----------
-    asked : Questions
-        c questions.
+    piece : (c,) int64
+        Piece of each of c questions.
     worth : (c,) float64
         What each is worth; those of `LEAST` or less are none. Of equals the cell of the lower number comes first.
     top : int
         Most of them.
     """
-    rows = np.flatnonzero(worth > LEAST)
-    rows = rows[np.argsort(-worth[rows], kind="stable")]
-    first_of_piece = np.unique(asked.piece[rows], return_index=True)[1]
-    rows = rows[np.sort(first_of_piece)][:top]
-    return rows, worth[rows]
+    every = np.flatnonzero(worth > LEAST)
+    value, looked = worth[every], AT_ONCE * top
+    while True:  # few of many are wanted: the best are sorted alone
+        last = len(every) - looked
+        rows = every if last <= 0 else every[value >= np.partition(value, last)[last]]
+        rows = rows[np.argsort(-worth[rows], kind="stable")]
+        rows = rows[np.sort(np.unique(piece[rows], return_index=True)[1])][:top]
+        if last <= 0 or len(rows) == top:
+            return rows, worth[rows]
+        looked *= AT_ONCE
 
 
 def most_reducing(
-    asked: Questions, doubted: NDArray[np.bool_], top: int, rerun: Rerun
+    asked: Questions, doubted: NDArray[np.bool_], top: int, reductions: Reductions
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the rows of the questions whose answers take most errors away, one of each piece, and how many.
 
@@ -56,8 +65,8 @@ def most_reducing(
         Those that may be asked.
     top : int
         Most of them.
-    rerun : Rerun
-        Who computes pieces again.
+    reductions : callable
+        Returns of rows of questions how many errors the answer of each takes away, as `Rerun.reductions`.
     """
     rows = np.flatnonzero(doubted)
     entropy, errors = asked.entropy_bits, asked.errors[asked.piece]
@@ -75,6 +84,6 @@ def most_reducing(
             for first, stop in zip(stops[start : start + 2 * top], stops[start + 1 : start + 2 * top + 1], strict=False)
         ]
         block = np.concatenate(these)
-        worth[block] = rerun.reductions(block)
-        found = best_of_pieces(asked, worth, top)
+        worth[block] = reductions(block)
+        found = best_of_pieces(asked.piece, worth, top)
     return found

@@ -80,6 +80,7 @@ class OpenPosterior:
         self._place[graph.row] = np.arange(graph.n_links)
         self._dead = np.zeros(graph.n_links, dtype=bool)
         self._fixed = np.full(graph.n_cells, -1, dtype=np.int64)  # option of each mother who is decided
+        self._said = np.zeros(graph.n_cells, dtype=bool)  # cells that decisions say are such
         self._of_graph = views.link
         self._decisions: list[list[tuple[NDArray[np.generic], Ints, NDArray[np.generic]]]] = []
         self.link, self.new, self.present = self._before.link.copy(), views.new.copy(), views.present.copy()
@@ -122,10 +123,18 @@ class OpenPosterior:
             raise InfeasibleError(f"detection {cell} begins, but has a parent by decision")
         return self._decide(self._entering(cell), np.array([cell]), KEPT)
 
-    def not_a_cell(self, cell: int) -> Touched:
-        """Say that an optional detection is none; as `choose`."""
+    def not_a_cell(self, cell: int, *, kept_too: bool = False) -> Touched:
+        """Say that a detection is none; as `choose`.
+
+        Parameters
+        ----------
+        cell : int
+            Row of an optional detection.
+        kept_too : bool
+            Also of one that the problem keeps; not of one that a decision says is a cell.
+        """
         self._cell(cell)
-        if self._graph.state[cell] == KEPT:
+        if self._graph.state[cell] == KEPT and (self._said[cell] or not kept_too):
             raise InfeasibleError(f"detection {cell} is kept, by the problem or by decision")
         gone = np.concatenate([self._entering(cell), self._leaving(cell)])
         return self._decide(gone, np.array([cell]), FORBIDDEN)
@@ -146,22 +155,26 @@ class OpenPosterior:
     def outcomes_of(self, cell: int) -> tuple[Ints, Ints, NDArray[np.float64]]:
         """Return the outcomes of a cell as a mother, as the columns of `Outcomes`."""
         self._cell(cell)
-        _, a, b, p = ranked(self._graph, self._weighed.choice, LEAST, np.array([cell]))
-        return rows_of(self._graph, a), rows_of(self._graph, b), p
+        found = self.outcomes(np.array([cell]))
+        return found.a, found.b, found.probability
+
+    def outcomes(self, cells: NDArray[np.int64]) -> Outcomes:
+        """Return the outcomes of some cells as mothers, in the order of these rows."""
+        first, a, b, p = ranked(self._graph, self._weighed.choice, LEAST, cells)
+        return Outcomes(first, rows_of(self._graph, a), rows_of(self._graph, b), p)
 
     def marginals(self) -> Marginals:
         """Return all probabilities as they are now; how each is known stays as it was. One pass over all cells."""
         if not self._decisions:
             return self._before
-        first, a, b, p = ranked(self._graph, self._weighed.choice, LEAST, np.arange(self._graph.n_cells))
-        outcomes = Outcomes(first, rows_of(self._graph, a), rows_of(self._graph, b), p)
+        outcomes = self.outcomes(np.arange(self._graph.n_cells))
         return replace(
             self._before,
             link=self.link.copy(),
             new=self.new.copy(),
             present=self.present.copy(),
             outcomes=outcomes,
-            piece=np.where(p[first[:-1]] > 1 - LEAST, -1, self.piece),
+            piece=np.where(outcomes.probability[outcomes.first[:-1]] > 1 - LEAST, -1, self.piece),
             log_z=math.nan,
         )
 
@@ -226,8 +239,8 @@ class OpenPosterior:
         """Take links away, say what cells are, and weigh anew what that touches."""
         graph = self._graph
         gone = np.unique(gone[~self._dead[gone]])
-        if np.any(graph.state[cells] == -state):
-            raise InfeasibleError(f"detection {cells[graph.state[cells] == -state][0]} is decided the other way")
+        if state == KEPT and np.any(graph.state[cells] == FORBIDDEN):
+            raise InfeasibleError(f"detection {cells[graph.state[cells] == FORBIDDEN][0]} is decided the other way")
         mothers, daughters = self._touched(gone, cells)
         self._decisions.append([])
         self._set(self._dead, gone, True)
@@ -235,6 +248,7 @@ class OpenPosterior:
         self._set(self._messages.up, gone, -np.inf)
         self._set(self._messages.down, gone, -np.inf)
         self._set(graph.state, cells, state)
+        self._set(self._said, cells, state == KEPT)
         if fixed is not None:
             self._set(self._fixed, np.array([fixed[0]]), fixed[1])
         self._weigh(mothers, daughters)

@@ -1,0 +1,223 @@
+"""An open review after an answer is the posterior and the list of a store that was told the same and weighed again."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import trackdb
+from trackdb.engine.config import Config, LinkConfig
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.engine.review.answered import Rerun
+from trackdb.engine.review.live import OpenReview, Reported
+from trackdb.engine.review.questions import questions_of
+from trackdb.engine.review.queue import ORDERS
+from trackdb.errors import ConfigError, InfeasibleError, MissingRowsError
+from trackdb.solvers.pins import Pins, pin
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.testing.frame_pairs import frame_pair
+
+from .movies import jostling_cells, write_rows
+
+pytestmark = pytest.mark.usefixtures("own_home_and_log")
+
+CLOSE = 1e-4
+"""Stored probabilities have few digits, and what was cut is cut elsewhere the next time."""
+
+
+@pytest.fixture(scope="module")
+def jostling(tmp_path_factory):
+    """A store of jostling cells with a solution and a posterior; it is copied, never written."""
+    folder = tmp_path_factory.mktemp("jostling")
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
+    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
+    trackdb.open(store.path, write=True).posterior()
+    return store
+
+
+@pytest.fixture
+def db(jostling, tmp_path):
+    return trackdb.open(shutil.copytree(jostling.path, tmp_path / "movie.trackdb"), write=True)
+
+
+def opened(db):
+    return db.solution().posterior().open()
+
+
+def probabilities(posterior):
+    """Return {cell: {daughters: probability}} of a stored posterior."""
+    told = {}
+    for row in posterior.outcomes.rows.to_pylist():
+        told.setdefault(row["cell"], {})[tuple(row["daughters"])] = row["probability"]
+    return told
+
+
+def require_same(review, posterior):
+    """Hold an open review to a stored posterior: every probability, and every list."""
+    for cell, told in probabilities(posterior).items():
+        found = review.outcomes(cell)
+        for daughters in found.keys() | told.keys():
+            assert found.get(daughters, 0.0) == pytest.approx(told.get(daughters, 0.0), abs=CLOSE)
+    for by in ORDERS:
+        mine, fresh = review.uncertain(6, by=by), posterior.uncertain(6, by=by)
+        assert [(i.cell, i.frame, i.chosen) for i in mine] == [(i.cell, i.frame, i.chosen) for i in fresh]
+        assert mine.open == fresh.open
+        for one, other in zip(mine, fresh, strict=True):
+            assert one.entropy_bits == pytest.approx(other.entropy_bits, abs=10 * CLOSE)
+            if by == "error-reduction":
+                assert one.expected_error_reduction == pytest.approx(other.expected_error_reduction, abs=10 * CLOSE)
+
+
+def some_answer(db, review, kind):
+    """Return the words of an answer of a kind about the cell that is asked first."""
+    asked = review.uncertain(1).items[0]
+    second = next(outcome.daughters for outcome in asked.outcomes[1:] if outcome.daughters)
+    match kind:
+        case "choose":
+            return asked.cell, second
+        case "ends":
+            return asked.cell, ()
+        case "reject":
+            return asked.cell, second[:1]
+    return asked.outcomes[0].daughters[0], None
+
+
+def say(review, kind, cell, daughters):
+    match kind:
+        case "choose" | "ends":
+            return review.choose(cell, daughters)
+        case "reject":
+            return review.reject(cell, *daughters)
+    return getattr(review, kind)(cell)
+
+
+def test_an_open_review_begins_with_what_is_stored(db):
+    require_same(opened(db), db.solution().posterior())
+
+
+@pytest.mark.parametrize("kind", ["choose", "ends", "reject", "begins", "not_a_cell"])
+def test_an_answer_does_what_an_annotation_does(db, kind):
+    review = opened(db)
+    cell, daughters = some_answer(db, review, kind)
+    say(review, kind, cell, daughters)
+    stored_kind = "choose" if kind == "ends" else kind
+    db.annotate(cell, daughters=daughters, kind=stored_kind, who="ana")
+    posterior = db.posterior()
+    require_same(review, posterior)
+    require_same(posterior.open(), posterior)  # annotations of the store hold in a review that is opened later
+
+
+def state(review):
+    standing = review._standing
+    columns = [getattr(standing, name) for name in ("entropy", "doubt", "children", "piece", "daughter_piece")]
+    return [column.copy() for column in (*columns, review._told, review._open.link, review._open.new)]
+
+
+@pytest.mark.parametrize("kind", ["choose", "ends", "reject", "begins", "not_a_cell"])
+def test_what_an_answer_does_not_touch_stays_and_undoing_restores(db, kind):
+    review = opened(db)
+    before, lists = state(review), [review.uncertain(by=by) for by in ORDERS]
+    cell, daughters = some_answer(db, review, kind)
+    touched = np.isin(review._ids, say(review, kind, cell, daughters))
+    assert 0 < np.count_nonzero(touched) < len(touched)
+    for old, new in zip(before[:4], state(review)[:4], strict=True):
+        assert np.array_equal(old[~touched], new[~touched])
+    assert review.uncertain().items != lists[0].items
+    assert len(review) == 1
+    review.undo()
+    assert all(np.array_equal(old, new) for old, new in zip(before, state(review), strict=True))
+    assert [review.uncertain(by=by) for by in ORDERS] == lists
+    with pytest.raises(MissingRowsError, match="no answer to take back"):
+        review.undo()
+
+
+def test_answers_one_after_the_other_are_those_of_the_store(db):
+    review = opened(db)
+    for _ in range(4):
+        item = review.uncertain(1, by="entropy").items[0]
+        review.choose(item.cell, item.outcomes[0].daughters)
+        db.annotate(item.cell, daughters=item.outcomes[0].daughters, who="ana")
+    require_same(review, db.posterior())
+
+
+def test_only_pieces_that_changed_are_computed_again(db, monkeypatch):
+    review = opened(db)
+    review.uncertain(6)
+    item = review.uncertain(1).items[0]
+    touched = review.choose(item.cell, item.outcomes[0].daughters)
+    computed, whole = [], Rerun.reductions
+
+    def watched(self, asked):
+        computed.extend(self._questions.cell[asked].tolist())
+        return whole(self, asked)
+
+    monkeypatch.setattr(Rerun, "reductions", watched)
+    review.uncertain(6)
+    again = set(computed)
+    computed.clear()
+    opened(db).uncertain(6)
+    assert len(again) < len(computed)
+    assert again & set(computed) <= set(touched)
+
+
+def pieces(numbers):
+    """Return which cells are in one piece."""
+    _, first, piece = np.unique(numbers, return_index=True, return_inverse=True)
+    return first[piece]
+
+
+def test_pieces_that_the_posterior_cut_are_put_together_as_the_list_sees_them():
+    problem = frame_pair(300, 0.3, 1).problem
+    n = problem.n_nodes
+    left = pin(problem, Pins(np.zeros(problem.n_edges, np.int8), np.zeros(n, np.int8)))
+    no_links, no_cells = np.empty(0, np.int64), np.zeros(n, bool)
+    review = OpenReview(left, np.arange(n), Reported("p", "s", no_links, no_links, no_cells, no_cells), width=3)
+    rng = np.random.default_rng(0)
+    for item in review.uncertain(25, by="margin"):
+        outcome = item.outcomes[rng.integers(min(2, len(item.outcomes)))]
+        try:
+            review.choose(item.cell, outcome.daughters)
+        except InfeasibleError:
+            continue
+        told = np.flatnonzero(review._told)
+        whole, standing = questions_of(review._outcomes(told)), review._standing
+        assert np.array_equal(pieces(whole.piece), pieces(standing.piece[told]))
+        assert standing.entropy[told] == pytest.approx(whole.entropy_bits, abs=1e-12)
+        assert np.array_equal(standing.piece >= 0, review._told)
+    assert len(review) > 10
+
+
+def test_what_contradicts_is_refused_in_numbers_of_cells(db):
+    review = opened(db)
+    item = review.uncertain(1).items[0]
+    daughter = item.outcomes[0].daughters[0]
+    review.choose(item.cell, [daughter])
+    now = state(review)
+    for refused in (
+        lambda: review.choose(item.cell, []),
+        lambda: review.reject(item.cell, daughter),
+        lambda: review.begins(daughter),
+        lambda: review.not_a_cell(daughter),
+    ):
+        with pytest.raises(InfeasibleError, match=r"earlier answer.*cell \d+"):
+            refused()
+    with pytest.raises(MissingRowsError, match="no cell 100000"):
+        review.choose(100000, [])
+    with pytest.raises(InfeasibleError, match="no candidate"):
+        review.choose(1, [1])
+    assert all(np.array_equal(old, new) for old, new in zip(now, state(review), strict=True))
+    db.annotate(item.cell, daughters=[daughter], who="ana")
+    later = opened(db)
+    for refused in (
+        lambda: later.choose(item.cell, []),
+        lambda: later.begins(daughter),
+        lambda: later.not_a_cell(daughter),
+    ):
+        with pytest.raises(InfeasibleError, match="annotation"):
+            refused()
+    with pytest.raises(ConfigError, match="is by softmax"):
+        db.posterior(method="softmax").open()
+    with pytest.raises(ConfigError, match="length of 1 or more"):
+        later.uncertain(0)
