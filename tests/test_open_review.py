@@ -18,6 +18,7 @@ from trackdb.solvers.pins import Pins, pin
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.testing.frame_pairs import frame_pair
 
+from .command_line import run
 from .movies import jostling_cells, write_rows
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -221,3 +222,20 @@ def test_what_contradicts_is_refused_in_numbers_of_cells(db):
         db.posterior(method="softmax").open()
     with pytest.raises(ConfigError, match="length of 1 or more"):
         later.uncertain(0)
+
+
+def test_a_list_says_how_many_annotations_its_posterior_does_not_know(db):
+    path = db._store.path
+    item = db.solution().posterior().uncertain(1).items[0]
+    assert "since posterior-1" not in run("uncertain", path).stderr
+    db.annotate(item.cell, kind="unsure", who="ana")  # pins nothing
+    assert "since posterior-1" not in run("uncertain", path).stderr
+    db.annotate(item.cell, daughters=item.outcomes[0].daughters, who="ana")
+    assert "1 annotation since posterior-1: trackdb posterior again conditions on them" in run("uncertain", path).stderr
+    db.undo(who="ana")
+    assert "since posterior-1" not in run("uncertain", path).stderr
+    db.annotate(item.cell, daughters=item.outcomes[1].daughters, who="ana")
+    db.posterior()
+    assert "since posterior" not in run("uncertain", path).stderr
+    db.undo(who="ana")
+    assert "1 annotation since posterior-2" in run("uncertain", path).stderr

@@ -147,6 +147,7 @@ def posterior(
         progress.note(f"{info.name} is by {solver}: what it knows beyond the costs is left aside")
     with store.running("posterior", name, {**asdict(settings), "solution": info.name}, chosen=chosen) as run:
         progress.start("pricing")
+        heard = max((decision.seq for decision in store.decisions()), default=0)
         movie = weighed(store, chosen, info, config, progress)
         if settings.calibration:
             settings = _calibrated(settings, method, store, chosen, movie)
@@ -175,7 +176,7 @@ def posterior(
         progress.start("saving")
         made = PosteriorInfo(0, chosen.id, info.id, run.id, name, method, settings.temperature, report.calibrated)
         kept = {key: value for key, value in asdict(report).items() if key not in ("posterior", "seconds")}
-        kept |= {"scores": movie.score_run.name}
+        kept |= {"scores": movie.score_run.name, "heard": heard}
         add_posterior(store, run, made, stored_links(found, movie.edges), outcomes, kept)
     log.info("posterior: %s, %d cells", name, report.cells)
     return replace(report, seconds=time.perf_counter() - started)

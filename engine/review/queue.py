@@ -20,6 +20,7 @@ from ...storage.posteriors import HOW, frames_of, read_outcomes
 from ..posterior.problem import weighed
 from ..progress import Silent
 from .answered import Rerun
+from .pins import PINNING
 from .questions import Questions, questions_of
 from .ranking import LEAST, best_of_pieces, most_reducing
 
@@ -174,6 +175,10 @@ def uncertain(
             f"posterior {posterior.name} by {posterior.method} tells of links alone, not of what cells do",
             **{"try": f"trackdb posterior {store.path}"},
         )
+    newer = pins_since(store, chosen, posterior)
+    if newer:
+        several = "1 annotation" if newer == 1 else f"{newer} annotations"
+        progress.note(f"{several} since {posterior.name}: trackdb posterior again conditions on them")
     asked = questions_of(outcomes)
     source, target = store.link_ends(info)
     doubted = _scores(asked, source, by) > LEAST
@@ -219,6 +224,20 @@ def answered_cells(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64
     """Return the numbers of the cells of which people said what they do, or that they cannot tell."""
     said = [d for d in live(store.decisions()) if d.kind in ANSWERS and d.dataset == chosen.movie.name]
     return np.array([d.cell.id for d in said if d.cell is not None], dtype=np.int64)
+
+
+def pins_since(store: DuckDBStore, chosen: DetectionSet, posterior: PosteriorInfo) -> int:
+    """Return how many pins of a movie were set or taken back after a posterior.
+
+    0 for a posterior of an earlier trackdb, which did not keep how much of the log it had read.
+    """
+    heard = next(run for run in store.runs() if run.id == posterior.run_id).params.get("heard")
+    if heard is None:
+        return 0
+    said = [d for d in store.decisions() if d.kind is DecisionKind.UNDO or d.dataset == chosen.movie.name]
+    before = [d for d in said if d.seq <= heard]
+    now, then = ({d.key for d in live(part) if d.kind in PINNING} for part in (said, before))
+    return len(now ^ then)
 
 
 def items_of(
