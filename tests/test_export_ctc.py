@@ -74,6 +74,7 @@ def test_points_are_painted_as_discs_that_do_not_touch(tmp_path):
     export_ctc(store, *store.find_solution(), tmp_path / "01_RES", progress=progress)
     require_valid(tmp_path / "01_RES", 6)
     assert any("points" in note for note in progress.notes)
+    assert any(note.startswith("the frame size is not known") for note in progress.notes)
     again = DuckDBStore(tmp_path / "again.trackdb")
     ingest(tmp_path / "01_RES", again)
     assert nx.is_isomorphic(lineage(store), lineage(again))

@@ -228,6 +228,18 @@ def test_a_z_stack_alone_is_read_as_time_and_noted(tmp_path):
     assert "axis Z of a.tif is read as time" in source.notes
 
 
+@pytest.mark.parametrize("n_frames", [3, 4])
+def test_a_stack_of_labels_whose_frames_were_written_as_colours_is_read_as_frames(tmp_path, n_frames):
+    stack = np.arange(n_frames * 20, dtype=np.uint16).reshape(n_frames, 4, 5)
+    source = open_source(write(tmp_path / "a.tif", stack, photometric="rgb", planarconfig="separate"))
+    np.testing.assert_array_equal([b.mask for b in source.frames()], stack)
+
+
+def test_an_image_of_planes_of_colour_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(FormatError, match=r'holds 3 colours.*try: if these are frames.*photometric="minisblack"'):
+        stack_axes((3, 4, 5), "SYX", tmp_path, is_stack=True, is_label=False)
+
+
 def test_files_of_volumes_are_3d(tmp_path):
     folder_of(tmp_path, ["m1.tif", "m2.tif"], shape=(3, 4, 5))
     source = open_source(tmp_path)

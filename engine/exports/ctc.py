@@ -100,6 +100,11 @@ def _painted(
     origin = np.minimum(np.floor(position.min(axis=0, initial=0)), 0)
     radius = marker_radius_px(tracking.cells)
     shape = movie.shape_px or _canvas(position.max(axis=0, initial=0) - origin + radius)
+    if not movie.shape_px:
+        size = (
+            f"{' x '.join(str(side) for side in shape)} pixels, {np.prod(shape) * 2 / 1e6:,.3g} MB before compression"
+        )
+        progress.note(f"the frame size is not known; masks reach to the last point: {movie.n_frames:,} of {size}")
     if origin.any():
         progress.note(f"the origin of the masks is at {tuple(origin.tolist())} pixels")
     for frame, members in _by_frame(tracking.cells.frame, movie.n_frames):

@@ -128,7 +128,8 @@ def stack_axes(
     """Return which axis of a tif image is what, and a note where that had to be guessed.
 
     In the file of one frame the third axis is z, whatever it is called: time stands in the file's name. In a stack
-    axes without a name are time first, then z, and a lone z axis is time.
+    axes without a name are time first, then z, and a lone z axis is time. Labels have no colours: what is called
+    planes of colour, as tifffile calls three frames that it is handed plainly, are frames or slices.
 
     Parameters
     ----------
@@ -143,9 +144,14 @@ def stack_axes(
         If there are colours, channels where labels belong, or more axes than a movie has.
     """
     sizes = dict(zip(letters, shape, strict=True))
-    if sizes.get(COLOUR, 1) > 1:
+    in_planes = letters[-2:] == "YX"  # a stack of three or four frames that was written without saying so
+    if sizes.get(COLOUR, 1) > 1 and not (is_label and in_planes):
+        tries = {"try": 'if these are frames, write them with photometric="minisblack"'} if in_planes else {}
         raise FormatError(
-            f"{path} holds {sizes[COLOUR]} colours (RGB)", expected="one grey value per pixel", got=f"axes {letters}"
+            f"{path} holds {sizes[COLOUR]} colours (RGB)",
+            expected="one grey value per pixel",
+            got=f"axes {letters}",
+            **tries,
         )
     names = [letter.lower() if letter in PLACED else DROPPED for letter in letters]
     unplaced = [i for i, a in enumerate(letters) if a not in PLACED and (shape[i] > 1 or (a == "T" and is_stack))]
