@@ -1,10 +1,11 @@
 """How well trackdb and others find links and divisions of real movies: one line for each tracker and case.
 
-Run: python benchmarks/accuracy [--only NAME ...] [--variants x1 P x2 x4] [--trackers NAME ...] [--csv FILE]
+Run: python benchmarks/accuracy [--only NAME ...] [--variants x1 P x2 x4 P2] [--trackers NAME ...] [--csv FILE]
 
 Every tracker gets the same shuffled points and the same cutoff, in a process that does not know the truth; no setting
-is chosen by looking at it. P: 2 % missed, 2 % false, moved by 10 % of the spacing, seeded. x2: every second frame. The
-folder of the movies is named by TRACKDB_DATA, as in `truth`; the peers run in their own environment, as in `peers`.
+is chosen by looking at it. P: 2 % missed, 2 % false, moved by 10 % of the spacing, seeded. P2: the same in runs of
+frames, and 2 % merged, as `noise` tells. x2: every second frame. The folder of the movies is named by TRACKDB_DATA, as
+in `truth`; the peers run in their own environment, as in `peers`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share 
 
 import numpy as np
 import pandas as pd
-from cases import Case, cases
+from cases import VARIANTS, Case, cases
 from judging import COLUMNS, Verdict, judge
 from measure import BIN, Spent, head, row, run
 from peers import BTRACK, PINNED, environment
@@ -101,7 +102,7 @@ def main(given: argparse.Namespace) -> None:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="*", default=[], help="parts of the names of movies")
-    options.add_argument("--variants", nargs="*", default=["x1", "P", "x2", "x4"])
+    options.add_argument("--variants", nargs="*", default=[*VARIANTS], choices=VARIANTS)
     options.add_argument("--trackers", nargs="*", default=[*OURS, *OTHERS], choices=[*OURS, *OTHERS])
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--csv", type=Path, help="file for the table")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from noise import by_frame, lasting, scattered, spacings
 from scipy.spatial import cKDTree
-from truth import TrueMovie, detections_of, movies
+from truth import TrueMovie, movies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MISSED = FALSE = 0.02
-JITTER = 0.1  # standard deviation along each axis, in median distances between neighbours
+VARIANTS = ("x1", "P", "x2", "x4", "P2")  # each has its own seed by its place
+NOISE = {"P": scattered, "P2": lasting}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,21 +68,21 @@ def cases(names: list[str], variants: list[str], seed: int) -> Iterator[Case]:
     names : list of str
         Parts of the movies' names; all where empty.
     variants : list of str
-        ``x1``, ``x2``, ``x4``: every, every second, every fourth frame; ``P``: perturbed.
+        ``x1``, ``x2``, ``x4``: every, every second, every fourth frame; ``P``, ``P2``: perturbed, as `noise` tells.
     seed : int
         Of the perturbation and of the order of the rows.
     """
     for movie in movies():
         if names and not any(part.lower() in movie.name.lower() for part in names):
             continue
-        for number, variant in enumerate(variants):
-            rng = np.random.default_rng([seed, number])
-            perturbed = variant == "P"
-            thinned = movie if perturbed else movie.every(int(variant.removeprefix("x")))
+        for variant in variants:
+            rng = np.random.default_rng([seed, VARIANTS.index(variant)])
+            noise = NOISE.get(variant)
+            thinned = movie if noise else movie.every(int(variant.removeprefix("x")))
             if not len(thinned.link):
                 continue
             plain = replace(thinned, name=f"{movie.name} {variant}")
-            yield _shuffled(*(_perturbed(plain, rng) if perturbed else (plain, None)), rng)
+            yield _shuffled(*(noise(plain, rng) if noise else (plain, None)), rng)
 
 
 def _shuffled(movie: TrueMovie, false: NDArray[np.bool_] | None, rng: np.random.Generator) -> Case:
@@ -101,56 +102,14 @@ def _shuffled(movie: TrueMovie, false: NDArray[np.bool_] | None, rng: np.random.
     )
 
 
-def _perturbed(movie: TrueMovie, rng: np.random.Generator) -> tuple[TrueMovie, NDArray[np.bool_]]:
-    """Miss some cells, move all a little, and add some points that are none; tell which these are."""
-    old = movie.detections
-    kept = np.flatnonzero(rng.random(len(old)) >= MISSED)
-    spacing = float(np.median(np.concatenate([near for near, _ in _spacings(old.frame, old.position_um)])))
-    position = old.position_um[kept] + rng.normal(0, JITTER * spacing, (len(kept), old.ndim))
-
-    n_false = rng.binomial(len(old), FALSE)
-    low, high = old.position_um.min(axis=0), old.position_um.max(axis=0)
-    frame = np.r_[old.frame[kept], rng.choice(old.frame, n_false)]
-    position = np.concatenate([position, rng.uniform(low, high, (n_false, old.ndim))])
-
-    order = np.argsort(frame, kind="stable")
-    row = np.full(len(old), -1)
-    row[kept] = np.argsort(order)[: len(kept)]
-    ancestor = np.full(len(old), -1)
-    ancestor[movie.link[:, 1]] = movie.link[:, 0]
-    source = ancestor[kept]
-    while np.any(missed := (source >= 0) & (row[source] < 0)):
-        source[missed] = ancestor[source[missed]]
-    linked = source >= 0
-    link = np.c_[row[source[linked]], row[kept[linked]]]
-    scale = None if old.scale_um is None else (1.0,) * old.ndim
-    detections = detections_of(frame[order], position[order], scale)
-    return replace(movie, detections=detections, link=link), order >= len(kept)
-
-
 def cutoff_of(frame: NDArray[np.int64], position: NDArray[np.float64]) -> float:
     """Return the longest link for all trackers: three median steps of mutual neighbours, or the median spacing."""
     steps = []
-    for before, after in pairwise(_by_frame(frame)):
+    for before, after in pairwise(by_frame(frame)):
         if len(before) and len(after):
             there, back = cKDTree(position[after]), cKDTree(position[before])
             distance, nearest = there.query(position[before])
             _, returning = back.query(position[after])
             steps.append(distance[returning[nearest] == np.arange(len(before))])
-    spacing = np.concatenate([near for near, _ in _spacings(frame, position)])
+    spacing = np.concatenate([near for near, _ in spacings(frame, position)])
     return float(max(3 * np.median(np.concatenate(steps)), np.median(spacing)))
-
-
-def _spacings(
-    frame: NDArray[np.int64], position: NDArray[np.float64]
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """Yield for each frame of two cells or more the distance of each to its nearest neighbour."""
-    for rows in _by_frame(frame):
-        if len(rows) > 1:
-            yield cKDTree(position[rows]).query(position[rows], k=2)[0][:, 1], rows
-
-
-def _by_frame(frame: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the rows of each frame, from 0 to the last."""
-    order = np.argsort(frame, kind="stable")
-    return np.split(order, np.searchsorted(frame[order], np.arange(1, frame.max() + 1)))

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from cases import Case
     from numpy.typing import NDArray
 
-COLUMNS = ("edge F1", "P", "AA", "TE", "division F1", "P", "R", "gaps closed", "links on false")
+COLUMNS = (
+    "edge F1", "P", "AA", "TE", "division F1", "P", "R",
+    "gaps closed", "links on false", "false rejected", "cells lost",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Verdict:
         Target effectiveness.
     on_false : int
         Links that begin or end at a point that is no cell.
+    n_false, rejected, lost : int
+        Points that are no cells; those of them that no link touches; cells with true links that no link touches.
     """
 
     links: Counts
@@ -38,6 +43,9 @@ class Verdict:
     gaps: Counts
     effectiveness: float
     on_false: int
+    n_false: int
+    rejected: int
+    lost: int
 
     def shown(self) -> list[str]:
         """Return the cells of a table, in the order of `COLUMNS`."""
@@ -52,6 +60,8 @@ class Verdict:
             f"{self.divisions.recall:.3f}",
             f"{self.gaps.tp} of {true_gaps}",
             str(self.on_false),
+            f"{self.rejected} of {self.n_false}",
+            str(self.lost),
         ]
 
 
@@ -59,7 +69,8 @@ def judge(case: Case, links: NDArray[np.int64]) -> Verdict:
     """Compare the links of a tracker, rows of the case, with the truth; points that are no cell count as errors."""
     truth = case.link
     ends = (truth[:, 0], truth[:, 1], links[:, 0], links[:, 1])
-    real = ~case.false
+    real, n = ~case.false, len(case.false)
+    alone = np.bincount(links.ravel(), minlength=n) == 0
     skips = case.frame[truth[:, 1]] - case.frame[truth[:, 0]] > 1
     return Verdict(
         links=compare_links(*ends),
@@ -67,6 +78,9 @@ def judge(case: Case, links: NDArray[np.int64]) -> Verdict:
         gaps=compare_links(truth[skips, 0], truth[skips, 1], links[:, 0], links[:, 1]),
         effectiveness=target_effectiveness(*(_tracks(found, len(real))[real] for found in (truth, links))),
         on_false=int(np.count_nonzero(case.false[links].any(axis=1))),
+        n_false=int(np.count_nonzero(case.false)),
+        rejected=int(np.count_nonzero(case.false & alone)),
+        lost=int(np.count_nonzero(alone & (np.bincount(truth.ravel(), minlength=n) > 0))),
     )
 
 
