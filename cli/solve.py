@@ -113,7 +113,8 @@ def solve(
         str | None,
         typer.Option(
             help="What to go by: cost; --lap: distance (squared; the default without --scores) or cost; "
-            "--greedy: cost (the default) or score (at least --min-score)."
+            "--greedy: cost (the default), score (at least --min-score), or activity (of masks with images: the least "
+            "active cell first, as Ruzaeva et al.)."
         ),
     ] = None,
     cost: Annotated[
@@ -164,6 +165,8 @@ def solve(
     Example: trackdb solve movie.trackdb --lap --max-gap 2 --split-distance 12
 
     Example: trackdb solve movie.trackdb --greedy --by score --scores network
+
+    Example: trackdb solve movie.trackdb --greedy --by activity
 
     Example: trackdb solve movie.trackdb --window 50
 

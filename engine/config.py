@@ -26,7 +26,7 @@ LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
 WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
 COSTS = ("density", "two-distance")  # what links and divisions are priced by
-BASES = ("cost", "distance", "score")  # of what a linker goes by
+BASES = ("cost", "distance", "score", "activity")  # of what a linker goes by
 BACKENDS = ("matching", "highs", "motile")  # of the exact linker
 SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
 
@@ -86,8 +86,8 @@ class SolveConfig:
     cost : str
         ``density``: negative log densities, fitted to the data; ``two-distance``: that of Attrackt, for exact linkers.
     by : str
-        What the linker goes by: ``cost``; ``distance``, squared (LAP); ``score``, the best first (greedy). ``auto``:
-        ``cost``, LAP ``distance`` unless scores are named.
+        What the linker goes by: ``cost``; ``distance``, squared (LAP); ``score``, the best first (greedy);
+        ``activity``, the least active cell first (greedy). ``auto``: ``cost``, LAP ``distance`` if no scores are named.
     min_score : float
         Least score of a link that is taken by score.
     backend : str
@@ -171,6 +171,31 @@ class LapConfig:
         _require(self.merges or not self.merge_distance, "lap.merge_distance", self.merge_distance, "merges = true")
         _require(0 <= self.percentile <= 100, "lap.percentile", self.percentile, "0 to 100")
         _require(0 < self.factor < float("inf"), "lap.factor", self.factor, "more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityConfig:
+    """How the linker by activity chooses.
+
+    Parameters
+    ----------
+    k : float
+        A cell's place spreads by its activity in grey values over this many pixels; 0 learns that from the movie. The
+        authors' 2.5 is for images of 8 bits.
+    least : float
+        A link has to be likelier than this, where 1 is a cell that stays where it is.
+    kept_area : float
+        A cell that does not divide keeps more than this share of its area.
+    """
+
+    k: float = 0.0
+    least: float = 0.01
+    kept_area: float = 0.9
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.k < float("inf"), "activity.k", self.k, "more than 0, or 0 to learn it")
+        _require(0 <= self.least < 1, "activity.least", self.least, "0 or more, and less than 1")
+        _require(0 <= self.kept_area < float("inf"), "activity.kept_area", self.kept_area, "0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +295,7 @@ class Config:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     solve: SolveConfig = field(default_factory=SolveConfig)
     lap: LapConfig = field(default_factory=LapConfig)
+    activity: ActivityConfig = field(default_factory=ActivityConfig)
     two_distance: TwoDistanceConfig = field(default_factory=TwoDistanceConfig)
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
 

@@ -1,30 +1,36 @@
-"""What a linker goes by: the costs of the problem, squared distances, or the scores as they are."""
+"""What a linker goes by: the costs of the problem, squared distances, the scores as they are, or activity."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from ..errors import ConfigError
 from ..solvers import open_solver
 from ..solvers.greedy import BestScoreSolver
 from ..solvers.lap import JaqamanSolver, LapRule, LapSolver
+from ..solvers.prioritised import PrioritisedSolver
 from .config import AUTO, LapConfig
+from .scorers.activity import observed
 from .scorers.base import SHARES
 
 if TYPE_CHECKING:
     from ..solvers.base import Solver
     from ..storage.catalogue import RunInfo
-    from ..storage.schema import CandidateEdges
+    from ..storage.schema import CandidateEdges, Detections
     from .config import Config
+    from .pixels import Pixels
     from .scorers.base import Scores
 
+ACTIVITY: Final = "activity"
 COST: Final = "cost"
 DISTANCE: Final = "distance"
 SCORE: Final = "score"
 TWO_DISTANCE: Final = "two-distance"
 
-GOES_BY: Final = {"lap": (DISTANCE, COST), "greedy": (COST, SCORE)}
+GOES_BY: Final = {"lap": (DISTANCE, COST), "greedy": (COST, SCORE, ACTIVITY)}
 """What our linkers can go by, their default first; all others go by cost."""
 
 OF_EITHER: Final = ("max_gap", "divisions")
@@ -40,7 +46,7 @@ class LinkerChoice:
     config : Config
         Its settings.
     by : str
-        What it goes by: ``cost``, ``distance`` or ``score``.
+        What it goes by: ``cost``, ``distance``, ``score`` or ``activity``.
     plain : Solver
         The solver of that name, which reads the problem alone.
     """
@@ -58,21 +64,32 @@ class LinkerChoice:
                 **{"try": "--scores of another scorer, or --by cost"},
             )
 
-    def solver(self, edges: CandidateEdges, given: Scores) -> Solver:
+    def solver(self, detections: Detections, edges: CandidateEdges, given: Scores, pixels: Pixels) -> Solver:
         """Return the solver, bound to what it reads besides the problem.
 
         Parameters
         ----------
+        detections : Detections
+            n cells, those of the problem.
         edges : CandidateEdges
             m candidates, those of the problem.
         given : Scores
             Their scores, as the scorer gave them.
+        pixels : Pixels
+            Of the movie.
+
+        Raises
+        ------
+        MissingRowsError
+            If it needs images or masks that the movie does not have.
         """
         lap = self.config.lap
         max_gap = None if lap.max_gap < 0 else lap.max_gap
         match self.config.solve.linker, self.by:
             case "greedy", "score":
                 return BestScoreSolver(given.value, least=self.config.solve.min_score)
+            case "greedy", "activity":
+                return self._by_activity(detections, edges, pixels)
             case "lap", "cost":
                 return LapSolver(max_gap=max_gap, divisions=lap.divisions)
             case "lap", _:
@@ -86,6 +103,20 @@ class LinkerChoice:
                 )
                 return JaqamanSolver(edges.distance**2, rule)
         return self.plain
+
+    def _by_activity(self, detections: Detections, edges: CandidateEdges, pixels: Pixels) -> Solver:
+        """Return the linker of Ruzaeva et al., which reads likelihoods and areas and no costs."""
+        config = self.config.activity
+        if not len(edges):
+            return PrioritisedSolver(np.empty(0), np.empty(0), np.zeros(len(detections)))
+        seen = observed(detections, edges, pixels)
+        return PrioritisedSolver(
+            seen.likelihood(detections, edges, k=config.k),
+            seen.raw,
+            detections.area,
+            least=config.least,
+            kept_area=config.kept_area,
+        )
 
 
 def choose_linker(config: Config, scores: str | None, solver: Solver | None = None) -> LinkerChoice:

@@ -17,10 +17,11 @@ from ..errors import ConfigError, NotProvenError, SolverError
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
 from .candidates import link_nearest, radius_from
-from .config import Config, LinkConfig, SolveConfig
+from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .lineages import solution_table
-from .linkers import COST, TWO_DISTANCE, choose_linker
+from .linkers import ACTIVITY, COST, TWO_DISTANCE, choose_linker
 from .names import free_solution_name, linked_gap, named_scores
+from .pixels import pixels_of
 from .pricing import learned_costs, pins_of, priced, with_forced
 from .progress import Progress, Silent
 from .reports import LinkReport, Merged, SolveReport, report_of
@@ -171,7 +172,8 @@ def solve(
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
         _link_what_is_missing(store, chosen, config, progress)
-    score_run = ready_scores(store, chosen, scores, config.score, progress)
+    wanted = ScoreConfig(by=ACTIVITY) if linker.by == ACTIVITY else config.score
+    score_run = ready_scores(store, chosen, scores, wanted, progress)
     linker.require_fitting(score_run)
     if windowed is not None:
         return windowed.solve(score_run, name, started)
@@ -182,6 +184,8 @@ def solve(
         used["solver"] = type(solver).__name__
     if settings.linker == "lap":
         used["lap"] = asdict(config.lap)
+    if linker.by == ACTIVITY:
+        used["activity"] = asdict(config.activity)
     if settings.cost == TWO_DISTANCE:
         used["two_distance"] = asdict(config.two_distance)
     with store.running("solve", name, used, chosen=chosen) as run:
@@ -199,7 +203,8 @@ def solve(
             problem, estimates = shifts.applied(problem), {**estimates, **shifts.as_dict()}
         left = decided(problem, pinned)
         free = replace(given, value=value[left.rows])
-        selection = left.whole(linker.solver(edges.take(left.rows), free).solve(left.problem))
+        bound = linker.solver(detections, edges.take(left.rows), free, pixels_of(store, chosen, progress))
+        selection = left.whole(bound.solve(left.problem))
         require_sound(left.asked, selection, settings)
         table, merged = _labelled(detections, edges, selection)
         info = SolutionInfo(

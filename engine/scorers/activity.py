@@ -4,8 +4,8 @@ The activity of a cell is the mean over its mask of half the change of the image
 place is normal around the source, with a spread in proportion to the activity; and its area is that of the source, or,
 for a daughter, half of it. Both proportions are learned from the movie: those of the authors (a spread of activity /
 2.5 pixels) hold for images of 8 bits, and their rule for areas, that a cell keeps nine tenths of its own at least, is a
-threshold where a posterior needs a density. Their order of assignment, the least active cell first, is a greedy
-linker's: here the solver weighs all links at once.
+threshold where a posterior needs a density. Their own order of assignment, the least active cell first, is that of
+`trackdb solve --greedy --by activity`, which reads activities and likelihoods from here, too.
 
 References
 ----------
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ..pixels import Pixels
 
 log = logging.getLogger(__name__)
+
+AUTHORS_K: Final = 2.5
+"""Activity in grey values of images of 8 bits, over this, is the spread of a place in pixels."""
 
 SWEEPS: Final = 60
 SETTLED: Final = 1e-3  # relative change of both proportions at which the iteration stops
@@ -125,38 +128,100 @@ class ActivityScorer:
         """
         if not len(edges):
             return Scores(np.empty(0), ScoreScale.LOG_DENSITY)
-        if not pixels.channels:
-            raise MissingRowsError(
-                "scores by activity need images, and there are none of these cells",
-                **{"try": "--by distance or overlap, or ingest with --images FOLDER"},
-            )
-        if not pixels.has_masks or bool(np.isnan(detections.area).any()):
-            raise MissingRowsError(
-                "scores by activity need label masks, these cells are points",
-                **{"try": "--by distance, or ingest the masks that the points come from"},
-            )
-        raw = activity_of(detections, edges, pixels)
-        median = float(np.median(raw))
-        activity = np.maximum(raw, QUIETEST * median) if median else np.ones(len(raw))  # nothing changes: all alike
-        habits = fit_habits(detections, edges, activity)
+        seen = observed(detections, edges, pixels)
         unit = "px" if detections.scale_um is None else "um"
-        log.info("activity: median %.3g, reach %.3g %s a grey value", median, habits.reach, unit)
-        log_area = np.log(detections.area)
+        log.info("activity: median %.3g, reach %.3g %s a grey value", seen.median, seen.habits.reach, unit)
         return Scores(
-            habits.log_density(
-                edges.distance,
-                activity,
-                log_area[edges.target] - log_area[edges.source],
-                log_area[edges.target],
-                detections.ndim,
-            ),
+            seen.log_density(detections, edges),
             ScoreScale.LOG_DENSITY,
             {
-                f"reach_{unit}_per_grey_value": habits.reach,
-                "median_activity_grey_values": median,
-                "log_area_spread": habits.area_spread,
+                f"reach_{unit}_per_grey_value": seen.habits.reach,
+                "median_activity_grey_values": seen.median,
+                "log_area_spread": seen.habits.area_spread,
             },
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """How active the cells are, and what follows from that.
+
+    Parameters
+    ----------
+    raw : (m,) float64
+        Activity of the source of each edge, grey values.
+    median : float
+        Of all of them.
+    habits : Habits
+        What was learned from the movie.
+    """
+
+    raw: NDArray[np.float64]
+    median: float
+    habits: Habits
+
+    @property
+    def activity(self) -> NDArray[np.float64]:
+        """Activities, (m,), more than 0: noise alone is some."""
+        return _floored(self.raw, self.median)
+
+    def log_density(self, detections: Detections, edges: CandidateEdges) -> NDArray[np.float64]:
+        """Return the score of each edge, (m,)."""
+        log_area = np.log(detections.area)
+        return self.habits.log_density(
+            edges.distance,
+            self.activity,
+            log_area[edges.target] - log_area[edges.source],
+            log_area[edges.target],
+            detections.ndim,
+        )
+
+    def likelihood(self, detections: Detections, edges: CandidateEdges, *, k: float = 0.0) -> NDArray[np.float64]:
+        """Return the authors' likelihood of each edge's place, (m,): 1 where the source lay, less the farther it is.
+
+        Parameters
+        ----------
+        detections : Detections
+            n cells.
+        edges : CandidateEdges
+            m candidates.
+        k : float
+            The spread is activity over k pixels along the last axis, `AUTHORS_K` for images of 8 bits; 0 takes what was
+            learned from the movie.
+        """
+        if not k:
+            return np.asarray(np.exp(-0.5 * (edges.distance / (self.habits.reach * self.activity)) ** 2))
+        pixel = 1.0 if detections.scale_um is None else detections.scale_um[-1]
+        spread = np.maximum(self.raw / k * pixel, np.finfo(np.float64).tiny)
+        with np.errstate(over="ignore"):  # beyond any spread: likelihood 0
+            return np.asarray(np.exp(-0.5 * (edges.distance / spread) ** 2))
+
+
+def observed(detections: Detections, edges: CandidateEdges, pixels: Pixels) -> Observed:
+    """Look at the images under the sources of m edges, one at least, and learn the habits of the cells.
+
+    Raises
+    ------
+    MissingRowsError
+        If there are no images, or no masks.
+    """
+    if not pixels.channels:
+        raise MissingRowsError(
+            "scores by activity need images, and there are none of these cells",
+            **{"try": "--by distance or overlap, or ingest with --images FOLDER"},
+        )
+    if not pixels.has_masks or bool(np.isnan(detections.area).any()):
+        raise MissingRowsError(
+            "scores by activity need label masks, these cells are points",
+            **{"try": "--by distance, or ingest the masks that the points come from"},
+        )
+    raw = activity_of(detections, edges, pixels)
+    median = float(np.median(raw))
+    return Observed(raw, median, fit_habits(detections, edges, _floored(raw, median)))
+
+
+def _floored(raw: NDArray[np.float64], median: float) -> NDArray[np.float64]:
+    return np.maximum(raw, QUIETEST * median) if median else np.ones(len(raw))  # nothing changes: all alike
 
 
 def activity_of(detections: Detections, edges: CandidateEdges, pixels: Pixels) -> NDArray[np.float64]:
