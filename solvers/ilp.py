@@ -16,6 +16,8 @@ from .packing import Draft
 from .problem import FORBIDDEN, SCALE, GridProblem, Selection, objective
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from .conflicts import Conflicts
@@ -49,14 +51,17 @@ class IlpSolver:
         return solve_within(problem, deadline)[0]
 
 
-def solve_within(problem: TrackingProblem, deadline: float) -> tuple[Selection, NDArray[np.bool_] | None]:
+def solve_within(
+    problem: TrackingProblem, deadline: float, matcher: Callable[[Entries], Matching] = match
+) -> tuple[Selection, NDArray[np.bool_] | None]:
     """Return a cheapest selection, and the rows and columns, (2n,) bool, where it is not that of the matching.
 
-    None where it is the matching everywhere. `deadline` is in terms of `time.monotonic`.
+    None where it is the matching everywhere. `deadline` is in terms of `time.monotonic`; `matcher` stands for `match`
+    where a cheapest matching is known.
     """
     grid = GridProblem.of(problem)
     conflicts, excluded = _open_conflicts(problem, grid)
-    apart, entries, matching = _match_apart(problem, grid, conflicts)
+    apart, entries, matching = _match_apart(problem, grid, conflicts, matcher)
     out = apart.pinned != grid.pinned
     if problem.pairs is None and not out.any() and not _breaks_couplings(grid, entries, matching):
         return _as_matched(problem, grid, entries, matching), None
@@ -102,13 +107,13 @@ def _open_conflicts(problem: TrackingProblem, grid: GridProblem) -> tuple[Confli
 
 
 def _match_apart(
-    problem: TrackingProblem, grid: GridProblem, conflicts: Conflicts | None
+    problem: TrackingProblem, grid: GridProblem, conflicts: Conflicts | None, matcher: Callable[[Entries], Matching]
 ) -> tuple[GridProblem, Entries, Matching]:
     """Match; while two are selected that exclude each other, forbid who is worth less, and match again."""
     while True:
         pairs = problem.pairs
         entries = build_entries(grid) if pairs is None else build_options(grid, pairs).without_pairs()
-        matching = match(entries)
+        matching = matcher(entries)
         if conflicts is None:
             return grid, entries, matching
         node = (grid.pinned >= 0) & ~_left_out(entries, matching)

@@ -111,20 +111,8 @@ def pin(problem: TrackingProblem, pins: Pins) -> PinnedProblem:
         If no selection honours them: a second parent, a third child, a division into no pair of the problem, a link of
         a forbidden detection, or a detection that the problem keeps and the pins forbid, or the other way round.
     """
-    if len(pins.edge) != problem.n_edges or len(pins.node) != problem.n_nodes:
-        wanted = f"{problem.n_edges} edges and {problem.n_nodes} nodes"
-        raise SchemaError(
-            f"the pins are of {len(pins.edge)} edges and {len(pins.node)} nodes, the problem has {wanted}"
-        )
     forced = pins.forced
-    source, target = problem.source[forced], problem.target[forced]
-    n_children = np.bincount(source, minlength=problem.n_nodes)
-    n_parents = np.bincount(target, minlength=problem.n_nodes)
-    node = _kept(problem, pins, (n_children > 0) | (n_parents > 0))
-    for broken, rule in ((n_parents > 1, "two parents"), (n_children > MOST_CHILDREN, "more than two children")):
-        if broken.any():
-            raise InfeasibleError(f"detection {np.argmax(broken)} is pinned to {rule}")
-
+    node, n_children, n_parents = settled_by(problem, pins)
     mother, daughter = n_children > 0, n_parents > 0
     rows = np.flatnonzero((pins.edge != FORBIDDEN) & ~mother[problem.source] & ~daughter[problem.target])
     spent = on_grid(problem.node_cost) + _children_cost(problem, np.flatnonzero(forced), n_children)
@@ -141,6 +129,29 @@ def pin(problem: TrackingProblem, pins: Pins) -> PinnedProblem:
         pinned_node=node,
     )
     return PinnedProblem(left, rows, forced, problem)
+
+
+def settled_by(problem: TrackingProblem, pins: Pins) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
+    """Return which detections must and must not be selected, and how many children and parents are forced on each.
+
+    Raises
+    ------
+    SchemaError, InfeasibleError
+        As `pin` raises them, but for divisions into no pair.
+    """
+    if len(pins.edge) != problem.n_edges or len(pins.node) != problem.n_nodes:
+        wanted = f"{problem.n_edges} edges and {problem.n_nodes} nodes"
+        raise SchemaError(
+            f"the pins are of {len(pins.edge)} edges and {len(pins.node)} nodes, the problem has {wanted}"
+        )
+    forced = np.flatnonzero(pins.forced)
+    n_children = np.bincount(problem.source[forced], minlength=problem.n_nodes)
+    n_parents = np.bincount(problem.target[forced], minlength=problem.n_nodes)
+    node = _kept(problem, pins, (n_children > 0) | (n_parents > 0))
+    for broken, rule in ((n_parents > 1, "two parents"), (n_children > MOST_CHILDREN, "more than two children")):
+        if broken.any():
+            raise InfeasibleError(f"detection {np.argmax(broken)} is pinned to {rule}")
+    return node, n_children, n_parents
 
 
 def _kept(problem: TrackingProblem, pins: Pins, linked: NDArray[np.bool_]) -> NDArray[np.int8]:
