@@ -1,0 +1,7 @@
+"""The learned model: motion with drift, pairs of daughters, gaps and false detections, all learned from the movie."""
+
+from __future__ import annotations
+
+from .schedule import Learned, learn
+
+__all__ = ["Learned", "learn"]

@@ -1,0 +1,160 @@
+"""Where a cell is expected to go: as its neighbours do, and as it does itself before and after.
+
+Each cell of a lineage has a displacement to the frame before and to the frame after, unless it divides there. The local
+drift is the median of the neighbours' displacements, the cell itself left out; medians, since some neighbours are
+linked wrongly. A link is predicted from the drift around both of its ends, and from how its ends move beyond it,
+relative to their neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .lineage import Lineage
+    from .surroundings import Surroundings
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+FEWEST: Final = 3  # neighbours whose median is a drift
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drift:
+    """How n cells move, per unit of time; what is not known is NaN.
+
+    Parameters
+    ----------
+    onward, backward : (n, ndim) float64
+        Displacement to the only child, and from the cell whose only child this is.
+    around_onward, around_backward : (n, ndim) float64
+        Median of the same over the neighbours; 0 where fewer than three are known.
+    """
+
+    onward: NDArray[np.float64]
+    backward: NDArray[np.float64]
+    around_onward: NDArray[np.float64]
+    around_backward: NDArray[np.float64]
+
+
+def drift_of(around: Surroundings, lineage: Lineage, elapsed: NDArray[np.float64]) -> Drift:
+    """Measure how cells move in a lineage.
+
+    Parameters
+    ----------
+    around : Surroundings
+        n cells.
+    lineage : Lineage
+        Their links.
+    elapsed : (m,) float64
+        Time that each candidate spans.
+    """
+    onward, backward = np.full((2, *around.position.shape), np.nan)
+    edge = lineage.continued
+    source, target = lineage.source[edge], lineage.target[edge]
+    step = (around.position[target] - around.position[source]) / elapsed[edge][:, None]
+    onward[source] = backward[target] = step
+    return Drift(onward, backward, _medians(onward, around.neighbours), _medians(backward, around.neighbours))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictors:
+    """What is known of k links before their length is looked at, as displacements over the time that each spans.
+
+    Parameters
+    ----------
+    drift : (k, ndim) float64
+        Of the neighbours of both ends.
+    before, after : (k, ndim) float64
+        Of the source before, and of the target after, relative to the neighbours there; 0 where it is not known.
+    pattern : (k,) int64
+        0: neither of these is known; 1: before; 2: after; 3: both.
+    """
+
+    drift: NDArray[np.float64]
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    pattern: NDArray[np.int64]
+
+    @property
+    def columns(self) -> NDArray[np.float64]:
+        """All of them as columns, (k, ndim, 3)."""
+        return np.stack([self.drift, self.before, self.after], axis=2)
+
+    def take(self, rows: NDArray[np.int64]) -> Predictors:
+        """Return those of some links."""
+        return Predictors(self.drift[rows], self.before[rows], self.after[rows], self.pattern[rows])
+
+
+def predictors(
+    drift: Drift, source: NDArray[np.int64], target: NDArray[np.int64], elapsed: NDArray[np.float64]
+) -> Predictors:
+    """Tell what is known of links.
+
+    Parameters
+    ----------
+    drift : Drift
+        How n cells move.
+    source, target : (k,) int64
+        Rows of the cells that the links tie.
+    elapsed : (k,) float64
+        Time that each spans.
+    """
+    common, before, after = np.empty((3, len(source), drift.onward.shape[1]))
+    pattern = np.empty(len(source), dtype=np.int64)
+    _predict(
+        drift.onward, drift.backward, drift.around_onward, drift.around_backward, source, target, elapsed,
+        common, before, after, pattern,
+    )  # fmt: skip
+    return Predictors(common, before, after, pattern)
+
+
+@njit(cache=True, nogil=True)
+def _predict(
+    onward: Floats,
+    backward: Floats,
+    around_onward: Floats,
+    around_backward: Floats,
+    source: Ints,
+    target: Ints,
+    elapsed: Floats,
+    common: Floats,
+    before: Floats,
+    after: Floats,
+    pattern: Ints,
+) -> None:
+    for k in range(len(source)):
+        u, v, time = source[k], target[k], elapsed[k]
+        comes = not np.isnan(backward[u, 0])
+        goes = not np.isnan(onward[v, 0])
+        pattern[k] = comes + 2 * goes
+        for d in range(onward.shape[1]):
+            common[k, d] = 0.5 * (around_onward[u, d] + around_backward[v, d]) * time
+            before[k, d] = (backward[u, d] - around_backward[u, d]) * time if comes else 0.0
+            after[k, d] = (onward[v, d] - around_onward[v, d]) * time if goes else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _medians(step: Floats, neighbours: Ints) -> Floats:
+    n, ndim = step.shape
+    median = np.zeros((n, ndim))
+    known = np.empty((neighbours.shape[1], ndim))
+    for i in range(n):
+        count = 0
+        for j in neighbours[i]:
+            if j >= 0 and not np.isnan(step[j, 0]):
+                known[count] = step[j]
+                count += 1
+        if count < FEWEST:
+            continue
+        for d in range(ndim):
+            ordered = np.sort(known[:count, d])
+            median[i, d] = 0.5 * (ordered[(count - 1) // 2] + ordered[count // 2])
+    return median

@@ -1,0 +1,190 @@
+"""The learned model of a movie as a whole, and the problem that it makes of candidates: minus log densities.
+
+Each detection is exactly one of: the beginning of a track, a child, no cell. With rho the local density of detections,
+
+    beginning: -ln(p_a rho),  end: -ln p_d,  no cell: -ln(p_f rho),
+    link: -ln((1 - p_v - p_d) (1 - p_m) f),  division: -ln(p_v h (1 - p_m)^2 g),
+
+where f is the density of motion, g that of two daughters, h the hazard of the mother, and every frame that is skipped
+costs -ln p_m more. The constant part, all detections being no cells, is left out of the problem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ....solvers.problem import TrackingProblem
+from .drift import predictors
+from .pairs import pairs_that_pay
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ....storage.schema import CandidateEdges
+    from .daughters import Daughters
+    from .drift import Drift
+    from .motion import Motion
+    from .rates import LearnedRates
+    from .surroundings import Surroundings
+
+DEAREST: Final = 200.0  # nats; dearer than an end and a beginning, so that no optimum has such a link
+AT_ONCE: Final = 500_000  # candidates that are priced at a time, for the sake of memory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """How far m candidates reach in time.
+
+    Parameters
+    ----------
+    elapsed : (m,) float64
+        Time that each spans, in the shortest time between frames that have cells.
+    missed : (m,) int64
+        Frames with cells that each skips.
+    reach : int
+        Most of these.
+    """
+
+    elapsed: NDArray[np.float64]
+    missed: NDArray[np.int64]
+    reach: int
+
+    @classmethod
+    def of(cls, around: Surroundings, edges: CandidateEdges) -> Spans:
+        """Measure candidates."""
+        occupied = np.unique(around.frame)
+        shortest = int(np.diff(occupied).min(initial=np.iinfo(np.int64).max)) if len(occupied) > 1 else 1
+        missed = around.order[edges.target] - around.order[edges.source] - 1
+        return cls(edges.frames / shortest, missed, int(missed.max(initial=0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """What is learned of a movie.
+
+    Parameters
+    ----------
+    motion, daughters, rates : Motion, Daughters, LearnedRates
+        Of all cells.
+    hazard : (n,) float64
+        How much likelier than on average each cell is to divide.
+    open : (n,) bool
+        Cells that may be daughters over a missed frame: births, daughters and what is no cell in the last lineage.
+    skipped_to : (n,) bool
+        Only children over a missed frame in the last lineage, of which the other one may be a daughter, too.
+    """
+
+    motion: Motion
+    daughters: Daughters
+    rates: LearnedRates
+    hazard: NDArray[np.float64]
+    open: NDArray[np.bool_]
+    skipped_to: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prices:
+    """What m candidates and n cells cost, in nats.
+
+    Parameters
+    ----------
+    link : (m,) float64
+        As links without a division.
+    appear, disappear, false : (n,) float64
+        A beginning, an end, and being no cell.
+    """
+
+    link: NDArray[np.float64]
+    appear: NDArray[np.float64]
+    disappear: NDArray[np.float64]
+    false: NDArray[np.float64]
+
+
+def prices_of(around: Surroundings, edges: CandidateEdges, spans: Spans, drift: Drift, model: Model) -> Prices:
+    """Price everything but divisions.
+
+    Parameters
+    ----------
+    around : Surroundings
+        n cells.
+    edges : CandidateEdges
+        m candidates.
+    spans : Spans
+        Of the candidates.
+    drift : Drift
+        How cells move in the last lineage.
+    model : Model
+        What is learned of them.
+    """
+    rates = model.rates
+    seen, missed = -np.log(1 - rates.miss), -np.log(rates.miss)
+    one_child = np.log(rates.one_child(around))
+    link = np.empty(len(edges))
+    for begin in range(0, len(edges), AT_ONCE):
+        part = slice(begin, begin + AT_ONCE)
+        link[part] = seen - one_child[edges.source[part]] + spans.missed[part] * missed
+        link[part] -= log_densities(around, edges, spans, drift, model.motion, part)
+    return Prices(
+        link=np.minimum(link, DEAREST),
+        appear=-np.log(rates.new(around, spans.reach)) - around.log_density,
+        disappear=-np.log(rates.last(around, spans.reach)),
+        false=-np.log(rates.false) - around.log_density,
+    )
+
+
+def log_densities(
+    around: Surroundings,
+    edges: CandidateEdges,
+    spans: Spans,
+    drift: Drift,
+    motion: Motion,
+    rows: slice | NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return the log densities of the steps of some candidates."""
+    source, target, elapsed = edges.source[rows], edges.target[rows], spans.elapsed[rows]
+    known = predictors(drift, source, target, elapsed)
+    step = around.position[target] - around.position[source]
+    return motion.log_density(step, known, around.order[source], elapsed)
+
+
+def problem_of(
+    around: Surroundings,
+    edges: CandidateEdges,
+    spans: Spans,
+    drift: Drift,
+    model: Model,
+    *,
+    divisions: bool = True,
+    optional: bool = True,
+    forced: NDArray[np.bool_] | None = None,
+) -> TrackingProblem:
+    """Turn candidates into the problem that solvers and posteriors read.
+
+    Parameters
+    ----------
+    around, edges, spans, drift, model
+        As in `prices_of`.
+    divisions : bool
+        Whether cells divide.
+    optional : bool
+        Whether a detection may be no cell.
+    forced : (m,) bool or None
+        Links that people forced in: two of one mother are a pair, whatever it costs.
+    """
+    prices = prices_of(around, edges, spans, drift, model)
+    n = len(around)
+    return TrackingProblem(
+        frame=around.frame,
+        source=edges.source,
+        target=edges.target,
+        edge_cost=prices.link,
+        node_cost=-prices.false,
+        appear_cost=prices.appear,
+        disappear_cost=prices.disappear,
+        division_cost=np.zeros(n),
+        pinned_node=np.full(n, not optional, dtype=np.int8),
+        pairs=pairs_that_pay(around, edges, spans, drift, model, prices, divisions, forced),
+    )

@@ -1,0 +1,227 @@
+"""Density of the step of a cell: Student-t around where drift and its own velocity take it, as learned from links.
+
+A displacement is ``b0 drift + b1 before + b2 after`` plus a Student-t residual. The coefficients and the scale matrix
+depend on what is known of the link (`Predictors.pattern`); the scale also changes from frame to frame. Over a missed
+frame the variance grows by a factor of its own: 1 where cells jitter around their places, 2 where they diffuse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numba import njit
+
+from .hazard import smoothed
+from .student import StudentT, fit_student, log_peak
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .drift import Predictors
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+PATTERNS: Final = 4
+SWEEPS: Final = 5  # of the scales of frames
+FEW: Final = 20  # links from which on anything is learned
+OWN: Final = 30  # links of a pattern from which on it has coefficients of its own
+RIDGE: Final = 20.0  # links without any predictor
+ALL_WORTH: Final = 5.0  # links that the scale at the start counts for
+PATTERN_WORTH: Final = 20.0  # links that the scale of all counts for in that of a pattern
+WIDER: Final = 1.5  # scale of a pattern that no link has, relative to that of all; nothing is known in the first
+WINDOW: Final = 7  # frames that a frame's scale is learned from
+WINDOW_WORTH: Final = 30.0  # links at the usual scale in each window
+SKIP_WORTH: Final = 20.0  # links that diffuse
+FAR: Final = 9.0  # squared length, in units of the scale, that a step over a missed frame counts for at most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """What is learned of the steps of cells.
+
+    Parameters
+    ----------
+    coefficient : (4, 3) float64
+        Of drift, before and after, for each pattern.
+    scale : (4, ndim, ndim) float64
+        Scale matrix of the residual for each pattern.
+    freedom : float
+        Degrees of freedom.
+    frame_scale : (t,) float64
+        Length of the residuals that begin in each frame that has cells, relative to the usual one.
+    growth : float
+        Variance of a step over twice the usual time, relative to one over it.
+    prior : (ndim, ndim) float64
+        Scale matrix before anything is learned.
+    """
+
+    coefficient: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    freedom: float
+    frame_scale: NDArray[np.float64]
+    growth: float
+    prior: NDArray[np.float64]
+
+    @classmethod
+    def unlearned(cls, reach: float, ndim: int, n_frames: int) -> Motion:
+        """Return the motion to start from: steps of which one in a hundred is longer than `reach`."""
+        prior = np.eye(ndim) * 2 * (reach / 3.5) ** 2 / ndim
+        return cls(
+            coefficient=np.zeros((PATTERNS, 3)),
+            scale=np.stack([prior] * PATTERNS),
+            freedom=4.0,
+            frame_scale=np.ones(n_frames),
+            growth=2.0,
+            prior=prior,
+        )
+
+    @property
+    def drift_coefficient(self) -> float:
+        """Share of the drift that a cell follows of which nothing else is known."""
+        return float(self.coefficient[0, 0])
+
+    @property
+    def typical_step(self) -> float:
+        """Root mean square of the residual along each axis in a usual frame, both neighbours in time known."""
+        return float(np.sqrt(np.trace(self.scale[-1]) / len(self.prior)))
+
+    def log_density(
+        self,
+        step: NDArray[np.float64],
+        known: Predictors,
+        order: NDArray[np.int64],
+        elapsed: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the log density of k steps per unit of area or volume.
+
+        Parameters
+        ----------
+        step : (k, ndim) float64
+            Displacements.
+        known : Predictors
+            What is known of each.
+        order : (k,) int64
+            Frame that each begins in, counted over those that have cells.
+        elapsed : (k,) float64
+            Time that each spans, in usual times between frames.
+        """
+        ndim = len(self.prior)
+        peak = log_peak(self.freedom, ndim) - 0.5 * np.linalg.slogdet(self.scale)[1]
+        variance = self.frame_scale[order] ** 2 * (1 + (self.growth - 1) * (elapsed - 1))
+        square = _squares(
+            self.residual(step, known), known.pattern, np.asarray(np.linalg.inv(self.scale), dtype=np.float64)
+        )
+        square /= variance
+        tail = 0.5 * (self.freedom + ndim) * np.log1p(square / self.freedom)
+        return np.asarray(peak[known.pattern] - tail - 0.5 * ndim * np.log(variance))
+
+    def residual(self, step: NDArray[np.float64], known: Predictors) -> NDArray[np.float64]:
+        """Return what is left of k steps when drift and velocity are taken off, (k, ndim)."""
+        b = self.coefficient[known.pattern][:, :, None]
+        return step - b[:, 0] * known.drift - b[:, 1] * known.before - b[:, 2] * known.after
+
+
+def learn_motion(
+    step: NDArray[np.float64],
+    known: Predictors,
+    order: NDArray[np.int64],
+    elapsed: NDArray[np.float64],
+    before: Motion,
+) -> Motion:
+    """Learn motion from the links of a lineage.
+
+    Parameters
+    ----------
+    step, known, order, elapsed
+        As in `Motion.log_density`, of links that do not divide.
+    before : Motion
+        What the lineage was found with; fewer than 20 links leave it as it is.
+    """
+    usual = elapsed == elapsed.min(initial=np.inf)
+    if usual.sum() <= FEW:
+        return before
+    rows = np.flatnonzero(usual)
+    near = known.take(rows)
+    weight = StudentT(before.scale[0], before.freedom).weights(before.residual(step[rows], near))
+    coefficient = _regressed(step[rows], near, weight)
+    motion = replace(before, coefficient=coefficient)
+    residual = motion.residual(step[rows], near)
+    all_links = fit_student(residual, before.prior, worth=ALL_WORTH)
+    frame_scale = _frame_scale(residual, order[rows], all_links, len(before.frame_scale))
+    residual /= frame_scale[order[rows]][:, None]
+    scale = np.stack(
+        [
+            _scale_of_pattern(residual[near.pattern == pattern], all_links, WIDER if pattern == 0 else 1.0)
+            for pattern in range(PATTERNS)
+        ]
+    )
+    motion = replace(motion, scale=scale, freedom=all_links.freedom, frame_scale=frame_scale)
+    far = np.flatnonzero(~usual)
+    return replace(motion, growth=_growth(motion, step[far], known.take(far), order[far], elapsed[far], all_links))
+
+
+def _regressed(step: NDArray[np.float64], known: Predictors, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the coefficients of each pattern by weighted least squares; a ridge holds those that say nothing at 0."""
+    columns = known.columns
+    coefficient = np.zeros((PATTERNS, 3))
+    for pattern in range(PATTERNS):
+        rows = np.flatnonzero(known.pattern == pattern)
+        if len(rows) < OWN:
+            rows = np.arange(len(step))
+        a, w = columns[rows], weight[rows][:, None, None]
+        gram = np.einsum("nda,ndb->ab", a * w, a)
+        gram += np.eye(3) * (TINY + RIDGE * np.trace(gram) / (3 * len(rows)))
+        coefficient[pattern] = np.linalg.solve(gram, np.einsum("nda,nd->a", a * w, step[rows]))
+    return coefficient
+
+
+TINY: Final = 1e-9  # square of a length; where no cell moves the coefficients are 0
+
+
+def _frame_scale(
+    residual: NDArray[np.float64], order: NDArray[np.int64], usual: StudentT, n_frames: int
+) -> NDArray[np.float64]:
+    """Return how long residuals are around each frame, relative to the usual ones."""
+    ndim = residual.shape[1]
+    count = smoothed(np.bincount(order, minlength=n_frames).astype(np.float64), WINDOW) + WINDOW_WORTH
+    square, variance = usual.squares(residual), np.ones(n_frames)
+    for _ in range(SWEEPS):
+        weight = (usual.freedom + ndim) / (usual.freedom + square / variance[order])
+        total = smoothed(np.bincount(order, weight * square, n_frames).astype(np.float64), WINDOW) + WINDOW_WORTH * ndim
+        variance = total / (ndim * count)
+    return np.asarray(np.sqrt(variance))
+
+
+def _scale_of_pattern(residual: NDArray[np.float64], usual: StudentT, unseen: float) -> NDArray[np.float64]:
+    if not len(residual):
+        return unseen * usual.scale
+    return fit_student(residual, usual.scale, worth=PATTERN_WORTH, freedoms=(usual.freedom,)).scale
+
+
+def _growth(
+    motion: Motion,
+    step: NDArray[np.float64],
+    known: Predictors,
+    order: NDArray[np.int64],
+    elapsed: NDArray[np.float64],
+    usual: StudentT,
+) -> float:
+    """Return by how much the variance of longer steps grows, from those that were taken."""
+    residual = motion.residual(step, known) / motion.frame_scale[order][:, None]
+    square = np.minimum(usual.squares(residual), FAR) / len(motion.prior)
+    each = 1 + (square - 1) / (elapsed - 1)
+    return float(np.clip((2 * SKIP_WORTH + each.sum()) / (SKIP_WORTH + len(each)), 1.0, 3.0))
+
+
+@njit(cache=True, nogil=True)
+def _squares(residual: Floats, pattern: Ints, precision: Floats) -> Floats:
+    k, ndim = residual.shape
+    square = np.zeros(k)
+    for i in range(k):
+        for a in range(ndim):
+            for b in range(ndim):
+                square[i] += residual[i, a] * precision[pattern[i], a, b] * residual[i, b]
+    return square

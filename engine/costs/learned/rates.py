@@ -1,0 +1,115 @@
+"""How often cells divide, come, go and are missed, and how many detections are no cell; counted in a lineage.
+
+Each rate starts with as many cells as a small movie has at the usual rate, so that few cells cannot make it 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .lineage import Lineage
+    from .surroundings import Surroundings
+
+WORTH: Final = 300.0  # cells that a rate starts with
+USUAL: Final = 0.005  # share of cells that appear, disappear or are missed
+USUAL_FALSE: Final = 0.01
+FALSE: Final = (1e-4, 0.2)
+MOST: Final = 0.5  # share of cells that divide or disappear
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnedRates:
+    """What cells do from one frame to the next, as probabilities.
+
+    Parameters
+    ----------
+    division : float
+        A cell divides.
+    appear, disappear : (2,) float64
+        A cell has no parent, no child: inside, and at the border of the box around all cells.
+    false : float
+        Detections that are no cell, relative to the density of all.
+    miss : float
+        A cell is overlooked in a frame.
+    """
+
+    division: float
+    appear: NDArray[np.float64]
+    disappear: NDArray[np.float64]
+    false: float
+    miss: float
+
+    @classmethod
+    def unlearned(cls) -> LearnedRates:
+        """Return what to start from."""
+        return cls(0.02, np.full(2, 0.01), np.full(2, 0.01), 0.01, 0.01)
+
+    def new(self, around: Surroundings, reach: int) -> NDArray[np.float64]:
+        """Return the probability of each of n cells that nobody saw its parent; 1 in the first frame.
+
+        Parameters
+        ----------
+        around : Surroundings
+            The cells.
+        reach : int
+            Frames that a link may miss: as many frames after the first one a parent may just have been overlooked.
+        """
+        return self._with_edge(self.appear[around.border.astype(np.int64)], around.order, reach)
+
+    def last(self, around: Surroundings, reach: int) -> NDArray[np.float64]:
+        """Return the probability of each of n cells that nobody sees it again; 1 in the last frame."""
+        ahead = around.n_frames - 1 - around.order
+        return self._with_edge(self.disappear[around.border.astype(np.int64)], ahead, reach)
+
+    def _with_edge(self, rate: NDArray[np.float64], frames: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
+        overlooked = np.where(frames <= reach, self.miss ** frames.astype(np.float64), 0.0)
+        return np.minimum(rate + overlooked, 1.0)
+
+    def one_child(self, around: Surroundings) -> NDArray[np.float64]:
+        """Return the probability of each of n cells to go on as one."""
+        leaves = self.division + self.disappear[around.border.astype(np.int64)]
+        return 1 - np.minimum(leaves, MOST)
+
+
+def count_rates(
+    around: Surroundings, lineage: Lineage, missed: NDArray[np.int64], reach: int, division: float
+) -> LearnedRates:
+    """Count what the cells of a lineage do.
+
+    Parameters
+    ----------
+    around : Surroundings
+        n cells.
+    lineage : Lineage
+        What they became.
+    missed : (m,) int64
+        Frames with cells that each candidate skips.
+    reach : int
+        Most of these. Cells that near to the first and last frame tell nothing of births and ends.
+    division : float
+        Stays as it is: births are shared between new cells and daughters later.
+    """
+    cell, inner = lineage.cell, min(reach, 1)
+    early, late = around.order > inner, around.order < around.n_frames - 1 - inner
+    followed = lineage.first[lineage.has_child]
+    skipped = float(missed[followed].sum())
+    false = (float((~cell).sum()) + USUAL_FALSE * WORTH) / (len(cell) + WORTH)
+    return LearnedRates(
+        division=division,
+        appear=_by_border(cell & early & ~lineage.has_parent, cell & early, around.border),
+        disappear=_by_border(cell & late & ~lineage.has_child, cell & late, around.border),
+        false=float(np.clip(false, *FALSE)),
+        miss=(skipped + USUAL * WORTH) / (len(followed) + skipped + WORTH),
+    )
+
+
+def _by_border(event: NDArray[np.bool_], of: NDArray[np.bool_], border: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share inside and at the border; each starts with the share of both, and that with the usual one."""
+    both = (event.sum() + USUAL * WORTH) / (of.sum() + WORTH)
+    return np.array([((event & here).sum() + both * WORTH) / ((of & here).sum() + WORTH) for here in (~border, border)])

@@ -1,0 +1,140 @@
+"""Learn the model of a movie from the movie itself: solve, learn from the lineage, and again.
+
+Rounds are few and bounded. The first lineage has no divisions, since nothing is known of daughters yet; from the second
+on, births are shared (`births`) and the densities of motion and of daughters, the rates and the hazard follow.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ....solvers import open_solver
+from .births import births_of, share_births
+from .daughters import Daughters
+from .drift import drift_of, predictors
+from .hazard import hazard_of
+from .lineage import Lineage
+from .model import Model, Spans, log_densities, problem_of
+from .motion import Motion, learn_motion
+from .rates import LearnedRates, count_rates
+from .surroundings import Surroundings, surroundings_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ....solvers.problem import TrackingProblem
+    from ....storage.schema import CandidateEdges, Detections
+
+log = logging.getLogger(__name__)
+
+ROUNDS: Final = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """What was learned of a movie.
+
+    Parameters
+    ----------
+    model : Model
+        Densities and rates.
+    lineage : Lineage
+        The lineage that they were learned from; drift and velocities are read from it.
+    """
+
+    model: Model
+    lineage: Lineage
+
+    def problem(
+        self, detections: Detections, edges: CandidateEdges, forced: NDArray[np.bool_] | None = None
+    ) -> TrackingProblem:
+        """Price candidates.
+
+        Parameters
+        ----------
+        detections : Detections
+            The n cells, which may have moved a little since.
+        edges : CandidateEdges
+            The m candidates.
+        forced : (m,) bool or None
+            Links that people forced in.
+        """
+        around = surroundings_of(detections)
+        spans = Spans.of(around, edges)
+        drift = drift_of(around, self.lineage, spans.elapsed)
+        return problem_of(around, edges, spans, drift, self.model, forced=forced)
+
+
+def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS) -> Learned:
+    """Learn densities and rates from the cells themselves, without labels.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    edges : CandidateEdges
+        m candidates.
+    rounds : int
+        How often to solve, the solution that is wanted in the end included.
+    """
+    around = surroundings_of(detections)
+    spans = Spans.of(around, edges)
+    model = unlearned(around)
+    lineage = Lineage.unlinked(edges, len(around))
+    for number in range(rounds - 1):
+        drift = drift_of(around, lineage, spans.elapsed)
+        problem = problem_of(around, edges, spans, drift, model, divisions=number > 0)
+        lineage = Lineage.of(edges, open_solver("ilp").solve(problem))
+        model = learn_from(around, edges, spans, lineage, model)
+        log.debug("round %d: %s", number, model.rates)
+    return Learned(model, lineage)
+
+
+def unlearned(around: Surroundings) -> Model:
+    """Return the model to start from."""
+    n = len(around)
+    motion = Motion.unlearned(around.reach, around.ndim, around.n_frames)
+    daughters = Daughters.unlearned(around, float(motion.prior[0, 0]))
+    none = np.zeros(n, dtype=bool)
+    return Model(motion, daughters, LearnedRates.unlearned(), np.ones(n), none, none)
+
+
+def learn_from(around: Surroundings, edges: CandidateEdges, spans: Spans, lineage: Lineage, before: Model) -> Model:
+    """Learn from a lineage.
+
+    Parameters
+    ----------
+    around, edges, spans
+        Cells and candidates.
+    lineage : Lineage
+        What the cells became.
+    before : Model
+        What it was found with.
+    """
+    drift = drift_of(around, lineage, spans.elapsed)
+    link = lineage.continued
+    source, target = edges.source[link], edges.target[link]
+    known = predictors(drift, source, target, spans.elapsed[link])
+    step = around.position[target] - around.position[source]
+    motion = learn_motion(step, known, around.order[source], spans.elapsed[link], before.motion)
+    rates = count_rates(around, lineage, spans.missed, spans.reach, before.rates.division)
+
+    log_single = np.full(len(edges), -np.inf)
+    first = lineage.first[lineage.has_child]
+    log_single[first] = log_densities(around, edges, spans, drift, motion, first)
+    log_single[first] += np.log(rates.one_child(around))[edges.source[first]]
+    births = births_of(around, drift, lineage, spans.elapsed, spans.missed, log_single, motion.drift_coefficient)
+    rates, daughters, divisions = share_births(
+        births, around, lineage, before.daughters, rates, before.hazard, spans.reach
+    )
+    hazard = hazard_of(around, lineage, divisions, rates.division)
+
+    open_ = (~lineage.has_parent | ~lineage.cell) & (around.order > 0)
+    open_[edges.target[lineage.divided]] = True
+    skipped_to = np.zeros(len(around), dtype=bool)
+    skipped_to[target[spans.missed[link] == 1]] = True
+    return Model(motion, daughters, rates, hazard, open_, skipped_to)
