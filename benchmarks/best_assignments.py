@@ -28,7 +28,7 @@ from trackdb.solvers.posterior.by_component import best_by_component
 from trackdb.solvers.posterior.gaps import gaps_of, min_marginals
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.solvers.posterior.murty import cheapest_of
-from trackdb.solvers.posterior.outcomes import How
+from trackdb.solvers.posterior.outcomes import HowWeighed
 from trackdb.solvers.posterior.parents import cheapest_parents
 from trackdb.solvers.posterior.product import best_assignments
 from trackdb.solvers.posterior.residual import FAR
@@ -137,7 +137,7 @@ def seen() -> None:
     for n in (100, 1_000, 10_000):
         problem = frame_pair(n, 0.15, 0).problem
         exact = estimate(problem, method="exact", width=WIDE)
-        assert (exact.how == How.EXACT).all()
+        assert (exact.how == HowWeighed.EXACT).all()
         ambiguous = entropy(problem, exact.link, exact.new) > AMBIGUOUS
         lists = [best_assignments(problem, k).shares() for k in (1, 10, 100, 1000)]
         lists += [best_by_component(problem, k) for k in (2, 10, 100)]

@@ -24,7 +24,7 @@ from trackdb.errors import SolverError
 from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.posterior.conditioning import OpenPosterior
 from trackdb.solvers.posterior.marginals import Marginals, estimate
-from trackdb.solvers.posterior.outcomes import How
+from trackdb.solvers.posterior.outcomes import HowWeighed
 from trackdb.testing.frame_pairs import FramePair, frame_pair
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ LEAST = 1e-6  # of the probability of the truth in the log score
 
 def shares(found: Marginals) -> str:
     """Return which share of the links is known how."""
-    count = np.bincount(found.how, minlength=len(How)) / max(len(found.how), 1)
-    return ", ".join(f"{how.name.lower()} {count[how]:.0%}" for how in How if count[how])
+    count = np.bincount(found.how, minlength=len(HowWeighed)) / max(len(found.how), 1)
+    return ", ".join(f"{how.name.lower()} {count[how]:.0%}" for how in HowWeighed if count[how])
 
 
 def total_variation(pair: FramePair, one: Marginals, other: Marginals) -> float:

@@ -12,8 +12,8 @@ from .parsing import parse_cell
 from .view import Face, as_table, command, plural
 
 if TYPE_CHECKING:
-    from ..engine.review.answers import Annotator
-    from ..engine.review.records import Entry
+    from ..engine.annotations.answers import Annotator
+    from ..engine.annotations.records import Entry
     from ..storage.decisions import Decision
     from ..storage.duckdb_store import DuckDBStore
 
@@ -54,7 +54,7 @@ def annotate(
 
     Example: trackdb annotate movie.trackdb 3:8 --not-a-cell --as ana
     """
-    from ..engine.review.answers import Annotator
+    from ..engine.annotations.answers import Annotator
     from ..storage.decisions import this_person
 
     said = [
@@ -150,7 +150,7 @@ def annotations(
 
 
 def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:
-    from ..engine.review.records import entries
+    from ..engine.annotations.records import entries
 
     said = entries(store)
     number = {e.decision.key: e.decision.seq for e in said}
@@ -175,7 +175,7 @@ def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:
 
 
 def _undo(face: Face, store: "DuckDBStore", which: str | None, who: str | None) -> None:
-    from ..engine.review.answers import undo
+    from ..engine.annotations.answers import undo
     from ..storage.decisions import this_person
 
     number = which is not None and which.isdecimal() and len(which) < 10  # else a key
@@ -185,7 +185,7 @@ def _undo(face: Face, store: "DuckDBStore", which: str | None, who: str | None) 
 
 
 def _stats(face: Face, store: "DuckDBStore") -> None:
-    from ..engine.review.records import work
+    from ..engine.annotations.records import work
 
     people = work(store)
     columns = ["who", "answers", "undone", "pins", "median s", "asked too", "agreed"]
@@ -197,7 +197,7 @@ def _stats(face: Face, store: "DuckDBStore") -> None:
 
 
 def _export(face: Face, store: "DuckDBStore", out: Path | None) -> None:
-    from ..engine.review.records import export_log
+    from ..engine.annotations.records import export_log
     from ..storage.decisions import as_line
 
     if out is None:
@@ -210,7 +210,7 @@ def _export(face: Face, store: "DuckDBStore", out: Path | None) -> None:
 
 
 def _import(face: Face, store: "DuckDBStore", path: str | None) -> None:
-    from ..engine.review.records import import_log
+    from ..engine.annotations.records import import_log
 
     if path is None:
         raise ConfigError("annotations import needs a file", **{"try": "trackdb annotations import STORE FILE"})
@@ -241,13 +241,13 @@ def _as_dict(decision: "Decision") -> dict[str, Any]:
 
 
 def _told(decision: "Decision") -> str:
-    from ..engine.review.pins import told
+    from ..engine.annotations.pins import told
 
     return told(decision)
 
 
 def _said(decision: "Decision") -> str:
-    from ..engine.review.pins import said
+    from ..engine.annotations.pins import said
 
     return said(decision)
 

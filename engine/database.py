@@ -11,12 +11,12 @@ from ..storage.duckdb_store import DuckDBStore
 from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from . import pipeline
+from .annotations.answers import Annotator, AnswerReport, undo
 from .config import AUTO, Config, ScoreConfig, load_config, temperature_options
 from .imports.importing import import_tracking
 from .posterior.stage import posterior as weigh
-from .posterior.stored import StoredPosterior
-from .review.answers import Annotator, AnswerReport, undo
 from .solution import Solution
+from .stored_posterior import StoredPosterior
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ConfigError, NotProvenError, SolverError
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
+from .annotations.pins import PinSet, decided
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .lineages import solution_table
@@ -25,7 +26,6 @@ from .pixels import pixels_of
 from .pricing import learned_costs, pins_of, priced, with_forced
 from .progress import Progress, Silent
 from .reports import LinkReport, Merged, SolveReport, report_of
-from .review.pins import PinSet, decided
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
 from .windowed import WindowedMovie, require_windows_fit

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import costs
+from .annotations.pins import PinSet, pins_among, told
 from .linkers import TWO_DISTANCE
 from .posterior.calibration_file import read_calibration
-from .review.pins import PinSet, pins_among, told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from .exports import export
 from .exports.napari import napari_layer
 from .exports.tracking import tracking_of
 from .handoff import to_motile, to_networkx
-from .posterior.stored import StoredPosterior
+from .stored_posterior import StoredPosterior
 
 if TYPE_CHECKING:
     import networkx as nx

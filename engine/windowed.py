@@ -22,11 +22,11 @@ from ..storage.decisions import live
 from ..storage.frames import FrameReader
 from ..storage.schema import CandidateEdges, Detections, SolutionTable, rows_of
 from . import costs
+from .annotations.pins import Answer, PinSet, decided, pins_among, told
 from .costs import Extent
 from .lineages import label_lineages
 from .linkers import TWO_DISTANCE
 from .reports import Merged, SolveReport, report_of
-from .review.pins import Answer, PinSet, decided, pins_among, told
 from .scorers.base import Scores, ScoreScale
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .duckdb_store import DuckDBStore
 
 
-class How(IntEnum):
+class HowKnown(IntEnum):
     """How a probability was got; the store keeps the names in lower case."""
 
     EXACT = 0
@@ -45,7 +45,7 @@ class How(IntEnum):
     """A frequency; the error is its standard error."""
 
 
-HOW: Final = tuple(how.name.lower() for how in How)
+HOW: Final = tuple(how.name.lower() for how in HowKnown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ class LinkProbabilities:
     probability : (m,) float64
         Of each.
     how : (m,) uint8
-        A `How` each.
+        A `HowKnown` each.
     error : (m,) float64
-        What that `How` says of it, NaN where nothing.
+        What that `HowKnown` says of it, NaN where nothing.
     """
 
     edge: NDArray[np.int64]
@@ -114,9 +114,9 @@ class CellOutcomes:
     probability : (k,) float64
         Of each outcome.
     how : (k,) uint8
-        A `How` each.
+        A `HowKnown` each.
     error : (k,) float64
-        What that `How` says of it, NaN where nothing.
+        What that `HowKnown` says of it, NaN where nothing.
     """
 
     cell: NDArray[np.int64]
@@ -139,6 +139,22 @@ class CellOutcomes:
         """(c + 1,) Where the rows of each cell begin, and their number."""
         begins = np.flatnonzero(np.diff(self.cell, prepend=-1))
         return np.append(begins, len(self))
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """(k,) Their probabilities, of which those of a cell sum to 1 to the last digits: they are kept in few."""
+        first = self.first
+        total = np.add.reduceat(self.probability, first[:-1]) if len(self) else self.probability
+        share: NDArray[np.float64] = self.probability / np.repeat(total, np.diff(first))
+        return share
+
+    @property
+    def entropy_bits(self) -> NDArray[np.float64]:
+        """(c,) Entropy of what each cell may do."""
+        p = self.shares
+        surprise = -p * np.log2(np.where(p > 0, p, 1.0))
+        total: NDArray[np.float64] = np.add.reduceat(surprise, self.first[:-1]) if len(self) else surprise
+        return total
 
 
 def add_posterior(
@@ -293,7 +309,7 @@ def read_outcomes(store: DuckDBStore, info: PosteriorInfo) -> CellOutcomes:
 
 
 def _code(table: sa.Table) -> sa.ColumnElement[int]:
-    """Return the column `how` as the number of a `How`."""
+    """Return the column `how` as the number of a `HowKnown`."""
     place = sa.func.list_position(sa.literal_column(str(list(HOW))), table.c.how)
     return (place - 1).label("code")
 

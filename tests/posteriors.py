@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from trackdb.storage.posteriors import CellOutcomes, How, LinkProbabilities, PosteriorInfo, add_posterior
+from trackdb.storage.posteriors import CellOutcomes, HowKnown, LinkProbabilities, PosteriorInfo, add_posterior
 
-EXACT, PRUNED, BELIEF, SAMPLED = (int(how) for how in How)
+EXACT, PRUNED, BELIEF, SAMPLED = (int(how) for how in HowKnown)
 
 
 def outcomes_of(cells):

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 
 import trackdb
+from trackdb.engine.annotations.answers import Annotator, Asked, undo
+from trackdb.engine.annotations.pins import attached
+from trackdb.engine.annotations.records import entries, export_log, import_log, work
 from trackdb.engine.check import check
 from trackdb.engine.config import Config, ScoreConfig, SolveConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link, score, solve
 from trackdb.engine.progress import Silent
-from trackdb.engine.review.answers import Annotator, Asked, undo
-from trackdb.engine.review.pins import attached
-from trackdb.engine.review.records import entries, export_log, import_log, work
 from trackdb.errors import ConfigError, FormatError, InfeasibleError, MissingRowsError
 from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, live, write_lines
 from trackdb.storage.duckdb_store import DuckDBStore
@@ -323,7 +323,7 @@ def test_an_undoing_names_one_annotation(store, say):
 
 def test_the_log_never_runs_back_in_time(store, say, monkeypatch):
     first = say("choose", 3, [6]).decision
-    monkeypatch.setattr("trackdb.engine.review.answers.now", lambda: first.at.replace(year=2000))
+    monkeypatch.setattr("trackdb.engine.annotations.answers.now", lambda: first.at.replace(year=2000))
     assert undo(store, who="ana").decision.at == first.at
     assert live(store.decisions()) == []
 

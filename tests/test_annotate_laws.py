@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackdb.engine.review.pins import Answer, decided, fold
+from trackdb.engine.annotations.pins import Answer, decided, fold
 from trackdb.errors import InfeasibleError
 from trackdb.solvers import open_solver
 from trackdb.solvers.problem import TrackingProblem, objective

@@ -2,11 +2,11 @@
 
 import pytest
 
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.diff import difference
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
-from trackdb.engine.review.answers import Annotator
 from trackdb.storage.duckdb_store import DuckDBStore
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]

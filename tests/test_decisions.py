@@ -13,10 +13,10 @@ from datetime import datetime
 
 import pytest
 
+from trackdb.engine.annotations.pins import pins_among
 from trackdb.engine.check import check
 from trackdb.engine.contents import contents_of
 from trackdb.engine.pipeline import link
-from trackdb.engine.review.pins import pins_among
 from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
 from trackdb.storage.decisions import (
     ANNOTATIONS,
@@ -239,7 +239,7 @@ def test_sql_sees_an_answer_at_once_and_the_next_command_that_writes_merges_it(s
 CHOOSING = """
 import sys
 from pathlib import Path
-from trackdb.engine.review.answers import Annotator
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.errors import InfeasibleError
 from trackdb.storage.duckdb_store import DuckDBStore
 store = DuckDBStore(Path(sys.argv[1]))
@@ -279,7 +279,7 @@ def test_of_two_people_who_contradict_each_other_at_once_one_is_heard(store):
 ANSWERING = """
 import sys
 from pathlib import Path
-from trackdb.engine.review.answers import Annotator
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.storage.duckdb_store import DuckDBStore
 store = DuckDBStore(Path(sys.argv[1]))
 annotator = Annotator(store, store.detection_set())

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.diff import difference
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
-from trackdb.engine.review.answers import Annotator
 from trackdb.errors import ConfigError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.config import LinkConfig
 from trackdb.engine.evaluate import evaluate, judge_posterior
 from trackdb.engine.evaluation import require_at_least
@@ -14,7 +15,6 @@ from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link
 from trackdb.engine.posterior.judging import newest_posterior
 from trackdb.engine.progress import Recorded
-from trackdb.engine.review.answers import Annotator
 from trackdb.errors import CheckFailedError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats.base import SourceOptions

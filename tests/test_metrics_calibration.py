@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trackdb.engine.metrics.calibration import (
     ELSEWHERE,
     NEW,
-    Questions,
+    ParentQuestions,
     answers,
     link_error,
     mean_nll,
@@ -32,7 +32,7 @@ def asked(*daughters):
         reported.append(first[-1] + said if said >= 0 else said)
         true.append(first[-1] + right if right >= 0 else right)
         first.append(first[-1] + len(probability))
-    return Questions(
+    return ParentQuestions(
         np.array(first), np.array([p for ps, *_ in daughters for p in ps], float), np.array(reported), np.array(true)
     )
 
@@ -147,7 +147,7 @@ def test_questions_that_do_not_fit_are_refused(change, message):
         "true": np.array([0]),
     }
     with pytest.raises(SchemaError, match=message):
-        Questions(**(whole | change))
+        ParentQuestions(**(whole | change))
 
 
 def test_nothing_to_judge_is_an_error():
@@ -224,7 +224,7 @@ def dirichlet_daughters(n, seed, sharpness=1.0):
     base = 3 * np.arange(n)
     option = np.where(true == 3, NEW, base + true)
     best = p.argmax(axis=1)
-    return Questions(np.arange(n + 1) * 3, p[:, :3].ravel(), np.where(best == 3, NEW, base + best), option), p
+    return ParentQuestions(np.arange(n + 1) * 3, p[:, :3].ravel(), np.where(best == 3, NEW, base + best), option), p
 
 
 def test_probabilities_that_are_drawn_from_are_calibrated():
@@ -254,7 +254,7 @@ def test_the_floor_is_what_chance_makes_of_the_error():
 def test_overconfidence_is_seen_by_all_three():
     honest, p = dirichlet_daughters(6000, 1)
     sharp = p**3 / (p**3).sum(axis=1, keepdims=True)
-    boast = Questions(honest.first, sharp[:, :3].ravel(), honest.reported, honest.true)
+    boast = ParentQuestions(honest.first, sharp[:, :3].ravel(), honest.reported, honest.true)
     told, boasted = summarise(answers(honest)), summarise(answers(boast))
     assert boasted.ece > 5 * told.ece
     assert boasted.ece_equal_mass > 5 * told.ece_equal_mass
@@ -268,7 +268,7 @@ def test_overconfidence_is_seen_by_all_three():
 def test_taking_all_and_joining_parts_change_nothing(n, seed):
     whole, _ = dirichlet_daughters(n, seed)
     which = np.random.default_rng(seed).random(n) < 0.5
-    again = Questions.concatenate([whole.take(which), whole.take(~which)])
+    again = ParentQuestions.concatenate([whole.take(which), whole.take(~which)])
     order = np.argsort(np.r_[np.flatnonzero(which), np.flatnonzero(~which)])
     for name in ("confidence", "right", "true_probability", "squares", "entropy"):
         ours, theirs = getattr(answers(whole), name), getattr(answers(again), name)[order]

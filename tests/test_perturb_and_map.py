@@ -10,7 +10,7 @@ from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.greedy import GreedySolver
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.posterior import perturbed as module
-from trackdb.solvers.posterior.outcomes import How
+from trackdb.solvers.posterior.outcomes import HowWeighed
 from trackdb.solvers.posterior.perturbed import perturb_and_map, perturbed, perturbed_selections
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.solvers.windows import Windows
@@ -85,8 +85,8 @@ def test_what_is_told_of_cells_fits_together():
         np.add.at(in_outcomes, side[side >= 0], outcomes.probability[side >= 0])
     assert np.allclose(in_outcomes, found.link)
     assert (found.present[problem.pinned_node == 1] == 1).all()
-    assert (found.how == How.SAMPLED).all()
-    assert (found.how_cell == How.SAMPLED).all()
+    assert (found.how == HowWeighed.SAMPLED).all()
+    assert (found.how_cell == HowWeighed.SAMPLED).all()
     assert np.allclose(found.error, np.sqrt(found.link * (1 - found.link) / 50))
     assert np.isnan(found.log_z)
 

@@ -11,7 +11,7 @@ from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.posterior.belief import propagate
 from trackdb.solvers.posterior.graph import ChoiceGraph
 from trackdb.solvers.posterior.marginals import estimate
-from trackdb.solvers.posterior.outcomes import How
+from trackdb.solvers.posterior.outcomes import HowWeighed
 from trackdb.solvers.posterior.swaps import with_swaps
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.testing.frame_pairs import frame_pair
@@ -77,7 +77,7 @@ def test_all_methods_are_consistent_flagged_and_near_the_truth(method, kind):
         flags = {"auto": {0, 1, 2}, "belief": {0, 2}, "gibbs": {0, 3}}[method]
         assert set(found.how.tolist()) <= flags
         assert found.how.max() == max(flags)
-        exact = found.how == How.EXACT
+        exact = found.how == HowWeighed.EXACT
         assert found.link[exact] == pytest.approx(true.link[exact], abs=1e-10)
         assert np.isnan(found.log_z)
 
@@ -88,12 +88,12 @@ def test_the_error_of_pruning_is_about_what_was_pruned():
     for seed in range(3):
         problem = frame_pair(1000, 0.15, seed).problem
         true, found = estimate(problem, method="exact"), estimate(problem, width=3)
-        pruned = found.how == How.PRUNED
+        pruned = found.how == HowWeighed.PRUNED
         seen += np.count_nonzero(pruned)
         assert np.all(np.abs(found.link - true.link)[pruned] <= 5 * found.dropped[pruned] + 1e-6)
         assert np.abs(found.link - true.link)[pruned].mean() <= 5e-4
         assert np.all(found.dropped[pruned] > 0)
-        assert not found.dropped[found.how == How.EXACT].any()
+        assert not found.dropped[found.how == HowWeighed.EXACT].any()
     assert seen > 1000
 
 
@@ -123,10 +123,10 @@ def test_samples_lie_within_their_errors():
         problem = crowded(seed, optional=seed % 2 == 1)
         true = estimate(problem, method="exact", width=WIDE_AND_EXACT)
         found = estimate(problem, method="gibbs", width=2, sweeps=200, seed=seed)
-        sampled = found.how == How.SAMPLED
+        sampled = found.how == HowWeighed.SAMPLED
         assert np.isnan(found.error[~sampled]).all()
         assert not np.isnan(found.error[sampled]).any()
-        assert not np.isnan(found.error_cell[found.how_cell == How.SAMPLED]).any()
+        assert not np.isnan(found.error_cell[found.how_cell == HowWeighed.SAMPLED]).any()
         far.append((found.link - true.link)[sampled] / np.maximum(found.error[sampled], 1e-4))
     far = np.abs(np.concatenate(far))
     assert len(far) > 100
@@ -205,7 +205,7 @@ def test_one_giant_component_of_equal_costs_is_flagged_as_belief():
     problem = equal_costs(12)
     found = estimate(problem)
     require_consistent(problem, found)
-    assert set(found.how.tolist()) == {How.BELIEF}
+    assert set(found.how.tolist()) == {HowWeighed.BELIEF}
     assert np.all(found.piece[:144] >= 0)
     sampled = estimate(problem, method="gibbs", sweeps=30)
     assert total_variation(problem, found, sampled).mean() < 0.04

@@ -13,7 +13,7 @@ from trackdb.solvers.conflicts import Conflicts
 from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.posterior.draws import draw_selections, likeliest_selection
 from trackdb.solvers.posterior.marginals import estimate
-from trackdb.solvers.posterior.outcomes import How
+from trackdb.solvers.posterior.outcomes import HowWeighed
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.testing.problems import crowded_movie, movie_without_links, shuffle_edges, small_problem, with_every_pair
 
@@ -88,7 +88,7 @@ def test_two_cells_that_may_have_changed_places(swap):
     assert found.link[0] == pytest.approx((straight + np.exp(1 - 8.0) + np.exp(1.0 - 13)) / everything)
     assert found.link[0] == pytest.approx(found.link[3])
     assert found.new[2] == pytest.approx(1 - found.link[0] - found.link[2])
-    assert list(found.how) == [How.EXACT] * 4
+    assert list(found.how) == [HowWeighed.EXACT] * 4
     assert found.piece[0] == found.piece[1] >= 0
     assert list(found.piece[2:]) == [-1, -1]  # they have no candidates
 

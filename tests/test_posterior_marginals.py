@@ -7,7 +7,7 @@ import pytest
 
 from trackdb.errors import SchemaError
 from trackdb.solvers.posterior.marginals import Marginals
-from trackdb.solvers.posterior.outcomes import How, Outcomes
+from trackdb.solvers.posterior.outcomes import HowWeighed, Outcomes
 
 
 def outcomes_of(*cells):
@@ -25,10 +25,10 @@ def marginals_of(link, outcomes):
         new=np.zeros(n),
         present=np.ones(n),
         outcomes=outcomes,
-        how=np.full(m, How.EXACT, dtype=np.uint8),
+        how=np.full(m, HowWeighed.EXACT, dtype=np.uint8),
         error=np.full(m, np.nan),
         dropped=np.zeros(m),
-        how_cell=np.full(n, How.EXACT, dtype=np.uint8),
+        how_cell=np.full(n, HowWeighed.EXACT, dtype=np.uint8),
         error_cell=np.full(n, np.nan),
         piece=np.full(n, -1),
         log_z=0.0,
@@ -76,5 +76,5 @@ def test_marginals_fit_together():
 
 
 def test_ways_of_knowing_have_the_names_and_numbers_of_the_store():
-    assert [how.name.lower() for how in How] == ["exact", "pruned", "belief", "sampled"]
-    assert list(How) == [0, 1, 2, 3]
+    assert [how.name.lower() for how in HowWeighed] == ["exact", "pruned", "belief", "sampled"]
+    assert list(HowWeighed) == [0, 1, 2, 3]

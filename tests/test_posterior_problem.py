@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pytest
 
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.config import Config, LinkConfig, ScoreConfig, SolveConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.problem import weighed
 from trackdb.engine.progress import Recorded
-from trackdb.engine.review.answers import Annotator
 from trackdb.errors import MissingRowsError
 from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.problem import objective

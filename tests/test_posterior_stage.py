@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.check import check
 from trackdb.engine.config import Config, LinkConfig, PosteriorConfig, ScoreConfig, SolveConfig
 from trackdb.engine.ingest import ingest
@@ -13,7 +14,6 @@ from trackdb.engine.posterior.estimate import METHODS, method_named, posterior_o
 from trackdb.engine.posterior.problem import weighed
 from trackdb.engine.posterior.stage import posterior
 from trackdb.engine.progress import Recorded
-from trackdb.engine.review.answers import Annotator
 from trackdb.engine.review.queue import uncertain
 from trackdb.errors import ConfigError, MissingRowsError, StoreExistsError
 from trackdb.solvers.posterior.marginals import estimate

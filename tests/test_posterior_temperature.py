@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from trackdb.engine.metrics.calibration import NEW, Questions
+from trackdb.engine.metrics.calibration import NEW, ParentQuestions
 from trackdb.engine.posterior.softmax import softmax_over_parents
 from trackdb.engine.posterior.temperature import HOTTEST, fit_temperature, require_fittable, tempered
 from trackdb.errors import CalibrationError, ConfigError
@@ -25,7 +25,7 @@ def drawn(temperature, n=3000, seed=0):
 
     def questions_at(t):
         link = softmax_over_parents(TARGET[: 3 * n], cost[:, :3].ravel(), n, temperature=t, new_cost=cost[:, 3]).link
-        return Questions(np.arange(n + 1) * 3, link, *option)
+        return ParentQuestions(np.arange(n + 1) * 3, link, *option)
 
     return questions_at
 
@@ -52,7 +52,7 @@ def test_a_temperature_beyond_the_limits_is_told():
 
     def at(t):
         cost = np.tile([0.0, 200.0, 400.0], 500)
-        return Questions(
+        return ParentQuestions(
             np.arange(501) * 3, softmax_over_parents(TARGET[:1500], cost, 500, temperature=t).link, *option
         )
 
@@ -69,7 +69,7 @@ def test_too_few_daughters_are_refused():
 def test_movies_without_an_error_are_refused():
     right = drawn(1.0, n=300)(1.0)
     with pytest.raises(CalibrationError, match="without an error"):
-        require_fittable(Questions(right.first, right.probability, right.true, right.true))
+        require_fittable(ParentQuestions(right.first, right.probability, right.true, right.true))
 
 
 def test_tempering_softmax_is_softmax_of_divided_costs():

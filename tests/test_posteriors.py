@@ -206,4 +206,6 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(drawn_posterior):
 
 
 def test_store_and_kernels_say_how_alike():
-    assert [(how.name.lower(), how.value) for how in marginals.How] == list(zip(HOW, range(len(HOW)), strict=True))
+    assert [(how.name.lower(), how.value) for how in marginals.HowWeighed] == list(
+        zip(HOW, range(len(HOW)), strict=True)
+    )

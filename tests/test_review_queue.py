@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackdb.engine.review.answered import Rerun
 from trackdb.engine.review.questions import questions_of
 from trackdb.engine.review.ranking import best_of_pieces, most_reducing
+from trackdb.engine.review.rerun import Rerun
 from trackdb.errors import SchemaError
 from trackdb.solvers.problem import TrackingProblem
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackdb.engine import costs
+from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.costs import sampled_runs
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link, solve
 from trackdb.engine.progress import Recorded
-from trackdb.engine.review.answers import Annotator
 from trackdb.engine.scorers.base import ScoreScale
 from trackdb.errors import ConfigError, InfeasibleError, NotProvenError
 from trackdb.solvers.ilp import IlpSolver

@@ -23,7 +23,7 @@ from trackdb.engine.posterior.temperature import tempered
 from trackdb.engine.posterior.trackers import tracker_costs, tracker_problem, tracker_scorer
 from trackdb.engine.scorers import open_scorer
 from trackdb.solvers.posterior.assignment import AssignmentProblem
-from trackdb.solvers.posterior.marginals import How, estimate
+from trackdb.solvers.posterior.marginals import HowWeighed, estimate
 from trackdb.solvers.posterior.parents import cheapest_parents
 from trackdb.solvers.posterior.product import AssignmentList, best_assignments
 
@@ -101,7 +101,7 @@ class Case:
     def __post_init__(self) -> None:
         object.__setattr__(self, "reported", mothers_of_optimum(self.problem))
         how = estimate(self.problem).how
-        object.__setattr__(self, "approximate", float((how != How.EXACT).mean()) if len(how) else 0.0)
+        object.__setattr__(self, "approximate", float((how != HowWeighed.EXACT).mean()) if len(how) else 0.0)
 
     def asked(self, method: str, temperature: float = 1.0) -> Asked:
         """Return the questions that can be judged, as a method answers them."""

@@ -33,7 +33,7 @@ ROUNDED: Final = 1e-3  # probabilities of a daughter may exceed 1 by this much: 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Questions:
+class ParentQuestions:
     """Whose daughter is it: n daughters, their k candidates in a row, what was reported and what is true.
 
     Parameters
@@ -82,18 +82,18 @@ class Questions:
         """(k,) Daughter of each option."""
         return np.repeat(np.arange(len(self)), np.diff(self.first))
 
-    def take(self, which: NDArray[np.bool_]) -> Questions:
+    def take(self, which: NDArray[np.bool_]) -> ParentQuestions:
         """Return the daughters where `which` is True."""
         options = which[self.daughter]
         row = np.cumsum(options) - 1
-        return Questions(
+        return ParentQuestions(
             np.append(0, np.cumsum(np.diff(self.first)[which])).astype(np.int64),
             self.probability[options],
             *(np.where(o >= 0, row[np.maximum(o, 0)], o)[which] for o in (self.reported, self.true)),
         )
 
     @classmethod
-    def concatenate(cls, parts: list[Questions]) -> Questions:
+    def concatenate(cls, parts: list[ParentQuestions]) -> ParentQuestions:
         """Return the daughters of several movies together."""
         before = np.cumsum([0, *(len(part.probability) for part in parts)])
         options = [
@@ -137,12 +137,12 @@ class Answers:
         return len(self.confidence)
 
 
-def answers(questions: Questions, *, null: bool = True) -> Answers:
+def answers(questions: ParentQuestions, *, null: bool = True) -> Answers:
     """Return confidences and their outcome.
 
     Parameters
     ----------
-    questions : Questions
+    questions : ParentQuestions
         n daughters.
     null : bool
         Whether "new" is a class. Without it probabilities are divided by their sum over the candidates, and daughters
@@ -269,7 +269,7 @@ def mean_nll(true_probability: NDArray[np.float64], *, floor: float = FLOOR) -> 
     return float(-np.log(np.clip(true_probability, floor, 1.0)).mean())
 
 
-def link_error(questions: Questions, *, bins: int = N_BINS) -> float:
+def link_error(questions: ParentQuestions, *, bins: int = N_BINS) -> float:
     """Return the ECE over all candidate links, each a yes-or-no question of its own."""
     right = np.zeros(len(questions.probability), dtype=bool)
     right[questions.true[questions.true >= 0]] = True

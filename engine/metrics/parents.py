@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import SchemaError
 from ...storage.schema import require_equal_lengths
-from .calibration import ELSEWHERE, NEW, Questions
+from .calibration import ELSEWHERE, NEW, ParentQuestions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Asked:
 
     Parameters
     ----------
-    questions : Questions
+    questions : ParentQuestions
         Daughters with candidates that the truth knows and nobody annotated.
     daughter : (n,) int64
         Row of the detection that each of them is.
@@ -34,7 +34,7 @@ class Asked:
         Daughters with candidates that were left out: people pinned them, the truth does not know them.
     """
 
-    questions: Questions
+    questions: ParentQuestions
     daughter: NDArray[np.int64]
     option: NDArray[np.int64]
     with_mother: int
@@ -104,7 +104,7 @@ def ask_parents(
         fits &= mother[asked] >= 0
         return np.where(fits, place, np.where(mother[asked] == NEW, NEW, ELSEWHERE)).astype(np.int64)
 
-    questions = Questions(first, probability[order][options], chosen(reported), chosen(true))
+    questions = ParentQuestions(first, probability[order][options], chosen(reported), chosen(true))
     return Asked(
         questions,
         asked,

@@ -11,13 +11,13 @@ import numpy as np
 
 from ...errors import ConfigError
 from ...storage.catalogue import TRUTH
+from ..annotations.pins import pins_among
 from ..config import Config
 from ..evaluate import true_parents
 from ..exports.base import require_nothing_at
-from ..metrics.calibration import Questions
+from ..metrics.calibration import ParentQuestions
 from ..metrics.parents import ask_parents
 from ..progress import Silent
-from ..review.pins import pins_among
 from .calibration_file import CalibrationFile, FittedMovie, as_toml, movie_of
 from .estimate import PERTURBING, method_named, posterior_at
 from .judging import reported_parents, settled_daughters
@@ -100,11 +100,11 @@ class _Movie:
     training: TrainingMovie
     links_at: dict[str, LinksAt]
 
-    def questions_at(self, method: str, temperature: float) -> Questions:
+    def questions_at(self, method: str, temperature: float) -> ParentQuestions:
         """Return the questions with the probabilities that a method gives at a temperature."""
         link = self.links_at[method](temperature)
         known = self.asked.questions
-        return Questions(known.first, np.clip(link[self.asked.option], 0, 1), known.reported, known.true)
+        return ParentQuestions(known.first, np.clip(link[self.asked.option], 0, 1), known.reported, known.true)
 
 
 def calibrate(
@@ -183,8 +183,8 @@ def calibrate(
     )
 
 
-def _questions_at(movies: Sequence[_Movie], method: str, temperature: float) -> Questions:
-    return Questions.concatenate([movie.questions_at(method, temperature) for movie in movies])
+def _questions_at(movies: Sequence[_Movie], method: str, temperature: float) -> ParentQuestions:
+    return ParentQuestions.concatenate([movie.questions_at(method, temperature) for movie in movies])
 
 
 def _common_scores(movies: Sequence[_Movie]) -> str:

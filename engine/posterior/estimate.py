@@ -17,7 +17,7 @@ from ...errors import ConfigError
 from ...solvers.ilp import IlpSolver
 from ...solvers.posterior.marginals import METHODS as _WEIGHING
 from ...solvers.posterior.marginals import Marginals, estimate
-from ...solvers.posterior.outcomes import How
+from ...solvers.posterior.outcomes import HowWeighed
 from ...solvers.posterior.perturbed import perturb_and_map
 from ...solvers.posterior.product import best_assignments
 from .perturbation import DRAWS, Perturbation, mean_problem, solved_frequency
@@ -59,13 +59,13 @@ class Posterior:
     new : (n,) float64
         Probability of each cell to be one and to have no parent.
     how : (m,) uint8
-        `How` each link is known.
+        `HowWeighed` each link is known.
     error : (m,) float64
         Standard error where sampled, bound on the mass left out where pruned, NaN elsewhere.
     outcomes : Outcomes or None
         What each cell does as a mother; None from methods that tell of links alone.
     how_cell : (n,) uint8
-        `How` these are known.
+        `HowWeighed` these are known.
     error_cell : (n,) float64
         What `error` is to links, to the likeliest outcome.
     draws : int
@@ -202,7 +202,7 @@ def _with_outcomes(
     problem: TrackingProblem, method: str, temperature: float, found: Marginals, draws: int = 0
 ) -> Posterior:
     left_out = np.zeros(len(found.new))
-    pruned = found.how == How.PRUNED
+    pruned = found.how == HowWeighed.PRUNED
     np.maximum.at(left_out, problem.source[pruned], found.dropped[pruned])
     return Posterior(
         method=method,
@@ -213,7 +213,7 @@ def _with_outcomes(
         error=np.where(pruned, found.dropped, found.error),
         outcomes=found.outcomes,
         how_cell=found.how_cell,
-        error_cell=np.where(found.how_cell == How.PRUNED, left_out, found.error_cell),
+        error_cell=np.where(found.how_cell == HowWeighed.PRUNED, left_out, found.error_cell),
         draws=draws,
     )
 
@@ -221,7 +221,7 @@ def _with_outcomes(
 def _listed(problem: TrackingProblem, cheapest: AssignmentList, temperature: float) -> Posterior:
     """Return what the cheapest lineages say, each with its share of the list; exact only if there are no others."""
     shares = cheapest.shares(temperature)
-    how = np.uint8(How.EXACT if cheapest.complete else How.BELIEF)
+    how = np.uint8(HowWeighed.EXACT if cheapest.complete else HowWeighed.BELIEF)
     return Posterior(
         method="topk",
         temperature=temperature,
@@ -245,7 +245,7 @@ def _of_parents(
 ) -> Posterior:
     """Return what a method says that looks at daughters one by one: frequencies where they have an error."""
     m, n = len(parents.link), len(parents.new)
-    how = np.uint8(How.BELIEF if error is None else How.SAMPLED)
+    how = np.uint8(HowWeighed.BELIEF if error is None else HowWeighed.SAMPLED)
     return Posterior(
         method=method,
         temperature=temperature,

@@ -10,6 +10,7 @@ import numpy as np
 from ...storage import tables
 from ...storage.posteriors import PosteriorInfo, posteriors, read_links
 from ...storage.schema import LinkKind
+from ..annotations.pins import pins_among
 from ..metrics.calibration import (
     COVERAGES,
     ELSEWHERE,
@@ -24,7 +25,6 @@ from ..metrics.calibration import (
     wilson,
 )
 from ..metrics.parents import Asked, ask_parents
-from ..review.pins import pins_among
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from ...storage.catalogue import DetectionSet, RunInfo, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.schema import Detections
+    from ..annotations.pins import PinSet
     from ..graphs import TrackingGraph
-    from ..review.pins import PinSet
 
 NO_DETECTION: Final = -1
 

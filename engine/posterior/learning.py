@@ -27,7 +27,7 @@ from ...errors import CalibrationError
 from ...solvers.ilp import IlpSolver
 from ...solvers.posterior.marginals import estimate
 from ..costs.shifts import CostShifts, inner_frames, require_no_pairs
-from ..metrics.calibration import NEW, Questions, answers, mean_nll
+from ..metrics.calibration import NEW, ParentQuestions, answers, mean_nll
 from ..metrics.parents import ask_parents
 from .temperature import require_fittable
 
@@ -148,7 +148,9 @@ def _mothers(problem: TrackingProblem, edge: NDArray[np.bool_]) -> NDArray[np.in
     return mother
 
 
-def _questions(movies: Sequence[TrainingMovie], reported: Sequence[NDArray[np.int64]], shifts: CostShifts) -> Questions:
+def _questions(
+    movies: Sequence[TrainingMovie], reported: Sequence[NDArray[np.int64]], shifts: CostShifts
+) -> ParentQuestions:
     """Return one question for each daughter that is known, with exact marginals at some costs."""
     parts = []
     for movie, mother in zip(movies, reported, strict=True):
@@ -156,7 +158,7 @@ def _questions(movies: Sequence[TrainingMovie], reported: Sequence[NDArray[np.in
         link = estimate(shifts.applied(problem)).link
         asked = ask_parents(problem.source, problem.target, link, reported=mother, true=truth.mother, known=truth.known)
         parts.append(asked.questions)
-    return Questions.concatenate(parts)
+    return ParentQuestions.concatenate(parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...solvers.posterior.outcomes import How, Outcomes
+from ...solvers.posterior.outcomes import HowWeighed, Outcomes
 from ...solvers.problem import FORBIDDEN
 from ...storage.posteriors import CellOutcomes, LinkProbabilities
 
@@ -31,7 +31,7 @@ def lifted(posterior: Posterior, left: PinnedProblem) -> Posterior:
     """
     whole = left.asked
     link, error = left.forced.astype(np.float64), np.full(whole.n_edges, np.nan)
-    how = np.full(whole.n_edges, How.EXACT, dtype=np.uint8)
+    how = np.full(whole.n_edges, HowWeighed.EXACT, dtype=np.uint8)
     link[left.rows], error[left.rows], how[left.rows] = posterior.link, posterior.error, posterior.how
     new = posterior.new.copy()
     new[whole.target[left.forced]] = 0.0
@@ -44,7 +44,7 @@ def lifted(posterior: Posterior, left: PinnedProblem) -> Posterior:
         how=how,
         error=error,
         outcomes=None if posterior.outcomes is None else _whole_outcomes(posterior.outcomes, left),
-        how_cell=np.where(decided, np.uint8(How.EXACT), posterior.how_cell),
+        how_cell=np.where(decided, np.uint8(HowWeighed.EXACT), posterior.how_cell),
         error_cell=np.where(decided, np.nan, posterior.error_cell),
     )
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from ...storage.schema import Detections
 from .. import costs
+from ..annotations.pins import decided
 from ..config import TwoDistanceConfig
 from ..costs.shifts import CostShifts
 from ..linkers import COST, TWO_DISTANCE
 from ..names import done, named_scores, require_linked
 from ..pricing import pins_of, with_forced
-from ..review.pins import decided
 from ..scorers.base import Scores, ScoreScale
 from ..scoring import ready_scores
 

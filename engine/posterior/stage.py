@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import ConfigError
-from ...solvers.posterior.outcomes import How
+from ...solvers.posterior.outcomes import HowWeighed
 from ...storage.posteriors import HOW, PosteriorInfo, add_posterior
+from ..annotations.pins import decided
 from ..config import Config
 from ..names import free_posterior_name
 from ..pixels import pixels_of
 from ..progress import Silent
-from ..review.pins import decided
-from ..review.questions import questions_of
 from ..scorers import known_scorers, open_scorer
 from .calibration_file import read_calibration
 from .estimate import PERTURBING, Redrawn, method_named, posterior_of
@@ -215,10 +214,10 @@ def _summary(
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Return the entropy in bits of each cell that a posterior tells of, and how it is known."""
     if outcomes is not None:
-        return questions_of(outcomes).entropy_bits, outcomes.how[outcomes.first[:-1]]
+        return outcomes.entropy_bits, outcomes.how[outcomes.first[:-1]]
     target = movie.problem.target
     asked = np.unique(target)
     entropy = parent_entropy(target, found.link, found.new)[asked] / np.log(2)
-    how = np.full(len(movie.detections), How.EXACT, dtype=np.uint8)
+    how = np.full(len(movie.detections), HowWeighed.EXACT, dtype=np.uint8)
     np.maximum.at(how, target, found.how)
     return entropy, how[asked]

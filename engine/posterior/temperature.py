@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..metrics.calibration import Questions
+    from ..metrics.calibration import ParentQuestions
 
 COLDEST: Final = 0.05
 HOTTEST: Final = 20.0
@@ -63,7 +63,7 @@ class TemperatureFit:
         return not COLDEST * 1.02 < self.temperature < HOTTEST / 1.02
 
 
-def fit_temperature(questions_at: Callable[[float], Questions]) -> TemperatureFit:
+def fit_temperature(questions_at: Callable[[float], ParentQuestions]) -> TemperatureFit:
     """Return the temperature at which the true parents are likeliest.
 
     Parameters
@@ -92,7 +92,7 @@ def fit_temperature(questions_at: Callable[[float], Questions]) -> TemperatureFi
     return TemperatureFit(float(np.exp(found.x)), len(plain), errors, before, float(found.fun))
 
 
-def require_fittable(questions: Questions) -> int:
+def require_fittable(questions: ParentQuestions) -> int:
     """Return how many reports are wrong, if that is enough to fit anything to.
 
     Raises

@@ -1,1 +1,1 @@
-"""What people decide about cells and links: answers, and what they pin."""
+"""Which questions are worth asking, and what answers to them change."""

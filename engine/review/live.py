@@ -16,17 +16,17 @@ from ...errors import ConfigError, InfeasibleError, MissingRowsError
 from ...solvers.pins import Pins
 from ...solvers.posterior.conditioning import OpenPosterior
 from ...solvers.posterior.marginals import PRUNE, estimate
-from ...solvers.posterior.outcomes import How
+from ...solvers.posterior.outcomes import HowWeighed
 from ...solvers.posterior.plan import WIDTH
 from ...solvers.problem import FORBIDDEN, KEPT
 from ...storage.posteriors import CellOutcomes
+from ..annotations.pins import decided
 from ..posterior.problem import weighed
 from ..progress import Silent
-from .answered import Rerun
-from .pins import decided
 from .questions import questions_of
 from .queue import ERROR_REDUCTION, SWEEPS, ReviewList, answered_cells, items_of, require_list
 from .ranking import LEAST, best_of_pieces, most_reducing
+from .rerun import Rerun
 from .standing import Standing, restore
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class OpenReview:
         last = problem.frame.max(initial=0)
         self._told = (problem.frame < last) & (problem.pinned_node != FORBIDDEN)
         self._forced = _forced_daughters(left, ids)
-        self._how[self._forced[0] >= 0] = How.EXACT
+        self._how[self._forced[0] >= 0] = HowWeighed.EXACT
         self._is_mother, self._is_daughter = np.zeros((2, n), dtype=bool)  # by annotations
         self._is_mother[left.asked.source[left.forced]] = True
         self._is_daughter[left.asked.target[left.forced]] = True

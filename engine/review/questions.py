@@ -22,8 +22,8 @@ TIES: Final = 1e-3  # a daughter that a cell has less often than this ties it to
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Questions:
-    """What c cells may do next, each a question to people.
+class CellQuestions:
+    """What c cells may do next: each is a question to people.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Questions:
         return np.abs(self.children - np.bincount(place[there], minlength=len(self)))
 
 
-def questions_of(outcomes: CellOutcomes) -> Questions:
+def questions_of(outcomes: CellOutcomes) -> CellQuestions:
     """Return the questions that outcomes of cells leave open, certain ones among them."""
     first = outcomes.first
     cell = outcomes.cell[first[:-1]]
@@ -120,7 +120,7 @@ def questions_of(outcomes: CellOutcomes) -> Questions:
     np.maximum.at(best, child, likely)
     pieces = int(label.max()) + 1 if n else 0
     errors = np.bincount(label[n:], np.clip(1 - best, 0, 1), pieces)
-    return Questions(outcomes, cell, probability, label[:n], daughters, label[n:], errors.astype(np.float64))
+    return CellQuestions(outcomes, cell, probability, label[:n], daughters, label[n:], errors.astype(np.float64))
 
 
 def _links(

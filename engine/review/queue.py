@@ -17,12 +17,12 @@ from ...errors import ConfigError, MissingRowsError
 from ...solvers.posterior.marginals import estimate
 from ...storage.decisions import DecisionKind, live
 from ...storage.posteriors import HOW, frames_of, read_outcomes
+from ..annotations.pins import PINNING
 from ..posterior.problem import weighed
 from ..progress import Silent
-from .answered import Rerun
-from .pins import PINNING
-from .questions import Questions, questions_of
+from .questions import CellQuestions, questions_of
 from .ranking import LEAST, best_of_pieces, most_reducing
+from .rerun import Rerun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -210,7 +210,7 @@ def require_list(top: int, by: str) -> None:
         raise ConfigError(f"the list needs a length of 1 or more, got {top}")
 
 
-def _scores(asked: Questions, source: NDArray[np.int64], by: str) -> NDArray[np.float64]:
+def _scores(asked: CellQuestions, source: NDArray[np.int64], by: str) -> NDArray[np.float64]:
     """Return what each question is worth as the posterior stands."""
     match by:
         case "margin":

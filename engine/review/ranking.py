@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .questions import Questions
+    from .questions import CellQuestions
 
     Reductions = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
@@ -53,13 +53,13 @@ def best_of_pieces(
 
 
 def most_reducing(
-    asked: Questions, doubted: NDArray[np.bool_], top: int, reductions: Reductions
+    asked: CellQuestions, doubted: NDArray[np.bool_], top: int, reductions: Reductions
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the rows of the questions whose answers take most errors away, one of each piece, and how many.
 
     Parameters
     ----------
-    asked : Questions
+    asked : CellQuestions
         c questions.
     doubted : (c,) bool
         Those that may be asked.

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .questions import Questions
+    from .questions import CellQuestions
 
     Ints = NDArray[np.int64]
     Before = list[tuple[NDArray[np.generic], Ints, NDArray[np.generic]]]
@@ -23,7 +23,7 @@ class Standing:
     Parameters
     ----------
     entropy, doubt, children : (n,) float64
-        As of `Questions`; 0 for cells that are not asked about.
+        As of `CellQuestions`; 0 for cells that are not asked about.
     reduction : (n,) float64
         Expected error reduction, NaN where it is not known.
     piece, daughter_piece : (n,) int64
@@ -52,7 +52,7 @@ class Standing:
         return np.union1d(mothers, mine), np.union1d(daughters, theirs)
 
     def rewrite(
-        self, mothers: Ints, daughters: Ints, asked: Questions, asked_rows: Ints, daughter_rows: Ints
+        self, mothers: Ints, daughters: Ints, asked: CellQuestions, asked_rows: Ints, daughter_rows: Ints
     ) -> Before:
         """Write anew what is known of the cells of some pieces, and return what stood there.
 
@@ -60,7 +60,7 @@ class Standing:
         ----------
         mothers, daughters : int64
             Rows of all cells of these pieces.
-        asked : Questions
+        asked : CellQuestions
             What is asked about them now.
         asked_rows, daughter_rows : int64
             Rows of its cells, and of its daughters.

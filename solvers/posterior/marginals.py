@@ -13,7 +13,7 @@ from .components import OPTIONAL
 from .frontier import WIDEST, weigh_pieces
 from .gibbs import error_of_likeliest, sample
 from .graph import ChoiceGraph
-from .outcomes import LEAST, ROUNDING, How, Outcomes, require_column
+from .outcomes import LEAST, ROUNDING, HowWeighed, Outcomes, require_column
 from .plan import WIDTH, belief_plan, cut_plan, piece_of_cells, require_narrow, whole_plan
 from .views import both_views
 
@@ -43,14 +43,14 @@ class Marginals:
     outcomes : Outcomes
         What each cell does as a mother.
     how : (m,) uint8
-        `How` each link is known.
+        `HowWeighed` each link is known.
     error : (m,) float64
         Standard error where sampled, NaN elsewhere.
     dropped : (m,) float64
         Probability of all that was cut from the piece of the link, at most 1; 0 where nothing was. It bounds the error
         in so far as belief propagation is right about it: in a loop of several cells it may be too low.
     how_cell : (n,) uint8
-        `How` the outcomes of each cell are known.
+        `HowWeighed` the outcomes of each cell are known.
     error_cell : (n,) float64
         Standard error of its likeliest outcome where sampled, NaN elsewhere.
     piece : (n,) int64
@@ -192,10 +192,12 @@ def assemble(
 ) -> Marginals:
     """Bring what was found to the rows of the problem."""
     n, m = problem.n_nodes, problem.n_edges
-    grade = np.array([How.EXACT, How.PRUNED, How.BELIEF], dtype=np.uint8)[np.minimum(plan.level, 2)]
-    grade[wide] = How.SAMPLED
+    grade = np.array([HowWeighed.EXACT, HowWeighed.PRUNED, HowWeighed.BELIEF], dtype=np.uint8)[
+        np.minimum(plan.level, 2)
+    ]
+    grade[wide] = HowWeighed.SAMPLED
     piece = piece_of_cells(graph, plan.pieces)
-    how_cell = np.where(piece >= 0, grade[piece], np.uint8(How.EXACT)) if len(grade) else np.zeros(n, np.uint8)
+    how_cell = np.where(piece >= 0, grade[piece], np.uint8(HowWeighed.EXACT)) if len(grade) else np.zeros(n, np.uint8)
     as_daughter = np.zeros(n, np.uint8)
     np.maximum.at(as_daughter, graph.target, how_cell[graph.source])
     link, how, dropped = np.zeros(m), np.zeros(m, np.uint8), np.zeros(m)
@@ -204,7 +206,7 @@ def assemble(
     dropped[graph.row] = plan.dropped[piece[graph.source]]
     error, error_cell = np.full(m, np.nan), np.full(n, np.nan)
     if sampled is not None:
-        drawn = how_cell == How.SAMPLED
+        drawn = how_cell == HowWeighed.SAMPLED
         error[graph.row] = np.where(drawn[graph.source], sampled.link_error, np.nan)
         error_cell[drawn] = error_of_likeliest(graph, weighed.choice, sampled.choice_error)[drawn]
     certain = views.probability[views.first[:-1]] > 1 - LEAST

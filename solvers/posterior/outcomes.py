@@ -20,7 +20,7 @@ LEAST: Final = 1e-6
 """Outcomes that are less likely are left out."""
 
 
-class How(IntEnum):
+class HowWeighed(IntEnum):
     """How a probability was got; the name in lower case is what the store keeps."""
 
     EXACT = 0  # nothing left out

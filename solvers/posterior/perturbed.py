@@ -30,7 +30,7 @@ from ..ilp import IlpSolver
 from ..windows import Piece, Windows, part_of, solve_in_windows
 from .graph import require_temperature
 from .marginals import Marginals
-from .outcomes import LEAST, How, Outcomes
+from .outcomes import LEAST, HowWeighed, Outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,9 +109,10 @@ def perturb_and_map(
     Returns
     -------
     Marginals
-        All of it `How.SAMPLED`, with the error ``sqrt(p (1 - p) / draws)``. It tells how far the frequency may be from
-        that of endless draws, not how far these are from the truth; and what was never drawn, error 0, may still have a
-        probability of 3 / draws. A piece holds the cells tied by links that are in some draws and not in others.
+        All of it `HowWeighed.SAMPLED`, with the error ``sqrt(p (1 - p) / draws)``. It tells how far the frequency may
+        be from that of endless draws, not how far these are from the truth; and what was never drawn, error 0, may
+        still have a probability of 3 / draws. A piece holds the cells tied by links that are in some draws and not in
+        others.
 
     Raises
     ------
@@ -139,10 +140,10 @@ def perturb_and_map(
         new=new / draws,
         present=present / draws,
         outcomes=outcomes,
-        how=np.full(m, How.SAMPLED, dtype=np.uint8),
+        how=np.full(m, HowWeighed.SAMPLED, dtype=np.uint8),
         error=np.sqrt(share * (1 - share) / draws),
         dropped=np.zeros(m),
-        how_cell=np.full(n, How.SAMPLED, dtype=np.uint8),
+        how_cell=np.full(n, HowWeighed.SAMPLED, dtype=np.uint8),
         error_cell=np.sqrt(likeliest * (1 - likeliest) / draws),
         piece=_pieces(problem, link, present, np.diff(outcomes.first) > 1, draws),
         log_z=math.nan,

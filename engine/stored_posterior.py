@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...storage.sandbox import Answer, ask
-from ..config import load_config
-from ..review.live import OpenReview, open_review
-from ..review.queue import ERROR_REDUCTION, ReviewList, uncertain
+from ..storage.sandbox import Answer, ask
+from .config import load_config
+from .review.live import OpenReview, open_review
+from .review.queue import ERROR_REDUCTION, ReviewList, uncertain
 
 if TYPE_CHECKING:
-    from ...storage.catalogue import DetectionSet, SolutionInfo
-    from ...storage.duckdb_store import DuckDBStore
-    from ...storage.posteriors import PosteriorInfo
+    from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.duckdb_store import DuckDBStore
+    from ..storage.posteriors import PosteriorInfo
 
 
 @dataclass(frozen=True, slots=True)

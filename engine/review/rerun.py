@@ -1,4 +1,4 @@
-"""What an answer would be worth: pieces of a posterior computed again, once for each answer that people may give.
+"""What an answer is worth: pieces of a posterior computed again, once for each answer that people may give.
 
 Every piece is copied as often as its question has outcomes, each copy with one of them decided, and all copies are
 weighed in one go, as one problem that falls apart into them. A kept cell ties what it does as a daughter to what it
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...solvers.posterior.marginals import Marginals
-    from .questions import Questions
+    from .questions import CellQuestions
 
     Estimate = Callable[[TrackingProblem], Marginals]
 
@@ -88,7 +88,7 @@ class Rerun:
         What the posterior was of, after annotations; no cell in it is optional.
     ids : (n,) int64
         Numbers of its cells, increasing.
-    questions : Questions
+    questions : CellQuestions
         What the posterior leaves open.
     estimate : callable
         Weighs a problem.
@@ -100,7 +100,7 @@ class Rerun:
     """
 
     def __init__(
-        self, problem: TrackingProblem, ids: NDArray[np.int64], questions: Questions, estimate: Estimate
+        self, problem: TrackingProblem, ids: NDArray[np.int64], questions: CellQuestions, estimate: Estimate
     ) -> None:
         if np.any(problem.pinned_node == 0):
             raise SchemaError("pieces are computed again where every detection is kept, or none")

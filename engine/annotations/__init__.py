@@ -1,0 +1,1 @@
+"""What people decide about cells and links: answers, and what they pin."""
