@@ -143,101 +143,107 @@ def pop(heap_key: Ints, heap_item: Items, size: int) -> tuple[np.int64, int, int
     return least_key, least_item, size
 
 
-@njit(cache=True, inline="always")
-def cheapest_entry(indptr: Ints, column: Ints32, weight: Ints, price: Ints, i: int) -> int:
-    """Return the entry of least cost of a row, -1 where staying alone costs no more."""
-    best = np.int64(0)
-    best_entry = -1
-    for k in range(indptr[i], indptr[i + 1]):
-        cost = weight[k] - price[column[k]]
-        if cost < best:
-            best = cost
-            best_entry = k
-    return best_entry
-
-
 @njit(cache=True, nogil=True)
 def insert(table: Table, matched: Matched, search: Search, root: int) -> int:
     """Let a row in at least cost: into a column, past others, or not at all; return the number of scanned columns."""
+    return insert_rows(table, matched, search, np.full(1, np.int64(root)))
+
+
+@njit(cache=True, nogil=True)
+def insert_rows(table: Table, matched: Matched, search: Search, rows: Ints) -> int:
+    """Let rows in, one after the other; return how many columns the last one scanned.
+
+    All in one kernel: handing the arrays to another costs as much as a search.
+    """
     indptr, column, weight = table
     row_column, column_row, column_entry, price = matched
     distance, path_entry, path_row, reached, heap_key, heap_item, scanned, clock = search
-    k = cheapest_entry(indptr, column, weight, price, root)
-    if k < 0:
-        return 0
-    j = column[k]
-    if column_row[j] < 0:
-        column_row[j] = root
-        column_entry[j] = k
-        row_column[root] = j
-        scanned[0] = j
-        return 1
-
-    clock[0] += 1
     now = clock[0]
-    size = 0
     n_scanned = 0
-    best = np.int64(0)
-    last_row = root
-    last_column = -1
-    for k in range(indptr[root], indptr[root + 1]):
-        j = column[k]
-        cost = weight[k] - price[j]
-        if cost < best:
-            distance[j] = cost
-            path_entry[j] = k
-            path_row[j] = root
-            reached[j] = now
-            size = push(heap_key, heap_item, size, cost, j)
-    while size > 0:
-        so_far, j, size = pop(heap_key, heap_item, size)
-        if so_far >= best:
-            break
-        if so_far > distance[j]:
+    for root in rows:
+        n_scanned = 0
+        best = np.int64(0)
+        entry = -1
+        for k in range(indptr[root], indptr[root + 1]):
+            cost = weight[k] - price[column[k]]
+            if cost < best:
+                best = cost
+                entry = k
+        if entry < 0:
+            continue  # staying alone costs no more
+        j = column[entry]
+        if column_row[j] < 0:
+            column_row[j] = root
+            column_entry[j] = entry
+            row_column[root] = j
+            scanned[0] = j
+            n_scanned = 1
             continue
-        i = column_row[j]
-        if i < 0:
-            last_column = j
-            best = so_far
-            break
-        scanned[n_scanned] = j
-        n_scanned += 1
-        held = weight[column_entry[j]] - price[j] - so_far
-        if -held < best:
-            best = -held
-            last_row = i
-        for k in range(indptr[i], indptr[i + 1]):
-            c = column[k]
-            cost = weight[k] - price[c] - held
-            if cost < best and c != j and (reached[c] != now or cost < distance[c]):
-                distance[c] = cost
-                path_entry[c] = k
-                path_row[c] = i
-                reached[c] = now
-                size = push(heap_key, heap_item, size, cost, c)
-    for s in range(n_scanned):
-        j = scanned[s]
-        if distance[j] < best:
-            price[j] += distance[j] - best
 
-    if last_column >= 0:
-        j = last_column
-        scanned[n_scanned] = j
-        n_scanned += 1
-    elif last_row == root:
-        return n_scanned
-    else:
-        j = row_column[last_row]
-        row_column[last_row] = -1
-    while True:  # walk the path back to the root, each row taking the column it reached
-        i = path_row[j]
-        before = row_column[i]
-        column_row[j] = i
-        column_entry[j] = path_entry[j]
-        row_column[i] = j
-        if i == root:
-            break
-        j = before
+        now += 1
+        size = 0
+        best = np.int64(0)
+        last_row = root
+        last_column = -1
+        for k in range(indptr[root], indptr[root + 1]):
+            j = column[k]
+            cost = weight[k] - price[j]
+            if cost < best:
+                distance[j] = cost
+                path_entry[j] = k
+                path_row[j] = root
+                reached[j] = now
+                size = push(heap_key, heap_item, size, cost, j)
+        while size > 0:
+            so_far, j, size = pop(heap_key, heap_item, size)
+            if so_far >= best:
+                break
+            if so_far > distance[j]:
+                continue
+            i = column_row[j]
+            if i < 0:
+                last_column = j
+                best = so_far
+                break
+            scanned[n_scanned] = j
+            n_scanned += 1
+            held = weight[column_entry[j]] - price[j] - so_far
+            if -held < best:
+                best = -held
+                last_row = i
+            for k in range(indptr[i], indptr[i + 1]):
+                c = column[k]
+                cost = weight[k] - price[c] - held
+                if cost < best and c != j and (reached[c] != now or cost < distance[c]):
+                    distance[c] = cost
+                    path_entry[c] = k
+                    path_row[c] = i
+                    reached[c] = now
+                    size = push(heap_key, heap_item, size, cost, c)
+        for s in range(n_scanned):
+            j = scanned[s]
+            if distance[j] < best:
+                price[j] += distance[j] - best
+
+        if last_column >= 0:
+            j = last_column
+            scanned[n_scanned] = j
+            n_scanned += 1
+        elif last_row == root:
+            continue
+        else:
+            j = row_column[last_row]
+            row_column[last_row] = -1
+        while True:  # walk the path back to the root, each row taking the column it reached
+            i = path_row[j]
+            before = row_column[i]
+            column_row[j] = i
+            column_entry[j] = path_entry[j]
+            row_column[i] = j
+            if i == root:
+                break
+            j = before
+    clock[0] = now
     return n_scanned
 
 

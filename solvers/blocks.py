@@ -15,12 +15,13 @@ import numpy as np
 from numba import njit
 
 from ..errors import SchemaError
-from .augment import Matched, Search, Table, cheapest_entry, empty_matching, insert, room_to_search
+from .augment import Table, empty_matching, insert_rows, room_to_search
 from .matching import Matching
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .augment import Search
     from .matching import Entries
 
     Ints = NDArray[np.int64]
@@ -102,24 +103,6 @@ def _own_search(shared: Search, n_entries: int) -> Search:
     return shared._replace(
         heap_key=own.heap_key, heap_item=own.heap_item, scanned=np.empty(n_entries + 1, np.int32), clock=own.clock
     )
-
-
-@njit(cache=True, nogil=True)
-def insert_rows(table: Table, matched: Matched, search: Search, rows: Ints) -> None:
-    """Let some rows in, one after the other, into the matching that is there."""
-    indptr, column, weight = table
-    row_column, column_row, column_entry, price = matched
-    for root in rows:
-        k = cheapest_entry(indptr, column, weight, price, root)
-        if k < 0:
-            continue
-        j = column[k]
-        if column_row[j] >= 0:
-            insert(table, matched, search, root)  # a call costs more than all the rest of an easy row
-        else:
-            column_row[j] = root
-            column_entry[j] = k
-            row_column[root] = j
 
 
 @njit(cache=True, nogil=True)

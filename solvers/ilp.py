@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .matching import LOOP, build_entries, lowest_prices, match, row_prices
+from .matching import LOOP, bound_of_prices, build_entries, lowest_prices, match
 from .options import GRAIN, bound_at, build_options
 from .packing import Draft
 from .problem import FORBIDDEN, SCALE, GridProblem, Selection, objective
+from .vicinity import MOST, STEPS, Vicinity, widened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,16 +64,50 @@ def solve_within(
     conflicts, excluded = _open_conflicts(problem, grid)
     apart, entries, matching = _match_apart(problem, grid, conflicts, matcher)
     out = apart.pinned != grid.pinned
-    if problem.pairs is None and not out.any() and not _breaks_couplings(grid, entries, matching):
-        return _as_matched(problem, grid, entries, matching), None
+    if problem.pairs is None and not out.any():
+        broken = _broken_couplings(grid, matching)
+        if not broken.any():
+            return _as_matched(problem, grid, entries, matching), None
+        if conflicts is None and (repaired := _repaired(problem, grid, entries, matching, broken, deadline)):
+            return repaired
     options = build_options(grid, problem.pairs, excluded)
     price = matching.price if problem.pairs is None else lowest_prices(entries, matching)
     draft = Draft(options, options.chosen_by(entries, matching), price, conflicts, out)
     draft.price_pairs(deadline)
     bound = draft.prove(deadline)
     edge, node = draft.selection(grid)
-    bound = -(-bound // GRAIN)  # costs are whole millionths, so a bound in grains may be rounded up
-    return _selected(problem, grid, edge, node, bound, draft.price / (SCALE * GRAIN)), draft.touched
+    return _selected(problem, grid, edge, node, _whole(bound), draft.price / (SCALE * GRAIN)), draft.touched
+
+
+def _repaired(
+    problem: TrackingProblem,
+    grid: GridProblem,
+    entries: Entries,
+    matching: Matching,
+    broken: NDArray[np.bool_],
+    deadline: float,
+) -> tuple[Selection, NDArray[np.bool_]] | None:
+    """Solve again what surrounds broken couplings, wider where it leads out; None where that is too much."""
+    columns = widened(grid, broken, STEPS)
+    start = bound_of_prices(entries, matching.price)
+    while np.count_nonzero(columns) < MOST * len(columns):
+        vicinity = Vicinity.of(grid, matching, columns)
+        draft = vicinity.draft(entries, matching, start)
+        draft.price_pairs(deadline)
+        bound = draft.prove(deadline)
+        left = vicinity.left(draft)
+        if not len(left):
+            edge, node = _masks(grid, entries, matching)
+            vicinity.put(draft, edge, node)
+            price = matching.price * GRAIN
+            price[vicinity.node[vicinity.inner]] = draft.price[vicinity.inner]
+            touched = np.zeros(2 * entries.n_nodes, dtype=bool)
+            touched[np.concatenate([vicinity.node, entries.n_nodes + vicinity.node])] = draft.touched
+            return _selected(problem, grid, edge, node, _whole(bound), price / (SCALE * GRAIN)), touched
+        more = np.zeros(len(columns), dtype=bool)
+        more[left] = True
+        columns |= widened(grid, more, STEPS)
+    return None
 
 
 def dual_bound(problem: TrackingProblem, dual: NDArray[np.float64]) -> float:
@@ -93,7 +128,7 @@ def dual_bound(problem: TrackingProblem, dual: NDArray[np.float64]) -> float:
         return bound_at(options, price) / (SCALE * GRAIN)
     entries = build_entries(grid)
     price = np.minimum(np.rint(dual * SCALE), 0).astype(np.int64)
-    return _bound(entries, price) / SCALE
+    return bound_of_prices(entries, price) / SCALE
 
 
 def _open_conflicts(problem: TrackingProblem, grid: GridProblem) -> tuple[Conflicts | None, NDArray[np.bool_] | None]:
@@ -116,7 +151,7 @@ def _match_apart(
         matching = matcher(entries)
         if conflicts is None:
             return grid, entries, matching
-        node = (grid.pinned >= 0) & ~_left_out(entries, matching)
+        node = (grid.pinned >= 0) & ~_left_out(matching)
         out = conflicts.losers(node, _worth(grid, entries, matching))
         if not len(out):
             return grid, entries, matching
@@ -136,30 +171,37 @@ def _worth(grid: GridProblem, entries: Entries, matching: Matching) -> NDArray[n
     return worth
 
 
-def _bound(entries: Entries, price: NDArray[np.int64]) -> int:
-    return entries.base + int(row_prices(entries, price).sum()) + int(price.sum())
+def _whole(bound: int) -> int:
+    """Round a bound in grains up to millionths: costs are whole ones."""
+    return -(-bound // GRAIN)
 
 
-def _breaks_couplings(grid: GridProblem, entries: Entries, matching: Matching) -> bool:
-    """Return whether a division slot is used while no first child is there: left out, or better off."""
+def _broken_couplings(grid: GridProblem, matching: Matching) -> NDArray[np.bool_]:
+    """Return which nodes use their division slot while no first child is there: left out, or better off."""
     divided = matching.row_column[1::2] >= 0
     lonely = divided & (matching.row_column[0::2] < 0) & (grid.division + grid.disappear < 0)
-    return bool((lonely | (divided & _left_out(entries, matching))).any())
+    broken: NDArray[np.bool_] = lonely | (divided & _left_out(matching))
+    return broken
 
 
-def _left_out(entries: Entries, matching: Matching) -> NDArray[np.bool_]:
-    taken = np.flatnonzero(matching.column_entry >= 0)
-    left_out = np.zeros(entries.n_nodes, dtype=bool)
-    left_out[taken] = entries.edge[matching.column_entry[taken]] == LOOP
+def _left_out(matching: Matching) -> NDArray[np.bool_]:
+    """Return the nodes whose first row takes their own column: the loop."""
+    first: NDArray[np.int32] = matching.row_column[0::2]
+    left_out: NDArray[np.bool_] = first == np.arange(len(first))
     return left_out
 
 
 def _as_matched(problem: TrackingProblem, grid: GridProblem, entries: Entries, matching: Matching) -> Selection:
+    edge, node = _masks(grid, entries, matching)
+    return _selected(problem, grid, edge, node, bound_of_prices(entries, matching.price), matching.price / SCALE)
+
+
+def _masks(grid: GridProblem, entries: Entries, matching: Matching) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the links, in the order of the grid, and the detections that a matching selects."""
     chosen = entries.edge[matching.column_entry[matching.column_entry >= 0]]
     edge = np.zeros(len(grid.edge), dtype=bool)
     edge[chosen[chosen != LOOP]] = True
-    node = (grid.pinned >= 0) & ~_left_out(entries, matching)
-    return _selected(problem, grid, edge, node, _bound(entries, matching.price), matching.price / SCALE)
+    return edge, (grid.pinned >= 0) & ~_left_out(matching)
 
 
 def _selected(

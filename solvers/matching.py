@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from .augment import Matched, Search, Table, cheapest_entry, empty_matching, insert, room_to_search
+from .augment import Matched, Search, Table, empty_matching, insert_rows, room_to_search
 from .problem import FORBIDDEN, KEPT
 
 if TYPE_CHECKING:
@@ -89,10 +89,23 @@ def build_entries(grid: GridProblem) -> Entries:
     An entry that costs something can be left out of any matching, except where a node gains by dividing at once
     (c_s + c_d < 0): there a first child that costs may pay through the second.
     """
-    indptr, column, weight, edge, base = _build(
-        grid.first, grid.target, grid.edge, grid.node, grid.appear, grid.disappear, grid.division, grid.pinned
+    most = 2 * len(grid.target) + len(grid.node)  # pages never written cost no memory
+    column, edge = np.empty(most, np.int32), np.empty(most, np.int32)
+    weight = np.empty(most, np.int64)  # here, for memory that NumPy takes comes in large pages
+    indptr, k, base = _build(
+        grid.first,
+        grid.target,
+        grid.edge,
+        grid.node,
+        grid.appear,
+        grid.disappear,
+        grid.division,
+        grid.pinned,
+        column,
+        weight,
+        edge,
     )
-    return Entries(indptr, column, weight, edge, base)
+    return Entries(indptr, column[:k], weight[:k], edge[:k], base)
 
 
 def match(entries: Entries) -> Matching:
@@ -109,6 +122,17 @@ def row_prices(entries: Entries, price: NDArray[np.int64]) -> NDArray[np.int64]:
     For any prices of at most 0, ``base + prices of rows + prices of columns`` is a lower bound.
     """
     return _row_prices(entries.indptr, entries.column, entries.weight, price)
+
+
+def bound_of_prices(entries: Entries, price: NDArray[np.int64]) -> int:
+    """Return the lower bound that column prices of at most 0 prove, in millionths."""
+    nodes = np.arange(entries.n_nodes)
+    return entries.base + total_of_rows(entries, price, nodes) + int(price.sum())
+
+
+def total_of_rows(entries: Entries, price: NDArray[np.int64], nodes: NDArray[np.int64]) -> int:
+    """Return the sum of the prices of both rows of some nodes, for given column prices."""
+    return int(_total_of_rows(entries.indptr, entries.column, entries.weight, price, nodes))
 
 
 def lowest_prices(entries: Entries, matching: Matching) -> NDArray[np.int64]:
@@ -134,13 +158,12 @@ def _build(
     disappear: Ints,
     division: Ints,
     pinned: NDArray[np.int8],
-) -> tuple[Ints, Ints32, Ints, Ints32, int]:
+    column: Ints32,
+    weight: Ints,
+    edge: Ints32,
+) -> tuple[Ints, int, int]:
     n = len(node)
     indptr = np.empty(2 * n + 1, np.int64)
-    # room for every entry: pages never written cost no memory
-    column = np.empty(2 * len(target) + n, np.int32)
-    weight = np.empty(2 * len(target) + n, np.int64)
-    edge = np.empty(2 * len(target) + n, np.int32)
     k = 0
     base = 0
     for u in range(n):
@@ -176,25 +199,13 @@ def _build(
                 edge[k] = e
                 k += 1
     indptr[2 * n] = k
-    return indptr, column[:k], weight[:k], edge[:k], base
+    return indptr, k, base
 
 
 @njit(cache=True, nogil=True)
 def insert_all(table: Table, matched: Matched, search: Search) -> None:
     """Let all rows in, one after the other, into an empty matching."""
-    indptr, column, weight = table
-    row_column, column_row, column_entry, price = matched
-    for root in range(len(row_column)):
-        k = cheapest_entry(indptr, column, weight, price, root)
-        if k < 0:
-            continue
-        j = column[k]
-        if column_row[j] >= 0:
-            insert(table, matched, search, root)  # a call costs more than all the rest of an easy row
-        else:
-            column_row[j] = root
-            column_entry[j] = k
-            row_column[root] = j
+    insert_rows(table, matched, search, np.arange(len(matched.row_column)))
 
 
 @njit(cache=True, nogil=True)
@@ -204,6 +215,18 @@ def _row_prices(indptr: Ints, column: Ints32, weight: Ints, price: Ints) -> Ints
         for k in range(indptr[i], indptr[i + 1]):
             row_price[i] = min(row_price[i], weight[k] - price[column[k]])
     return row_price
+
+
+@njit(cache=True, nogil=True)
+def _total_of_rows(indptr: Ints, column: Ints32, weight: Ints, price: Ints, nodes: Ints) -> np.int64:
+    total = np.int64(0)
+    for u in nodes:
+        for i in (2 * u, 2 * u + 1):
+            least = np.int64(0)
+            for k in range(indptr[i], indptr[i + 1]):
+                least = min(least, weight[k] - price[column[k]])
+            total += least
+    return total
 
 
 @njit(cache=True, nogil=True)

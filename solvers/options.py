@@ -81,14 +81,19 @@ class Options:
         return Entries(indptr, self.column[option, 0].copy(), weight, self.edge[option, 0].copy(), self.base // GRAIN)
 
     def chosen_by(self, entries: Entries, matching: Matching) -> NDArray[np.int64]:
-        """Return the option of each row that a matching stands for, (n,) int64; -1 where none does.
-
-        A division without a first child, or of a cell that is left out, is no option.
-        """
+        """Return the option of each row that a matching stands for, (n,) int64; -1 where none does."""
         row_edge = np.full(len(matching.row_column), NONE - 1)
         used = np.flatnonzero(matching.row_column >= 0)
         row_edge[used] = entries.edge[matching.column_entry[matching.row_column[used]]]
-        return _chosen(self.indptr, self.edge, row_edge[0::2], row_edge[1::2])
+        return self.chosen(row_edge[0::2], row_edge[1::2])
+
+    def chosen(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the option of each row whose first and second slot take these edges, (n,) int64; -1 where none does.
+
+        A division without a first child, or of a cell that is left out, is no option. A slot takes an edge, `LOOP`, or
+        less than `NONE` for nothing.
+        """
+        return _chosen(self.indptr, self.edge, first, second)
 
     def by_column(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
         """Turn the options around: where those of each column begin, which they are, and their rows."""

@@ -209,8 +209,9 @@ def objective(problem: TrackingProblem, edge: NDArray[np.bool_], node: NDArray[n
     for name, mask, length in (("edge", edge, problem.n_edges), ("node", node, problem.n_nodes)):
         if mask.dtype != np.bool_ or mask.shape != (length,):
             raise SchemaError(f"{name} must be ({length},) bool, got {mask.shape} {mask.dtype}")
-    parents = np.bincount(problem.target[edge], minlength=problem.n_nodes)
-    children = np.bincount(problem.source[edge], minlength=problem.n_nodes)
+    rows = np.flatnonzero(edge)
+    parents = np.bincount(problem.target[rows], minlength=problem.n_nodes)
+    children = np.bincount(problem.source[rows], minlength=problem.n_nodes)
     for broken, rule in (
         (parents > 1, "has more than one parent"),
         (children > 2, "has more than two children"),
@@ -222,23 +223,23 @@ def objective(problem: TrackingProblem, edge: NDArray[np.bool_], node: NDArray[n
             raise InfeasibleError(f"detection {np.argmax(broken)} {rule}")
     if problem.conflicts is not None:
         problem.conflicts.require(node)
-    cost = _divisions(problem, edge, children == 2)
-    single = edge if problem.pairs is None else edge & (children[problem.source] == 1)
+    cost = _divisions(problem, rows, children == 2)
+    single = rows if problem.pairs is None else rows[children[problem.source[rows]] == 1]
+    cost += int(on_grid(problem.edge_cost[single]).sum())
     for price, where in (
-        (problem.edge_cost, single),
         (problem.node_cost, node),
         (problem.appear_cost, node & (parents == 0)),
         (problem.disappear_cost, node & (children == 0)),
     ):
-        cost += int(on_grid(price[where]).sum())
+        cost += int((on_grid(price) * where).sum())
     return cost / SCALE
 
 
-def _divisions(problem: TrackingProblem, edge: NDArray[np.bool_], divides: NDArray[np.bool_]) -> int:
-    """Price the divisions of a selection, in millionths: what they cost besides their links, or with them."""
+def _divisions(problem: TrackingProblem, rows: NDArray[np.int64], divides: NDArray[np.bool_]) -> int:
+    """Price the divisions among selected links, in millionths: what they cost besides their links, or with them."""
     if problem.pairs is None:
-        return int(on_grid(problem.division_cost[divides]).sum())
-    rows = np.flatnonzero(edge & divides[problem.source])
+        return int((on_grid(problem.division_cost) * divides).sum())
+    rows = rows[divides[problem.source[rows]]]
     rows = rows[np.argsort(problem.source[rows], kind="stable")]
     return int(on_grid(problem.pairs.cost_of(rows[0::2], rows[1::2], problem.n_edges)).sum())
 
@@ -265,7 +266,8 @@ def refuse_conflicts(problem: TrackingProblem) -> None:
 
 def on_grid(cost: NDArray[np.float64]) -> NDArray[np.int64]:
     """Round costs to whole millionths."""
-    return np.rint(cost * SCALE).astype(np.int64)
+    scaled = cost * SCALE
+    return np.rint(scaled, out=scaled).astype(np.int64)
 
 
 def order_by_ends(problem: TrackingProblem) -> NDArray[np.int64] | None:
@@ -316,7 +318,7 @@ class GridProblem:
             source, target, edge_cost = source[order], target[order], edge_cost[order]
         return cls(
             order=order,
-            first=np.searchsorted(source, np.arange(problem.n_nodes + 1)).astype(np.int64),
+            first=np.concatenate([[0], np.cumsum(np.bincount(source, minlength=problem.n_nodes))]),
             target=target.astype(np.int32),
             edge=on_grid(edge_cost),
             node=on_grid(problem.node_cost),
