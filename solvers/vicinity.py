@@ -59,9 +59,9 @@ class Vicinity:
     edge : int64
         Edges on the grid that leave these rows, increasing.
     held : (k,) bool
-        Columns that one of these rows, or nobody, takes in the matching.
+        Columns that one of these rows takes in the matching.
     grid : GridProblem
-        Nodes and edges from 0, without order; columns that others hold appear at their price less.
+        Nodes and edges from 0, without order; what others hold appears at its price less.
     """
 
     node: NDArray[np.int64]
@@ -85,7 +85,7 @@ class Vicinity:
         place = np.empty(len(inside), dtype=np.int32)
         place[node] = np.arange(len(node))
         taken = matching.row_column.reshape(-1, 2)[node[listed]]
-        held = matching.column_entry[node] < 0
+        held = np.zeros(len(node), dtype=bool)
         held[place[taken[taken >= 0]]] = True
         free = np.where(grid.pinned[node] == FORBIDDEN, FORBIDDEN, KEPT).astype(np.int8)  # they have no loop here
         part = GridProblem(
