@@ -145,6 +145,7 @@ def stages(frames: str, cells: str, spacing: str, neighbors: str, radius: str) -
     from trackdb.engine.scorers import open_scorer
     from trackdb.engine.simulation import simulate_points
     from trackdb.solvers import open_solver
+    from trackdb.storage.schema import Prices
 
     open_solver("ilp").solve(instance(*SIZES["1k"]))  # loads the kernels
     d = detections_of(simulate_points(int(frames), int(cells), spacing=float(spacing)))
@@ -162,8 +163,8 @@ def stages(frames: str, cells: str, spacing: str, neighbors: str, radius: str) -
     problem = timed("costs", lambda: problem_from(d, edges, scores, rates))
     selection = timed("IlpSolver.solve", lambda: open_solver("ilp").solve(problem))
     taken = edges.take(selection.edge)
-    cell = np.flatnonzero(selection.node)
-    timed("labels", lambda: solution_table(d, cell, taken.source, taken.target, taken.id, selection.dual[cell]))
+    cell, prices = np.flatnonzero(selection.node), Prices(d.id, selection.dual)
+    timed("labels", lambda: solution_table(d, cell, taken.source, taken.target, taken.id, prices))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"m": len(edges), "peak_mb": peak, "proven": bool(selection.proven), **spent}))
 

@@ -17,7 +17,7 @@ from ..storage.schema import LinkKind, SolutionTable, Tracks, require_equal_leng
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..storage.schema import Detections
+    from ..storage.schema import Detections, Prices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +106,7 @@ def solution_table(
     source: NDArray[np.int64],
     target: NDArray[np.int64],
     edge: NDArray[np.int64],
-    dual: NDArray[np.float64] | None = None,
+    prices: Prices | None = None,
     *,
     merge: NDArray[np.bool_] | None = None,
 ) -> SolutionTable:
@@ -122,8 +122,8 @@ def solution_table(
         Rows of the detections that each link ties, both among `cells`.
     edge : (m,) int64
         Id of each link.
-    dual : (k,) float64 or None
-        Price of each cell's in-port.
+    prices : Prices or None
+        Prices that prove them.
     merge : (m,) bool, optional
         Links into a cell of several mothers, see `label_lineages`.
 
@@ -141,7 +141,7 @@ def solution_table(
         edge=edge,
         kind=labels.kind,
         tracks=labels.tracks,
-        dual=dual,
+        prices=prices,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ConfigError, NotProvenError, SolverError
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
+from ..storage.schema import Prices
 from .annotations.pins import PinSet, decided
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
@@ -255,8 +256,8 @@ def _labelled(detections: Detections, edges: CandidateEdges, selection: Selectio
     merges = np.zeros(len(edges), dtype=bool) if selection.merge is None else selection.merge
     chosen = selection.edge | merges
     taken, merge = edges.take(chosen), merges[chosen]
-    dual = None if selection.dual is None else selection.dual[cells]
-    table = solution_table(detections, cells, taken.source, taken.target, taken.id, dual, merge=merge)
+    prices = None if selection.dual is None else Prices(detections.id, selection.dual)
+    table = solution_table(detections, cells, taken.source, taken.target, taken.id, prices, merge=merge)
     ends, begins = np.zeros((2, len(table.tracks)), dtype=bool)
     ends[table.pre[np.searchsorted(cells, taken.source[merge])]] = True
     begins[table.pre[np.searchsorted(cells, taken.target[merge])]] = True

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
+from .config import load_config
 from .diff import SolutionDiff, difference
 from .evaluate import evaluate as _evaluate
 from .exports import export
 from .exports.napari import napari_layer
 from .exports.tracking import tracking_of
 from .handoff import to_motile, to_networkx
+from .review.linking import open_linker
 from .stored_posterior import StoredPosterior
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation
     from .exports import ExportReport
     from .exports.napari import Layer
+    from .review.linking import OpenLinker
 
 
 def evaluate(solution: Solution, truth: str | Path = "truth", **options: Any) -> Evaluation:
@@ -125,6 +128,28 @@ class Solution:
             If there is none.
         """
         return StoredPosterior(self._store, *find_posterior(self._store, self.dataset, name, solution=self.name))
+
+    def open(self) -> OpenLinker:
+        """Open a linker on it: the tracking of least cost follows each answer at once; nothing is written.
+
+        It opens from the prices that the store holds, without solving; where they do not hold, as around annotations
+        that are newer than the solution, only what surrounds these is matched again. ``opened`` says how it went.
+        A solution that was not chosen by cost has no prices: the linker is then that of the costs of the model.
+
+        Raises
+        ------
+        SchemaError
+            If its costs price pairs of daughters.
+        MissingRowsError
+            If there are no candidates.
+
+        Examples
+        --------
+        >>> linker = solution.open()  # doctest: +SKIP
+        >>> linker.choose(1873, [1911, 1912]).unlinked  # doctest: +SKIP
+        >>> linker.undo()  # doctest: +SKIP
+        """
+        return open_linker(self._store, self._set, self._info, load_config(self._store.path))
 
     def evaluate(
         self,

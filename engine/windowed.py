@@ -20,7 +20,7 @@ from ..solvers.windows import CoreSelection, Piece, Windows, solve_in_windows, s
 from ..storage.catalogue import SolutionInfo
 from ..storage.decisions import live
 from ..storage.frames import FrameReader
-from ..storage.schema import CandidateEdges, Detections, SolutionTable, rows_of
+from ..storage.schema import CandidateEdges, Detections, Prices, SolutionTable, rows_of
 from . import costs
 from .annotations.pins import Answer, PinSet, decided, pins_among, told
 from .costs import Extent
@@ -326,10 +326,10 @@ class _Found:
         source = rows_of(node, _ids([part.source for pair in cores for part in pair]), "cell")
         target = rows_of(node, _ids([part.target for pair in cores for part in pair]), "cell")
         prices = [core.dual for core, _ in cores if core.dual is not None]
-        dual = np.concatenate(prices) if cores and len(prices) == len(cores) else None
+        known = Prices(node, np.concatenate(prices)) if cores and len(prices) == len(cores) else None
         del cores
         labels = label_lineages(frame[rows_of(ids, node, "detection")], source, target)
-        return SolutionTable(node, labels.track_id, labels.pre, edge, labels.kind, labels.tracks, dual)
+        return SolutionTable(node, labels.track_id, labels.pre, edge, labels.kind, labels.tracks, known)
 
 
 def _ids(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:

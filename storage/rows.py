@@ -145,10 +145,10 @@ def solution_rows(table: SolutionTable, solution_id: int) -> dict[str, pa.Table]
             }
         ),
     }
-    if table.dual is not None:
-        rows["solution_dual"] = pa.table(
-            {"solution_id": _constant(solution_id, n), "det_id": table.node, "dual": table.dual}
-        )
+    prices = table.prices
+    if prices is not None:
+        number = _constant(solution_id, len(prices.dual))
+        rows["solution_dual"] = pa.table({"solution_id": number, "det_id": prices.detection, "dual": prices.dual})
     return rows
 
 

@@ -321,6 +321,25 @@ class Tracks:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Prices:
+    """What proves a solution: the price of the in-port of each detection in the matching, cells and others.
+
+    Parameters
+    ----------
+    detection : (k,) int64
+        Ids of detections.
+    dual : (k,) float64
+        Their prices, at most 0; they give the lower bound again in one pass over the edges, and open a linker.
+    """
+
+    detection: NDArray[np.int64]
+    dual: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        require_equal_lengths(detection=self.detection, dual=self.dual)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SolutionTable:
     """One tracking of a detection set: which detections are cells, which edges are links, and the labels on them.
 
@@ -336,8 +355,8 @@ class SolutionTable:
         A `LinkKind` each.
     tracks : Tracks
         Its tracklets.
-    dual : (n,) float64 or None
-        Price of the in-port of each node in the matching; gives the lower bound again in one pass over the edges.
+    prices : Prices or None
+        Prices that prove it, where its solver knows any.
     """
 
     node: NDArray[np.int64]
@@ -346,13 +365,11 @@ class SolutionTable:
     edge: NDArray[np.int64]
     kind: NDArray[np.int64]
     tracks: Tracks
-    dual: NDArray[np.float64] | None = None
+    prices: Prices | None = None
 
     def __post_init__(self) -> None:
         require_equal_lengths(node=self.node, track_id=self.track_id, pre=self.pre)
         require_equal_lengths(edge=self.edge, kind=self.kind)
-        if self.dual is not None:
-            require_equal_lengths(node=self.node, dual=self.dual)
 
 
 def rows_of(sorted_ids: NDArray[np.int64], ids: NDArray[np.int64], what: str) -> NDArray[np.int64]:

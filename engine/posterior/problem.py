@@ -39,6 +39,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PricedMovie:
+    """The candidates of a movie with what each costs, as a solution saw them, and what annotations say of them.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    edges : CandidateEdges
+        m candidates, those that have a score.
+    score_run : RunInfo
+        Where their scores come from.
+    price : callable
+        Makes a problem of the cells, the candidates and their scores; the same ones elsewhere are priced alike.
+    problem : TrackingProblem
+        The problem of all n and m, what people said left aside.
+    pinned : Pins
+        What annotations decide.
+    pins : int
+        Annotations that these honour.
+    left_out : int
+        Candidates without a score.
+    """
+
+    detections: Detections
+    edges: CandidateEdges
+    score_run: RunInfo
+    price: Price
+    problem: TrackingProblem
+    pinned: Pins
+    pins: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WeighedMovie:
     """The candidates of a movie with what each would cost, as a solution saw them.
 
@@ -80,6 +114,23 @@ class WeighedMovie:
 def weighed(
     store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, config: Config, progress: Progress
 ) -> WeighedMovie:
+    """Price the candidates of a solution as its run did, and take out what annotations decide; as `priced_again`.
+
+    Raises
+    ------
+    InfeasibleError
+        If annotations ask for what no selection can honour.
+    """
+    movie = priced_again(store, chosen, info, config, progress)
+    left = decided(movie.problem, movie.pinned)
+    return WeighedMovie(
+        movie.detections, movie.edges, movie.score_run, movie.price, movie.pinned, left, movie.pins, movie.left_out
+    )
+
+
+def priced_again(
+    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, config: Config, progress: Progress
+) -> PricedMovie:
     """Price the candidates of a solution as its run did.
 
     Parameters
@@ -111,14 +162,15 @@ def weighed(
     pinned = pins.for_edges(edges, len(detections))
     value = with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
     seen = ~np.isnan(value)
-    edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
+    if not seen.all():
+        edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
     scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
     price = _pricing(detections, edges, scores, params)
-    left = decided(price(detections, edges, scores), pinned)
+    problem = price(detections, edges, scores)
     left_out = int(np.count_nonzero(~seen))
     if left_out:
         progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
-    return WeighedMovie(detections, edges, score_run, price, pinned, left, len(pins), left_out)
+    return PricedMovie(detections, edges, score_run, price, problem, pinned, len(pins), left_out)
 
 
 def run_of(store: DuckDBStore, info: SolutionInfo) -> RunInfo:
