@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import sqlalchemy as sa
+from duckdb_engine import ConnectionWrapper
 from sqlalchemy.pool import NullPool
 
 from ..errors import StoreDamagedError, StoreError, StoreLockedError, StoreMissingError, VersionError
+from .instance import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +27,9 @@ PATIENCE_S = 10.0  # other processes hold the file only while they read or commi
 COMMIT_PATIENCE_S = 180.0  # work that is done waits longer than any query may run, rather than be lost
 _DAMAGED = ("not a valid duckdb", "corrupt", "checksum", "serializ", "could not read", "internal error", "wal file")
 _HELD_BY = re.compile(r"\(PID (\d+)\)")
+
+_RAW: ContextVar[duckdb.DuckDBPyConnection] = ContextVar("connection that SQLAlchemy is given next")
+_ENGINE = sa.create_engine("duckdb://", poolclass=NullPool, creator=lambda: ConnectionWrapper(_RAW.get()))
 
 
 @contextmanager
@@ -46,17 +52,14 @@ def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Itera
     """
     if not write:
         require_store(file)
-    place = sa.engine.URL.create("duckdb", database=str(file.absolute()))  # a path is no URL: it may hold % and ?
-    engine = sa.create_engine(place, poolclass=NullPool, connect_args={"read_only": not write})
-    connection = _open_patiently(engine, file, patience_s)
-    try:
-        with connection.begin():
-            yield connection
-    except (duckdb.Error, sa.exc.DBAPIError) as error:
-        raise explained(error, file) from error
-    finally:
-        connection.close()
-        engine.dispose()
+    with ExitStack() as stack:
+        raw = _open_patiently(stack, file, patience_s, write=write)
+        try:
+            _RAW.set(raw)
+            with _ENGINE.connect() as connection, connection.begin():
+                yield connection
+        except (duckdb.Error, sa.exc.DBAPIError) as error:
+            raise explained(error, file) from error
 
 
 def require_store(file: Path) -> None:
@@ -65,14 +68,14 @@ def require_store(file: Path) -> None:
         raise StoreMissingError(f"{file.parent} holds no store", **{"try": f"trackdb ingest SRC -o {file.parent}"})
 
 
-def _open_patiently(engine: sa.Engine, file: Path, patience_s: float) -> sa.Connection:
+def _open_patiently(stack: ExitStack, file: Path, patience_s: float, *, write: bool) -> duckdb.DuckDBPyConnection:
     """Try to connect until the holder of the file lets go or the patience is over."""
     deadline = time.monotonic() + patience_s
     pause_s = 0.01
     while True:
         try:
-            return engine.connect()
-        except (duckdb.Error, sa.exc.DBAPIError) as error:
+            return stack.enter_context(opened(file, write=write))
+        except duckdb.Error as error:
             reason = explained(error, file)
             if not isinstance(reason, StoreLockedError) or time.monotonic() > deadline:
                 raise reason from error
