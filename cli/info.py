@@ -34,6 +34,7 @@ def info(face: Face, store: Store) -> None:
     if held.solutions:
         columns = ["solution", "dataset", "linker", "links", "tracks", "divisions", "cost", "proven"]
         blocks.append(as_table(columns, held.solution_rows()))
+    blocks += held.learned
     blocks += [f"scores: {', '.join(dict.fromkeys(held.scores))}"] if held.scores else []
     blocks += [f"posteriors: {', '.join(dict.fromkeys(held.posteriors))}"] if held.posteriors else []
     blocks += [f"annotations: {held.annotations:,}"] if held.annotations else []

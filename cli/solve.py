@@ -119,7 +119,10 @@ def solve(
     ] = None,
     cost: Annotated[
         str | None,
-        typer.Option(help="--ilp: density (fitted to the data, the default), or two-distance (Attrackt; --config)."),
+        typer.Option(
+            help="--ilp: density (by distance, the default), learned (drift, daughters, gaps, false detections), "
+            "or two-distance (Attrackt; --config)."
+        ),
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="--greedy --by score: least score of a link (0.5).")] = None,
     scores: Annotated[str | None, typer.Option(help="Scores to use; those of [score] by default (distance).")] = None,
@@ -171,6 +174,8 @@ def solve(
     Example: trackdb solve movie.trackdb --window 50
 
     Example: trackdb solve movie.trackdb --calibration cal.toml
+
+    Example: trackdb solve movie.trackdb --cost learned
 
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """

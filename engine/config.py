@@ -25,7 +25,7 @@ AUTO = "auto"
 LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
 WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
-COSTS = ("density", "two-distance")  # what links and divisions are priced by
+COSTS = ("density", "learned", "two-distance")  # what links and divisions are priced by
 BASES = ("cost", "distance", "score", "activity")  # of what a linker goes by
 BACKENDS = ("matching", "highs", "motile")  # of the exact linker
 SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
@@ -84,7 +84,8 @@ class SolveConfig:
     linker : str
         ``ilp`` (exact), ``lap`` (frame to frame, then segments) or ``greedy``.
     cost : str
-        ``density``: negative log densities, fitted to the data; ``two-distance``: that of Attrackt, for exact linkers.
+        ``density``: negative log densities, fitted to the data; ``learned``: those of motion with drift, daughters in
+        pairs, gaps and false detections; ``two-distance``: that of Attrackt. The last two are for exact linkers.
     by : str
         What the linker goes by: ``cost``; ``distance``, squared (LAP); ``score``, the best first (greedy);
         ``activity``, the least active cell first (greedy). ``auto``: ``cost``, LAP ``distance`` if no scores are named.

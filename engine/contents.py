@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..storage.queries import COUNTED_DATASETS, COUNTED_SOLUTIONS, FINISHED_RUNS
+from .costs import told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,8 @@ class Contents:
         One entry each, with counts.
     scores, posteriors : list of str
         Names of the finished runs.
+    learned : list of str
+        What the learned cost found of the cells of a solution, in words.
     annotations : int
         Answers that people gave.
     unfinished : list of str
@@ -41,6 +44,7 @@ class Contents:
     solutions: list[dict[str, Any]]
     scores: list[str]
     posteriors: list[str]
+    learned: list[str]
     annotations: int
     unfinished: list[str]
     bytes: int
@@ -75,6 +79,7 @@ def contents_of(store: DuckDBStore) -> Contents:
         solutions=solutions,
         scores=scores,
         posteriors=posteriors,
+        learned=_learned(store),
         annotations=len(store.decisions()),
         unfinished=[
             f"{run.kind} {run.name} by {run.process}, {'at work' if alive else 'its process died'}"
@@ -82,6 +87,13 @@ def contents_of(store: DuckDBStore) -> Contents:
         ],
         bytes=_size(store.path),
     )
+
+
+def _learned(store: DuckDBStore) -> list[str]:
+    """Return a line for each solution of the learned cost."""
+    runs = (run for run in store.runs() if run.kind == "solve" and run.state == "done")
+    words = ((run.name, told(run.params.get("estimates", {}))) for run in runs)
+    return [f"{name}: {said}" for name, said in words if said]
 
 
 def _size(folder: Path) -> int:

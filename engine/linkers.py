@@ -29,6 +29,9 @@ COST: Final = "cost"
 DISTANCE: Final = "distance"
 SCORE: Final = "score"
 TWO_DISTANCE: Final = "two-distance"
+LEARNED: Final = "learned"
+IN_PAIRS: Final = (LEARNED, TWO_DISTANCE)
+"""Costs that price daughters in pairs, which only exact linkers divide into."""
 
 GOES_BY: Final = {"lap": (DISTANCE, COST), "greedy": (COST, SCORE, ACTIVITY)}
 """What our linkers can go by, their default first; all others go by cost."""
@@ -141,9 +144,9 @@ def choose_linker(config: Config, scores: str | None, solver: Solver | None = No
     settings = config.solve
     if solver is not None and settings.linker != "ilp":
         raise ConfigError(f"a solver of your own stands for ilp, not for {settings.linker}", **{"try": "linker ilp"})
-    if settings.cost == TWO_DISTANCE and settings.linker in GOES_BY:
+    if settings.cost in IN_PAIRS and settings.linker in GOES_BY:
         raise ConfigError(
-            f"the cost {TWO_DISTANCE} prices daughters in pairs, which {settings.linker} does not divide into",
+            f"the cost {settings.cost} prices daughters in pairs, which {settings.linker} does not divide into",
             **{"try": "--ilp"},
         )
     exact_by_other_means = settings.linker == "ilp" and settings.backend != "matching"

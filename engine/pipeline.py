@@ -21,7 +21,7 @@ from .annotations.pins import PinSet, decided
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .lineages import solution_table
-from .linkers import ACTIVITY, COST, TWO_DISTANCE, choose_linker
+from .linkers import ACTIVITY, COST, LEARNED, TWO_DISTANCE, choose_linker
 from .names import free_solution_name, linked_gap, named_scores
 from .pixels import pixels_of
 from .pricing import learned_costs, pins_of, priced, with_forced
@@ -169,6 +169,8 @@ def solve(
     else:
         detections = store.detections(chosen)
         pins = PinSet() if ignore_pins else pins_of(store, chosen, detections, progress)  # refused before any work
+    if settings.cost == LEARNED and (scores is not None or config.score.by != ScoreConfig().by):
+        raise ConfigError("the learned cost reads places, not scores", **{"try": "--cost density, or no scores"})
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
@@ -199,7 +201,7 @@ def solve(
         if left_out:
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-        problem, estimates = priced(detections, edges, given, config, score_run.name, progress)
+        problem, estimates = priced(detections, edges, given, pinned.forced, config, score_run.name, progress)
         if shifts is not None:
             problem, estimates = shifts.applied(problem), {**estimates, **shifts.as_dict()}
         left = decided(problem, pinned)
@@ -238,9 +240,9 @@ def require_sound(problem: TrackingProblem, selection: Selection, config: SolveC
 
 
 def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Config, progress: Progress) -> None:
-    """Link what was not linked, or, for a LAP that closes wider gaps, not over as many frames."""
+    """Link what was not linked, or not over as many frames as a LAP closes, or the learned cost looks over."""
     reach = linked_gap(store, chosen)
-    wanted = config.lap.max_gap if config.solve.linker == "lap" else 0
+    wanted = config.lap.max_gap if config.solve.linker == "lap" else int(config.solve.cost == LEARNED)
     if reach < 0:
         progress.note("no candidates yet: linking")
     elif wanted > reach:

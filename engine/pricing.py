@@ -9,7 +9,7 @@ import numpy as np
 
 from . import costs
 from .annotations.pins import PinSet, pins_among, told
-from .linkers import TWO_DISTANCE
+from .linkers import LEARNED, TWO_DISTANCE
 from .posterior.calibration_file import read_calibration
 
 if TYPE_CHECKING:
@@ -64,9 +64,34 @@ def learned_costs(
 
 
 def priced(
-    detections: Detections, edges: CandidateEdges, given: Scores, config: Config, scores: str, progress: Progress
+    detections: Detections,
+    edges: CandidateEdges,
+    given: Scores,
+    forced: NDArray[np.bool_],
+    config: Config,
+    scores: str,
+    progress: Progress,
 ) -> tuple[TrackingProblem, dict[str, float]]:
-    """Return the problem by the cost that is configured, and what was estimated for it."""
+    """Return the problem by the cost that is configured, and what was estimated for it.
+
+    Parameters
+    ----------
+    detections, edges, given : Detections, CandidateEdges, Scores
+        n cells, m candidates and what their scorer says; the learned cost looks at places alone.
+    forced : (m,) bool
+        Links that people forced in.
+    config : Config
+        Names the cost.
+    scores : str
+        Name of the scores.
+    progress : Progress
+        Who is told what was found.
+    """
+    if config.solve.cost == LEARNED:
+        learned = costs.learn(detections, edges)
+        estimates = learned.estimates(detections)
+        progress.note(costs.told(estimates))
+        return learned.problem(detections, edges, forced), estimates
     if config.solve.cost == TWO_DISTANCE:
         priced = costs.two_distance_problem(detections, edges, given, config.two_distance)
         return priced.problem, {**priced.estimates, **given.estimates}

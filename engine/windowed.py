@@ -25,7 +25,7 @@ from . import costs
 from .annotations.pins import Answer, PinSet, decided, pins_among, told
 from .costs import Extent
 from .lineages import label_lineages
-from .linkers import TWO_DISTANCE
+from .linkers import IN_PAIRS
 from .reports import Merged, SolveReport, report_of
 from .scorers.base import Scores, ScoreScale
 
@@ -50,8 +50,8 @@ def require_windows_fit(settings: SolveConfig, solver: Solver | None) -> None:
     """Raise ConfigError where the settings ask for what only the whole movie can tell."""
     if settings.linker != "ilp":
         raise ConfigError(f"windows are for the exact linker, not for {settings.linker}", **{"try": "--ilp"})
-    if settings.cost == TWO_DISTANCE:
-        why = f"the cost {settings.cost} is scaled by the whole movie, not by windows of it"
+    if settings.cost in IN_PAIRS:
+        why = f"the cost {settings.cost} is learned from the whole movie, not from windows of it"
         raise ConfigError(why, **{"try": "without --window, or --cost density"})
     if solver is not None:
         raise ConfigError("a solver of your own speaks of the whole movie", **{"try": "without windows"})

@@ -172,7 +172,7 @@ def test_the_weights_come_from_a_file_on_the_command_line(store, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cost", "love"], "density, two-distance"),
+        (["--cost", "love"], "density, learned, two-distance"),
         (["--cost", "two-distance", "--lap"], "which lap does not divide into"),
         (["--cost", "two-distance", "--greedy"], "which greedy does not divide into"),
     ],

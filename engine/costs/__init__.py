@@ -1,8 +1,9 @@
-"""What links and divisions cost: the one cost model (negative log densities, fitted to the data), and two distances."""
+"""What links and divisions cost: negative log densities by distance, or learned with much more; and two distances."""
 
 from __future__ import annotations
 
 from .fit import Extent, Runs, fit, sampled_runs
+from .learned import Learned, learn, told
 from .model import Rates, problem_from
 from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
@@ -10,13 +11,16 @@ from .two_distance import two_distance_problem
 __all__ = [
     "WORTH",
     "Extent",
+    "Learned",
     "Rates",
     "Runs",
     "Worth",
     "as_densities",
     "fit",
+    "learn",
     "learn_worth",
     "problem_from",
     "sampled_runs",
+    "told",
     "two_distance_problem",
 ]

@@ -17,7 +17,7 @@ from .. import costs
 from ..annotations.pins import decided
 from ..config import TwoDistanceConfig
 from ..costs.shifts import CostShifts
-from ..linkers import COST, TWO_DISTANCE
+from ..linkers import COST, LEARNED, TWO_DISTANCE
 from ..names import done, named_scores, require_linked
 from ..pricing import pins_of, with_forced
 from ..scorers.base import Scores, ScoreScale
@@ -165,7 +165,7 @@ def priced_again(
     if not seen.all():
         edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
     scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-    price = _pricing(detections, edges, scores, params)
+    price = _pricing(detections, edges, scores, pinned.forced, params)
     problem = price(detections, edges, scores)
     left_out = int(np.count_nonzero(~seen))
     if left_out:
@@ -202,8 +202,20 @@ def _scores_of(
     return found
 
 
-def _pricing(detections: Detections, edges: CandidateEdges, scores: Scores, params: Mapping[str, Any]) -> Price:
-    """Return what prices scores as a run did: by the rates that it keeps, and what its scores were worth."""
+def _pricing(
+    detections: Detections,
+    edges: CandidateEdges,
+    scores: Scores,
+    forced: NDArray[np.bool_],
+    params: Mapping[str, Any],
+) -> Price:
+    """Return what prices scores as a run did: by the rates that it keeps, and what its scores were worth.
+
+    The learned cost is learned again, which gives the same: drift and ages are those of a lineage, not of a few rates.
+    """
+    if goes_by_cost(params) and params.get("cost") == LEARNED:
+        learned = costs.learn(detections, edges)
+        return lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])
         return lambda d, e, s: costs.two_distance_problem(d, e, s, of_run).problem

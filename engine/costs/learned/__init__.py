@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .estimates import told
 from .schedule import Learned, learn
 
-__all__ = ["Learned", "learn"]
+__all__ = ["Learned", "learn", "told"]

@@ -16,6 +16,7 @@ from ....solvers import open_solver
 from .births import births_of, share_births
 from .daughters import Daughters
 from .drift import drift_of, predictors
+from .estimates import estimates_of
 from .hazard import hazard_of
 from .lineage import Lineage
 from .model import Model, Spans, log_densities, problem_of
@@ -44,10 +45,13 @@ class Learned:
         Densities and rates.
     lineage : Lineage
         The lineage that they were learned from; drift and velocities are read from it.
+    elapsed : (m,) float64
+        Time that each candidate spans.
     """
 
     model: Model
     lineage: Lineage
+    elapsed: NDArray[np.float64]
 
     def problem(
         self, detections: Detections, edges: CandidateEdges, forced: NDArray[np.bool_] | None = None
@@ -67,6 +71,12 @@ class Learned:
         spans = Spans.of(around, edges)
         drift = drift_of(around, self.lineage, spans.elapsed)
         return problem_of(around, edges, spans, drift, self.model, forced=forced)
+
+    def estimates(self, detections: Detections) -> dict[str, float]:
+        """Return what was learned under names that tell their units, for the parameters of the run."""
+        around = surroundings_of(detections)
+        unit = "px" if detections.scale_um is None else "um"
+        return estimates_of(around, self.lineage, self.elapsed, self.model, unit)
 
 
 def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS) -> Learned:
@@ -91,7 +101,7 @@ def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS
         lineage = Lineage.of(edges, open_solver("ilp").solve(problem))
         model = learn_from(around, edges, spans, lineage, model)
         log.debug("round %d: %s", number, model.rates)
-    return Learned(model, lineage)
+    return Learned(model, lineage, spans.elapsed)
 
 
 def unlearned(around: Surroundings) -> Model:
