@@ -53,7 +53,7 @@ def test_every_base_tracker_meets_every_method_and_every_resolution(rows):
             met[row["tracker"], row["step"]].add(row["method"])
     assert met == {
         (tracker, step): {"auto"} if tracker == "trackdb" else METHODS
-        for tracker in ("distance", "overlap", "activity", "trackdb")
+        for tracker in ("distance", "overlap", "activity", "activity, exact", "trackdb")
         for step in ("1", "4")
     }
 

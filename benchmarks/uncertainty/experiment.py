@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from figures import Curves, Row, figures_of
-from methods import case_of, trackers_of
+from methods import cases_by, trackers_of
 from movies import frame_pairs
 
 from trackdb.engine.metrics.calibration import Questions
@@ -54,7 +54,7 @@ class Results:
 
 
 def cases_of(sources: Iterable[Source], scale: Scale, effort: Effort) -> Iterable[Case]:
-    """Make the cases of movies: one for each resolution and base tracker."""
+    """Make the cases of movies: one for each resolution and base tracker, two for Activity."""
     for source in sources:
         for step in scale.steps:
             pairs = frame_pairs(source, step, most_pairs=scale.most_pairs, most_cells=scale.most_cells)
@@ -63,12 +63,13 @@ def cases_of(sources: Iterable[Source], scale: Scale, effort: Effort) -> Iterabl
                 continue
             for tracker in trackers_of(pairs):
                 begun = time.process_time()
-                case = case_of(pairs, tracker, effort)
+                cases = cases_by(pairs, tracker, effort)
+                problem = cases[0].problem
                 tell(
-                    f"{case.movie} x{step} {tracker}: {case.problem.n_nodes} cells, {case.problem.n_edges} candidates, "
+                    f"{pairs.name} x{step} {tracker}: {problem.n_nodes} cells, {problem.n_edges} candidates, "
                     f"{time.process_time() - begun:.1f} CPU s"
                 )
-                yield case
+                yield from cases
 
 
 def run(cases: Iterable[Case]) -> Results:

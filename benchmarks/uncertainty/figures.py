@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 REJECTED: Final = (1, 2, 5, 10, 20)
 """Shares of the cells that are rejected, in percent."""
 
-LEAST_DAUGHTERS: Final = 200
+LEAST_DAUGHTERS: Final = 150
 """Movies with fewer daughters to judge are left out of all means: their ECE is mostly chance."""
 
 

@@ -1,7 +1,8 @@
 """The posteriors of the paper and ours, each as the probabilities that it gives at a temperature.
 
-All methods see the same cells, candidates and costs of a base tracker, and the reported links are those of its optimum:
-what differs is how sure they are of them.
+All methods see the same cells, candidates and costs of a base tracker, and the reported links are the same: those of
+its optimum, and for Activity, which has an order of assignment of its own, those that it takes in that order. What
+differs is how sure the methods are of them.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from trackdb.engine.posterior.perturbation import Perturbation, mean_problem
 from trackdb.engine.posterior.softmax import ParentProbabilities, softmax
 from trackdb.engine.posterior.temperature import tempered
 from trackdb.engine.posterior.trackers import tracker_costs, tracker_problem, tracker_scorer
-from trackdb.engine.scorers import open_scorer
+from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
+from trackdb.engine.scorers.activity import observed
 from trackdb.solvers.posterior.assignment import AssignmentProblem
 from trackdb.solvers.posterior.marginals import HowWeighed, estimate
 from trackdb.solvers.posterior.parents import cheapest_parents
 from trackdb.solvers.posterior.product import AssignmentList, best_assignments
+from trackdb.solvers.prioritised import PrioritisedSolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trackdb.engine.pixels import Pixels
-    from trackdb.engine.scorers.base import Scores
     from trackdb.solvers.problem import TrackingProblem
     from trackdb.storage.schema import CandidateEdges, Detections
 
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
 METHODS: Final = ("SM", "FP", "FP+A", "AS", "auto")
 TRACKDB: Final = "trackdb"
 """The cost model of trackdb itself, in the place of a base tracker."""
+
+ACTIVITY: Final = "activity"
+EXACT_ACTIVITY: Final = "activity, exact"
+"""The costs of Activity without its order: their optimum."""
 
 MODEL: Final = "model"
 """The costs from which the truth was drawn, in the place of a base tracker."""
@@ -83,6 +89,8 @@ class Case:
         Rows of the mothers, `NEW` for none.
     at : dict of str to callable
         For each method, probabilities by temperature.
+    own : (n,) int64, optional
+        Rows of the mothers that the tracker chose, where it does not choose the optimum.
     approximate : float
         Share of the candidates that `auto` knows by belief propagation alone, or by pruning.
     """
@@ -95,11 +103,13 @@ class Case:
     problem: TrackingProblem
     true: NDArray[np.int64]
     at: dict[str, At]
+    own: NDArray[np.int64] | None = None
     reported: NDArray[np.int64] = field(init=False)
     approximate: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "reported", mothers_of_optimum(self.problem))
+        reported = mothers_of_optimum(self.problem) if self.own is None else self.own
+        object.__setattr__(self, "reported", reported)
         how = estimate(self.problem).how
         object.__setattr__(self, "approximate", float((how != HowWeighed.EXACT).mean()) if len(how) else 0.0)
 
@@ -130,17 +140,32 @@ def trackers_of(pairs: FramePairs) -> tuple[str, ...]:
     return (*names, TRACKDB)
 
 
-def case_of(pairs: FramePairs, tracker: str, effort: Effort) -> Case:
-    """Return a base tracker, or trackdb itself, on the frame pairs of a movie, with all methods that apply."""
+def cases_by(pairs: FramePairs, tracker: str, effort: Effort) -> list[Case]:
+    """Return a base tracker, or trackdb itself, on the frame pairs of a movie, with all methods that apply.
+
+    Activity makes two cases of the same draws: as its authors assign, and as the optimum of its costs would.
+    """
     edges = link_nearest(pairs.detections, max_distance=pairs.radius, neighbors=effort.neighbors)
+
+    def case(name: str, problem: TrackingProblem, at: dict[str, At], own: NDArray[np.int64] | None = None) -> Case:
+        return Case(pairs.name, pairs.kind, pairs.role, name, pairs.step, problem, pairs.true, at, own)
+
     if tracker == TRACKDB:
         problem = own_problem(pairs.detections, edges, pairs.n_pairs)
-        at = {"auto": exactly(problem)}
-    else:
-        pixels, draws = (NO_PIXELS, effort.draws) if tracker == "distance" else (pairs.pixels, effort.mask_draws)
-        problem, at = by_tracker(pairs.detections, edges, pixels, tracker, draws)
-        at |= {"AS": listed(problem, effort.assignments), "auto": exactly(problem)}
-    return Case(pairs.name, pairs.kind, pairs.role, tracker, pairs.step, problem, pairs.true, at)
+        return [case(tracker, problem, {"auto": exactly(problem)})]
+    pixels, draws = (NO_PIXELS, effort.draws) if tracker == "distance" else (pairs.pixels, effort.mask_draws)
+    asked = by_tracker(pairs.detections, edges, pixels, tracker, draws)
+    weighed = {"AS": listed(asked.problem, effort.assignments), "auto": exactly(asked.problem)}
+    in_order = {"SM": by_softmax(asked.problem), "FP": by_softmax(asked.mean)}
+    optimal = {"FP+A": by_frequency(asked.drawn, [links_of_optimum(drawn) for drawn in asked.drawn])}
+    if tracker != ACTIVITY:
+        return [case(tracker, asked.problem, in_order | optimal | weighed)]
+    own = {"FP+A": by_frequency(asked.drawn, asked.chosen)}
+    mothers = mothers_of(asked.problem, asked.own)
+    return [
+        case(ACTIVITY, asked.problem, in_order | own | weighed, mothers),
+        case(EXACT_ACTIVITY, asked.problem, in_order | optimal | weighed),
+    ]
 
 
 def own_problem(detections: Detections, edges: CandidateEdges, n_pairs: int) -> TrackingProblem:
@@ -150,25 +175,68 @@ def own_problem(detections: Detections, edges: CandidateEdges, n_pairs: int) -> 
     return costs.problem_from(detections, edges, scores, costs.fit(detections, edges, scores, runs=runs))
 
 
-def by_tracker(
-    detections: Detections, edges: CandidateEdges, pixels: Pixels, tracker: str, draws: int
-) -> tuple[TrackingProblem, dict[str, At]]:
-    """Return the problem of a base tracker, and the methods that need its scorer or its costs alone."""
-    scorer = tracker_scorer(tracker)
+@dataclass(frozen=True, eq=False)
+class OfTracker:
+    """What a base tracker says of a movie, and of perturbed cells.
+
+    Parameters
+    ----------
+    problem, mean : TrackingProblem
+        Of the cells as they are, and with costs averaged over the draws.
+    drawn : list of TrackingProblem
+        Of each draw.
+    own : (n,) int64
+        Row of the link into each cell that Activity takes, -1 for none; empty for other trackers.
+    chosen : list of (n,) int64
+        The same for each draw.
+    """
+
+    problem: TrackingProblem
+    mean: TrackingProblem
+    drawn: list[TrackingProblem]
+    own: NDArray[np.int64]
+    chosen: list[NDArray[np.int64]]
+
+
+class ActivityInOrder:
+    """The scorer of Activity, which remembers what the tracker itself would link among the cells that it saw last."""
+
+    name = ACTIVITY
+
+    def __init__(self) -> None:
+        self.solver: PrioritisedSolver | None = None
+
+    def score(self, detections: Detections, edges: CandidateEdges, pixels: Pixels = NO_PIXELS) -> Scores:
+        """Return the scores of `ActivityScorer`."""
+        seen = observed(detections, edges, pixels)
+        self.solver = PrioritisedSolver(seen.likelihood(detections, edges), seen.raw, detections.area)
+        return Scores(seen.log_density(detections, edges), ScoreScale.LOG_DENSITY)
+
+    def links(self, problem: TrackingProblem) -> NDArray[np.int64]:
+        """Return the row of the link into each cell, -1 for none."""
+        assert self.solver is not None
+        chosen = np.flatnonzero(self.solver.solve(problem).edge)
+        into = np.full(problem.n_nodes, -1)
+        into[problem.target[chosen]] = chosen
+        return into
+
+
+def by_tracker(detections: Detections, edges: CandidateEdges, pixels: Pixels, tracker: str, draws: int) -> OfTracker:
+    """Return what a base tracker says of cells, and of draws of them."""
+    scorer = ActivityInOrder() if tracker == ACTIVITY else tracker_scorer(tracker)
+    drawn: list[TrackingProblem] = []
+    chosen: list[NDArray[np.int64]] = []
 
     def price(detections: Detections, edges: CandidateEdges, scores: Scores) -> TrackingProblem:
-        return tracker_problem(detections, edges, tracker_costs(detections, edges, scores, tracker=tracker))
+        made = tracker_problem(detections, edges, tracker_costs(detections, edges, scores, tracker=tracker))
+        drawn.append(made)
+        if isinstance(scorer, ActivityInOrder):
+            chosen.append(scorer.links(made))
+        return made
 
-    problem = price(detections, edges, scorer.score(detections, edges, pixels))
-    drawn: list[TrackingProblem] = []
-
-    def noted(detections: Detections, edges: CandidateEdges, scores: Scores) -> TrackingProblem:
-        drawn.append(price(detections, edges, scores))
-        return drawn[-1]
-
-    perturbation = Perturbation.of(detections, pixels)
-    mean = mean_problem(perturbation, edges, scorer, noted, draws=draws)
-    return problem, {"SM": by_softmax(problem), "FP": by_softmax(mean), "FP+A": by_frequency(drawn)}
+    price(detections, edges, scorer.score(detections, edges, pixels))
+    mean = mean_problem(Perturbation.of(detections, pixels), edges, scorer, price, draws=draws)
+    return OfTracker(drawn[0], mean, drawn[1:], chosen[0] if chosen else np.empty(0, np.int64), chosen[1:])
 
 
 def by_softmax(problem: TrackingProblem) -> At:
@@ -176,12 +244,10 @@ def by_softmax(problem: TrackingProblem) -> At:
     return lambda temperature: softmax(problem, temperature=temperature)
 
 
-def by_frequency(drawn: list[TrackingProblem]) -> At:
-    """Return FP+A: how often links stand in the optima of perturbed cells."""
+def by_frequency(drawn: list[TrackingProblem], chosen: list[NDArray[np.int64]]) -> At:
+    """Return FP+A: how often links were chosen among perturbed cells; -1 where a cell had no mother."""
     link, new = np.zeros(drawn[0].n_edges), np.zeros(drawn[0].n_nodes)
-    for problem in drawn:
-        parent = AssignmentProblem.of(problem)
-        row = parent.links(cheapest_parents(parent).option)
+    for row in chosen:
         link[row[row >= 0]] += 1
         new += row < 0
     target = drawn[0].target
@@ -237,8 +303,17 @@ def exactly(problem: TrackingProblem) -> At:
     return at
 
 
+def links_of_optimum(problem: TrackingProblem) -> NDArray[np.int64]:
+    """Return the row of the link into each cell in the cheapest solution, -1 for none."""
+    parent = AssignmentProblem.of(problem)
+    return parent.links(cheapest_parents(parent).option)
+
+
+def mothers_of(problem: TrackingProblem, link: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the row of each cell's mother, given the row of the link into it: `NEW` where that is -1."""
+    return np.where(link >= 0, np.append(problem.source, NEW)[link], NEW)
+
+
 def mothers_of_optimum(problem: TrackingProblem) -> NDArray[np.int64]:
     """Return the row of each cell's mother in the cheapest solution, `NEW` for none."""
-    parent = AssignmentProblem.of(problem)
-    link = parent.links(cheapest_parents(parent).option)
-    return np.where(link >= 0, np.append(problem.source, NEW)[link], NEW)
+    return mothers_of(problem, links_of_optimum(problem))

@@ -37,6 +37,9 @@ MASKS: Final = {"cellmigration": "cellmigration_ccby", "epidermis": "mouse_epide
 
 IMAGE: Final = "image"
 
+CROP: Final = ("cellmigration_ccby", np.arange(60, 86, 5), (800, 400))
+"""The one real piece with images, outlines and truth: folder, frames of the movie, and corner of the crop in pixels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -47,7 +50,7 @@ class Source:
     movie : TrueMovie
         Its cells and true links, frame by frame.
     kind : str
-        ``real`` or ``simulated``.
+        ``real``, ``real crop`` or ``simulated``.
     pixels : PixelsInMemory
         Masks, in which each cell is drawn under its label, and images.
     """
@@ -180,6 +183,36 @@ def real_sources(names: list[str]) -> Iterator[Source]:
             yield with_masks(movie, DATA / MASKS[movie.name] / "02_GT" / "TRA")
         else:
             yield Source(movie, "real")
+    if not names or any(part.lower() in "cellmigration crop" for part in names):
+        yield cropped()
+
+
+def cropped() -> Source:
+    """Read the crop of cell migration that comes with images: every 5th frame, automatic outlines.
+
+    Its cells are those of the table of the whole movie, which tells their tracks: the cell on whose outline the centre
+    of a row lies. Outlines without such a row (cut by the edge, or in no track) are not looked at. The movie is one of
+    those that temperatures are fitted on, so the crop is a kind of its own, for which there is no temperature.
+    """
+    folder, frames, corner = CROP
+    labels = tifffile.imread(DATA / folder / "image_crop" / "example_label.tif")
+    images = tifffile.imread(DATA / folder / "image_crop" / "example_images.tif")
+    table = pd.read_csv(DATA / folder / "regionprops.csv.gz").dropna(subset=["track"])
+    masks, truth = {}, {}
+    for number, frame in enumerate(frames.tolist()):
+        rows = table[table["frame"] == frame]
+        place = np.rint(rows[["centroid-0", "centroid-1"]].to_numpy() - corner).astype(int)
+        inside = ((place >= 0) & (place < labels[number].shape)).all(axis=1)
+        label = labels[number][tuple(place[inside].T)]
+        track = np.zeros(int(labels.max()) + 1, dtype=np.int64)
+        track[label] = rows["track"].to_numpy(int)[inside]
+        track[0] = 0
+        truth[number] = track[labels[number]]
+        masks[number] = np.where(truth[number] > 0, labels[number], 0)
+    tracks = np.loadtxt(DATA / folder / "02_GT" / "TRA" / "man_track.txt", dtype=int, ndmin=2)
+    parents: dict[object, object] = {track: parent for track, _, _, parent in tracks.tolist() if parent}
+    movie = _measured("cellmigration crop", "judge", masks, truth, parents)
+    return Source(movie, "real crop", PixelsInMemory(masks, {IMAGE: dict(enumerate(images))}))
 
 
 def with_masks(movie: TrueMovie, folder: Path) -> Source:
