@@ -15,7 +15,7 @@ from trackdb.engine.posterior.problem import weighed
 from trackdb.engine.posterior.stage import posterior
 from trackdb.engine.progress import Recorded
 from trackdb.engine.review.queue import uncertain
-from trackdb.errors import ConfigError, MissingRowsError, StoreExistsError
+from trackdb.errors import ConfigError, MissingRowsError, SolverError, StoreExistsError
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import find_posterior, read_links, read_outcomes
@@ -111,6 +111,14 @@ def test_the_door_weighs_all_selections(seed):
     found = posterior_of(problem, PosteriorConfig(method="exact"))
     np.testing.assert_allclose(found.link, whole.link, rtol=0, atol=1e-6)
     np.testing.assert_allclose(found.new, whole.new, rtol=0, atol=1e-6)
+
+
+def test_a_temperature_at_which_messages_lose_themselves_is_refused_unless_all_is_exact(store):
+    for temperature in (1e-5, 1e-300):
+        with pytest.raises(SolverError, match="nothing is left but the optimum"):
+            keep(store, method="belief", temperature=temperature)
+    assert keep(store, method="exact", temperature=1e-3).mean_entropy_bits == pytest.approx(0, abs=1e-3)
+    assert check(store) == []
 
 
 def test_a_higher_temperature_is_less_sure(store):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...errors import ConfigError
+from ...errors import ConfigError, SolverError
 from ...solvers.ilp import IlpSolver
 from ...solvers.posterior.marginals import METHODS as _WEIGHING
 from ...solvers.posterior.marginals import Marginals, estimate
@@ -22,7 +22,7 @@ from ...solvers.posterior.perturbed import perturb_and_map
 from ...solvers.posterior.product import best_assignments
 from .perturbation import DRAWS, Perturbation, mean_problem, solved_frequency
 from .softmax import ParentProbabilities, softmax
-from .temperature import tempered
+from .temperature import COLDEST, tempered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,9 @@ PERTURBING: Final = ("perturb", "perturb-assign")
 METHODS: Final = (*WEIGHING, "softmax", "topk", *PERTURBING, "perturb-map")
 ALIASES: Final = {"sm": "softmax", "as": "topk", "fp": "perturb", "fp+a": "perturb-assign"}
 """Names of the paper: softmax, assignment, feature perturbation, and that with assignment."""
+
+WIDEST_NATS: Final = 1000.0
+"""Costs that differ by more, in temperatures, are beyond what messages tell apart; seen to go wrong from 2000 on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +155,8 @@ def posterior_at(
         If there is no such method, or it perturbs detections and none are given; also of the temperature, if that is
         no positive number.
     SolverError
-        If the method is ``exact`` and a piece is too wide for it.
+        If the method is ``exact`` and a piece is too wide for it; also of the temperature, if messages cannot tell
+        costs apart at one so low, and not all is exact.
     """
     method, draws = method_named(config.method), config.draws or DRAWS
     if method in WEIGHING:
@@ -160,14 +164,18 @@ def posterior_at(
             problem,
             method,
             temperature,
-            estimate(
+            _require_tellable(
                 problem,
-                method=method,
-                temperature=temperature,
-                prune=config.prune,
-                width=config.width,
-                sweeps=config.sweeps,
-                seed=config.seed,
+                temperature,
+                estimate(
+                    problem,
+                    method=method,
+                    temperature=temperature,
+                    prune=config.prune,
+                    width=config.width,
+                    sweeps=config.sweeps,
+                    seed=config.seed,
+                ),
             ),
         )
     if method == "perturb-map":
@@ -196,6 +204,19 @@ def posterior_at(
         return _of_parents(method, temperature, parents, often.error, draws)
 
     return at
+
+
+def _require_tellable(problem: TrackingProblem, temperature: float, found: Marginals) -> Marginals:
+    """Raise SolverError where an answer leans on messages at a temperature too low for them; return it elsewhere."""
+    if temperature >= COLDEST or not (found.how != How.EXACT).any():
+        return found
+    costs = np.concatenate([problem.edge_cost, problem.appear_cost, problem.disappear_cost, problem.division_cost])
+    if float(np.ptp(costs)) / temperature > WIDEST_NATS:
+        raise SolverError(
+            f"at a temperature of {temperature:g} nothing is left but the optimum, and pieces are too wide to weigh it",
+            use=f"trackdb solve for the optimum, or a temperature of {COLDEST:g} or more",
+        )
+    return found
 
 
 def _with_outcomes(
