@@ -208,7 +208,7 @@ def posterior_at(
 
 def _require_tellable(problem: TrackingProblem, temperature: float, found: Marginals) -> Marginals:
     """Raise SolverError where an answer leans on messages at a temperature too low for them; return it elsewhere."""
-    if temperature >= COLDEST or not (found.how != How.EXACT).any():
+    if temperature >= COLDEST or not (found.how != HowWeighed.EXACT).any():
         return found
     costs = np.concatenate([problem.edge_cost, problem.appear_cost, problem.disappear_cost, problem.division_cost])
     if float(np.ptp(costs)) / temperature > WIDEST_NATS:
