@@ -14,6 +14,7 @@ import numpy as np
 
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.simulation import simulate_points
+from trackdb.solvers.conflicts import Conflicts
 from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.storage.schema import Detections
@@ -91,3 +92,32 @@ def with_pairs(problem: TrackingProblem, seed: int = 0) -> TrackingProblem:
     noise = np.random.default_rng(seed).normal(0, 1.5, len(one))
     cost = problem.edge_cost[one] + problem.edge_cost[other] + problem.division_cost[problem.source[one]] + noise
     return replace(problem, pairs=Pairs(one, other, np.round(cost, 6)))
+
+
+def with_outlines(problem: TrackingProblem, share: float = 0.3, seed: int = 0) -> TrackingProblem:
+    """Draw a second outline of some detections, with links and costs of its own; at most one of both is a cell."""
+    rng = np.random.default_rng(seed)
+    n = problem.n_nodes
+    drawn = np.sort(rng.choice(n, int(share * n), replace=False))
+    twin = np.full(n, -1)
+    twin[drawn] = n + np.arange(len(drawn))
+    source, target, cost = [problem.source], [problem.target], [problem.edge_cost]
+    for begin, end in ((twin, np.arange(n)), (np.arange(n), twin), (twin, twin)):
+        u, v = begin[problem.source], end[problem.target]
+        there = (u >= 0) & (v >= 0)
+        source.append(u[there])
+        target.append(v[there])
+        cost.append(np.round(problem.edge_cost[there] + rng.normal(0, 1, np.count_nonzero(there)), 6))
+    more = {
+        name: np.concatenate([getattr(problem, name), getattr(problem, name)[drawn]])
+        for name in ("frame", "appear_cost", "disappear_cost", "division_cost", "pinned_node")
+    }
+    worth = np.round(problem.node_cost[drawn] + rng.normal(0, 0.5, len(drawn)), 6)
+    return TrackingProblem(
+        source=np.concatenate(source),
+        target=np.concatenate(target),
+        edge_cost=np.concatenate(cost),
+        node_cost=np.concatenate([problem.node_cost, worth]),
+        conflicts=Conflicts(drawn, twin[drawn]),
+        **more,
+    )

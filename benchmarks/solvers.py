@@ -47,7 +47,7 @@ WHERE = {
     "ortools": (*SMALL, "100k", "1M"),
     "highs": SMALL,
     "motile, by trackdb": SMALL,
-    "laptrack": SMALL,
+    "laptrack": (*SMALL, "100k"),
     "tracksdata": SMALL,
     "motile": SMALL,
 }
