@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types uncertainty clean
+.PHONY: demo test lint types compiled uncertainty clean
 
 demo: $(VENV)/.ready $(VENV)/.kernels  ## from a simulated movie to a queried lineage
 	rm -rf demo
 	$(BIN)/trackdb demo demo
 
-test: $(VENV)/.ready $(VENV)/.kernels lint types  ## style, types, all tests
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup
+# what takes one core each goes side by side; the tests, which take all of them, begin when all of it is well
+test: $(VENV)/.ready $(VENV)/.kernels  ## style, types, all tests
+	$(MAKE) --no-print-directory -j3 --output-sync=target lint types compiled
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
@@ -22,12 +24,17 @@ types: $(VENV)/.ready
 	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml \
 		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.storage -p trackdb.solvers -p trackdb.cli -p trackdb.testing
 
+# so that no two workers compile the same
+compiled: $(VENV)/.ready $(VENV)/.kernels
+	$(BIN)/python -m tests.kernels
+
 uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far probabilities of links can be trusted
 	$(BIN)/python benchmarks/uncertainty
 
+# of what is installed a tenth is ever imported: Python compiles that when it meets it
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate,geff,plot]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate,geff,plot]"
 	touch $@
 
 # numba keeps a compiled kernel as long as its own file stays the same, also where one that it calls has changed

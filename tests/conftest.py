@@ -14,7 +14,30 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from .exported import rich_store
 from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
+LONGEST = (
+    "test_kills",
+    "test_uncertainty_experiment",
+    "test_flip_costs",
+    "test_fuzz_formats",
+    "test_posterior_approximate",
+    "test_ome_zarr",
+)
+"""Files that take longest, in the order in which they begin: a long one that began last would leave workers idle."""
+
+APART = {"test_fuzz_formats", "test_ome_zarr", "test_pipeline", "test_layout"}
+"""Files whose tests need not stay on one worker: they share nothing that is dear to make."""
+
 DATA = Path(os.environ.get("TRACKDB_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, and keep a file on one worker, where its kernels and fixtures are made once."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+    for item in items:
+        if item.path.stem not in APART:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")
