@@ -27,7 +27,8 @@ from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")]
 
 KILLS = 30
-# Everything is imported once; each life is a fork that opens the store, and says each commit that is behind it.
+# Everything is imported, and kernels are loaded, once; each life is a fork that opens the store, and says each commit
+# that is behind it. DuckDB has threads, which do not come along: it starts with each life.
 ZYGOTE = """
 import os, sys, time
 from pathlib import Path
@@ -37,8 +38,21 @@ from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.stage import posterior
-import scipy.spatial, zarr, tifffile, trackdb.engine.scorers.distance, trackdb.solvers.ilp, trackdb.solvers.matching
+import numpy as np
+import scipy.spatial, zarr, tifffile, trackdb.engine.scorers.distance
+from trackdb.engine.grid import Grid, nearest_by_grid
+from trackdb.engine.measure import measure
+from trackdb.solvers.ilp import IlpSolver
+from trackdb.solvers.posterior.marginals import estimate
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.testing.problems import crowded_movie
+
+small = crowded_movie(0, n_frames=3, per_frame=4)
+IlpSolver().solve(small)
+estimate(small)
+start = np.array([0, 1, 2])
+nearest_by_grid(Grid.of(np.zeros((2, 2)), start, 1.0), start, start[:2], 1.0, 1, 0)
+measure(np.ones((2, 2), dtype=np.uint16), {"a": np.ones((2, 2), dtype=np.uint16)})
 
 engine_ingest.BATCH_ROWS = 1
 
@@ -173,8 +187,11 @@ def committed(store):
 def require_nothing_half_visible(store):
     """Views show no dataset that is not finished, and the check knows of nothing but that."""
     assert {(run.kind, run.name, alive) for run, alive in store.unfinished()} == {("ingest", "movie", False)}
-    for view in ("datasets", "cells", "solutions", "links", "tracked", "tracks"):
-        assert ask(store.path, f"from {view}").rows.num_rows == 0, view
+    views = ("datasets", "cells", "solutions", "links", "tracked", "tracks")
+    [rows] = ask(
+        store.path, "select " + ", ".join(f"(select count(*) from {view}) as {view}" for view in views)
+    ).rows.to_pylist()
+    assert rows == dict.fromkeys(views, 0)
     [problem] = check(store)
     assert "ingest movie was not finished by" in problem.what
 
