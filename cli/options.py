@@ -36,8 +36,17 @@ def open_set(
 
 
 def open_solution(
-    path: Path, dataset: str | None, solution: str | None, command: str, *, besides: str | None = None
+    path: Path,
+    dataset: str | None,
+    solution: str | None,
+    command: str,
+    *,
+    besides: str | None = None,
+    doubtful: bool = False,
 ) -> "tuple[DuckDBStore, DetectionSet, SolutionInfo]":
-    """Open a store and choose a solution with its detection set; `besides` is chosen only by name."""
+    """Open a store and choose a solution with its detection set.
+
+    `besides` is chosen only by name, or where there is no other; where one is to be doubted, so is the truth.
+    """
     store = open_store(path, command)
-    return store, *store.find_solution(dataset, solution, besides=besides)
+    return store, *store.find_solution(dataset, solution, besides=besides, doubtful=doubtful)

@@ -36,7 +36,9 @@ def posterior(
     ] = None,
     temperature: Annotated[
         str | None,
-        typer.Option(help="What costs are divided by, above 0; auto: by the calibration, else by the settings (1)."),
+        typer.Option(
+            help="What costs are divided by, .001 to 1000; auto: by the calibration, else by the settings (1)."
+        ),
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="File of trackdb calibrate that tells the temperature of the method.")
@@ -66,7 +68,7 @@ def posterior(
     given: dict[str, object] = {"method": method and method_named(method), "k": k, "draws": draws, "seed": seed}
     fixed = None if temperature is None or temperature == AUTO else _number(temperature)
     given |= temperature_options(fixed, calibration)
-    opened, chosen, info = open_solution(store, dataset, solution, face.command)
+    opened, chosen, info = open_solution(store, dataset, solution, face.command, doubtful=True)
     settings = load_config(store, config, {"posterior": given})
     if temperature == AUTO and not (settings.posterior.calibrated or settings.posterior.calibration):
         face.note(f"no temperature was fitted yet: {settings.posterior.temperature:g}")
@@ -85,7 +87,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ConfigError(f"--temperature is a number above 0 or {AUTO}, got {text!r}") from None
+        raise ConfigError(f"--temperature is a number within .001 .. 1000, or {AUTO}, got {text!r}") from None
 
 
 def uncertain(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AUTO = "auto"
+COLDEST, HOTTEST = 1e-3, 1e3  # beyond these nothing is left but the optimum, or nothing of the costs
+TEMPERATURES = f"a number within {COLDEST:g} .. {HOTTEST:g}"
 LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
 WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
@@ -240,7 +242,7 @@ class PosteriorConfig:
         ``auto`` (exact where pieces are small, else said), ``exact``, ``belief``, ``gibbs``, ``softmax`` (SM), ``topk``
         (AS), ``perturb`` (FP), ``perturb-assign`` (FP+A), ``perturb-map``.
     temperature : float
-        What all costs are divided by; more than 1 is less sure.
+        What all costs are divided by, 0.001 to 1000; more than 1 is less sure.
     calibrated : bool
         Whether the temperature was fitted to movies with truth.
     calibration : str
@@ -277,7 +279,7 @@ class PosteriorConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(0 < self.temperature < float("inf"), "posterior.temperature", self.temperature, "more than 0")
+        _require(COLDEST <= self.temperature <= HOTTEST, "posterior.temperature", self.temperature, TEMPERATURES)
         _require(1 <= self.k <= LONGEST_LIST, "posterior.k", self.k, f"1 to {LONGEST_LIST:,}")
         _require(self.draws >= 0, "posterior.draws", self.draws, "1 or more, or 0 for as many as is usual")
         _require(0 <= self.sigma_px < float("inf"), "posterior.sigma_px", self.sigma_px, "pixels, or 0 for the usual")

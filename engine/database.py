@@ -227,7 +227,7 @@ class Database:
         wanted = solution.name if isinstance(solution, Solution) else solution
         if isinstance(solution, Solution):
             dataset = solution.dataset
-        chosen, info = self._store.find_solution(dataset, wanted)
+        chosen, info = self._store.find_solution(dataset, wanted, doubtful=True)
         given = {
             "method": method,
             "k": k,

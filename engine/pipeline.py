@@ -180,7 +180,7 @@ def solve(
     linker.require_fitting(score_run)
     if windowed is not None:
         return windowed.solve(score_run, name, started)
-    shifts = learned_costs(store, chosen, settings, score_run)
+    shifts = learned_costs(store, chosen, settings, score_run, progress)
     progress.start("solving")
     used = {**asdict(settings), "by": linker.by, "scores": score_run.name, "pins": len(pins)}
     if solver is not None:

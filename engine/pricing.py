@@ -47,20 +47,24 @@ def with_forced(
 
 
 def learned_costs(
-    store: DuckDBStore, chosen: DetectionSet, config: SolveConfig, score_run: RunInfo
+    store: DuckDBStore, chosen: DetectionSet, config: SolveConfig, score_run: RunInfo, progress: Progress
 ) -> CostShifts | None:
-    """Return the costs that were learned from other movies, where the settings name a calibration.
+    """Return the costs that were learned from other movies, or without truth, where the settings name a calibration.
 
     Raises
     ------
     ConfigError
         If it cannot be read.
     CalibrationError
-        If it was fitted on this very movie or on other scores, or holds no costs.
+        If it was fitted on the truth of this very movie or on other scores, or holds no costs.
     """
     if not config.calibration:
         return None
-    return read_calibration(Path(config.calibration)).costs_for(store, chosen, str(score_run.params["by"]))
+    fitted = read_calibration(Path(config.calibration))
+    shifts = fitted.costs_for(store, chosen, str(score_run.params["by"]))
+    if fitted.learned_of(store, chosen):
+        progress.note(f"the costs were learned of {chosen.movie.name} itself, without its truth")
+    return shifts
 
 
 def priced(

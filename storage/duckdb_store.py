@@ -132,17 +132,23 @@ class DuckDBStore:
         return {info.name: info for info in found}
 
     def find_solution(
-        self, dataset: str | None = None, name: str | None = None, *, besides: str | None = None
+        self,
+        dataset: str | None = None,
+        name: str | None = None,
+        *,
+        besides: str | None = None,
+        doubtful: bool = False,
     ) -> tuple[DetectionSet, SolutionInfo]:
         """Return a solution of a dataset with its detection set.
 
         Without a name it is the newest one that was solved here, else the newest imported one but `besides`, and
-        ``truth`` only where there is no other: nobody asks how good the truth is.
+        ``truth`` only where there is no other: nobody asks how good the truth is. Where it is asked how sure a solution
+        is (`doubtful`), ``truth`` and `besides` are chosen by name alone.
 
         Raises
         ------
         MissingRowsError
-            If there is none of that name.
+            If there is none of that name, or without a name none to be doubted.
         """
         newest = self.detection_set(dataset)
         sets = {s.id: s for s in self.detection_sets() if s.dataset_id == newest.dataset_id}
@@ -155,6 +161,11 @@ class DuckDBStore:
         imported = [n for n in others if n != catalogue.TRUTH] or others or list(known)
         wanted = next(reversed(solved or imported), None) if name is None else name
         info = catalogue.the_one(known, wanted, "solution")
+        if doubtful and name is None and info.name in (catalogue.TRUTH, besides):
+            raise MissingRowsError(
+                f"{self.path} holds no solution but {info.name}, and how sure the truth is, nobody asks",
+                **{"try": f"trackdb solve {self.path}, or --solution {info.name} to weigh it all the same"},
+            )
         return sets[info.set_id], info
 
     def arrays(self, chosen: DetectionSet) -> list[ArrayRef]:

@@ -1,5 +1,6 @@
 """Calibrating on stores with truth: what is fitted is what the stored posterior says, and it is for other movies."""
 
+import json
 import shutil
 
 import numpy as np
@@ -118,7 +119,11 @@ def test_every_method_gets_a_temperature(stores, tmp_path):
 
 def test_costs_are_learned_where_asked(stores, tmp_path):
     file = tmp_path / "cal.toml"
-    told = answer("calibrate", stores[0].path, stores[1].path, "-o", file, "--costs", "--method", "softmax")
+    done = run("calibrate", stores[0].path, stores[1].path, "-o", file, "--costs", "--method", "softmax", "--json")
+    told = json.loads(done.stdout)
+    assert "the truth knows no division: what one costs was not learned and kept" in done.stderr
+    assert (told["costs"]["divisions"], told["costs"]["shifts"]["division"]) == (0, 0)
+    assert told["costs"]["error"]["division"] is None
     assert told["costs"]["nll_after"] <= told["costs"]["nll_before"] + 0.01
     assert read_calibration(file).costs.appear == told["costs"]["shifts"]["appear"]
 
@@ -146,6 +151,9 @@ def test_learned_costs_are_refused_where_they_do_not_hold(stores, tmp_path):
     file, plain = tmp_path / "cal.toml", tmp_path / "plain.toml"
     calibrate(movies(stores[:1]), file, methods=["softmax"], costs=True)
     calibrate(movies(stores[:1]), plain, methods=["softmax"])
+    missing, folder = (run("solve", stores[2].path, "--calibration", f, code=2) for f in (tmp_path / "none", tmp_path))
+    assert "there is no such file" in missing.stderr
+    assert "it is a folder" in folder.stderr
     asked = ("solve", stores[2].path, "--calibration")
     assert "fitted on crowd0 itself" in run("solve", stores[0].path, "--calibration", file, code=1).stderr
     assert "holds no costs" in run(*asked, plain, code=1).stderr

@@ -8,15 +8,15 @@ import trackdb
 from trackdb.engine.config import Config, LinkConfig
 from trackdb.engine.exports.tracking import tracking_of
 from trackdb.engine.ingest import ingest
-from trackdb.engine.pipeline import solve
+from trackdb.engine.pipeline import link, solve
 from trackdb.engine.posterior.calibration_file import CalibrationFile, FittedMovie, as_toml
-from trackdb.errors import ConfigError
+from trackdb.errors import ConfigError, MissingRowsError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
 from . import posteriors
 from .command_line import answer, refusal, run
-from .movies import jostling_cells, write_rows
+from .movies import DIVIDING, dividing_cells, jostling_cells, write_rows
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
 
@@ -104,13 +104,28 @@ def test_a_store_without_a_solution_says_what_to_do_next(unsolved):
     assert "try  trackdb posterior" in refusal("uncertain", unsolved.path, code=3)
 
 
+def test_a_store_that_holds_the_truth_alone_is_asked_about_it_by_name_alone(tmp_path):
+    """How sure a solution is, is asked of one that somebody made."""
+    store = DuckDBStore(tmp_path / "true.trackdb")
+    ingest(write_rows(tmp_path / "true.csv", dividing_cells(), header=DIVIDING), store)
+    said = refusal("posterior", store.path, code=3)
+    assert "holds no solution but truth" in said
+    assert "or --solution truth to weigh it all the same" in said
+    link(store, store.detection_set())
+    with pytest.raises(MissingRowsError, match="holds no solution but truth"):
+        trackdb.open(store.path, write=True).posterior()
+    assert answer("posterior", store.path, "--solution", "truth")["solution"] == "truth"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("posterior", "--temperature", "0"), "posterior.temperature is 0.0, wanted more than 0"),
-        (("posterior", "--temperature", "-1"), "wanted more than 0"),
-        (("posterior", "--temperature", "nan"), "wanted more than 0"),
-        (("posterior", "--temperature", "warm"), "--temperature is a number above 0 or auto, got 'warm'"),
+        (("posterior", "--temperature", "0"), "posterior.temperature is 0.0, wanted a number within 0.001 .. 1000"),
+        (("posterior", "--temperature", "-1"), "wanted a number within 0.001 .. 1000"),
+        (("posterior", "--temperature", "nan"), "wanted a number within 0.001 .. 1000"),
+        (("posterior", "--temperature", "1e-300"), "wanted a number within 0.001 .. 1000"),
+        (("posterior", "--temperature", "1001"), "wanted a number within 0.001 .. 1000"),
+        (("posterior", "--temperature", "warm"), "--temperature is a number within .001 .. 1000, or auto, got 'warm'"),
         (("posterior", "--temperature", "2", "--calibration", "a.toml"), "are two temperatures"),
         (("posterior", "--method", "magic"), "there is no method 'magic'"),
         (("posterior", "--method", "topk", "--k", "0"), "posterior.k is 0, wanted 1 to 1,000,000"),

@@ -5,19 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trackdb.engine.candidates import link_nearest
-from trackdb.engine.costs import fit
 from trackdb.engine.metrics.calibration import NEW
 from trackdb.engine.posterior import learning
-from trackdb.engine.posterior.expectation import learn_without_truth
 from trackdb.engine.posterior.judging import TrueParents
 from trackdb.engine.posterior.learning import CostShifts, TrainingMovie, learn_costs
-from trackdb.engine.scorers import open_scorer
-from trackdb.engine.scorers.distance import Motion, fit_motion
-from trackdb.errors import CalibrationError, ConfigError, SchemaError
+from trackdb.errors import CalibrationError, SchemaError
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.testing.frame_pairs import frame_pair
-from trackdb.testing.movies import cells, walk
 from trackdb.testing.problems import small_problem, with_every_pair
 
 AWAY = CostShifts(temperature=0.5, appear=-1.0, division=-1.2)
@@ -43,6 +37,7 @@ def test_costs_that_were_moved_are_moved_back():
     error = np.array([learned.error.temperature, learned.error.appear, learned.error.division])
     assert np.all(np.abs(as_row(learned.shifts) - as_row(BACK)) < 4 * error)
     assert error.max() < 0.3
+    assert learned.shifts.end == 0
     assert learned.nll_after < learned.nll_before - 0.02
     assert learned.shifts.motion_scale == pytest.approx(np.sqrt(learned.shifts.temperature))
 
@@ -91,9 +86,26 @@ def test_the_gradient_is_that_of_the_likelihood():
     assert slope == pytest.approx(near, abs=0.01)
 
 
-def test_divisions_that_nobody_saw_do_not_become_impossible():
-    learned = learn_costs([movie(1500, 4, shifts=CostShifts(), division=1e-9)])
-    assert 0 < abs(learned.shifts.division) < 15
+def test_of_a_truth_without_divisions_nothing_is_learned_of_what_one_costs():
+    learned = learn_costs([movie(1500, 4, shifts=CostShifts(appear=-1.0), division=1e-9)])
+    assert learned.divisions == 0
+    assert learned.shifts.division == 0
+    assert np.isnan(learned.error.division)
+    assert learned.shifts.appear == pytest.approx(1.0, abs=4 * learned.error.appear)
+
+
+def test_few_divisions_are_too_little_to_make_the_others_impossible():
+    """The prior holds what one costs within reason."""
+    learned = learn_costs([movie(1500, 4, shifts=CostShifts(), division=3e-3)])
+    assert 0 < learned.divisions < 9
+    assert 0 < abs(learned.shifts.division) < 6
+
+
+def test_divisions_of_the_truth_are_counted():
+    part = movie(200, 0)
+    mother = part.truth.mother[part.truth.mother >= 0]
+    twice = sum(np.count_nonzero(mother == m) == 2 for m in set(mother.tolist()))
+    assert learning._divisions(part.truth) == twice > 0
 
 
 def test_free_beginnings_and_ends_stay_free():
@@ -123,37 +135,3 @@ def test_costs_of_pairs_are_refused():
     truth = TrueParents(np.full(paired.n_nodes, NEW), np.ones(paired.n_nodes, bool))
     with pytest.raises(SchemaError, match="priced as pairs"):
         learn_costs([TrainingMovie(paired, truth)])
-
-
-# -- without truth ----------------------------------------------------------------------------------------------------
-
-
-def test_steps_and_ends_are_found_without_truth():
-    """Cells walk with a spread of 1; a tenth of them ends before each frame, and as many are born elsewhere."""
-    rng = np.random.default_rng(0)
-    frames, place = [], rng.uniform(0, 300, (200, 2))
-    for _ in range(8):
-        frames.append(place)
-        place = place + rng.normal(0, 1.0, place.shape)
-        gone = rng.random(len(place)) < 0.1
-        place[gone] = rng.uniform(0, 300, (np.count_nonzero(gone), 2))
-    drawn = cells(np.repeat(np.arange(8), 200), np.concatenate(frames))
-    edges = link_nearest(drawn, max_distance=12.0)
-    rates = fit(drawn, edges, open_scorer("distance").score(drawn, edges))
-    wrong = replace(rates, disappear=0.01, appear=0.01, division=0.1, daughter_bonus=0.0)
-    found = learn_without_truth(drawn, edges, Motion(3.0), wrong)
-    assert found.motion.sigma == pytest.approx(1.0, rel=0.1)
-    assert found.rates.disappear == pytest.approx(0.1, abs=0.03)
-    assert found.rates.division < 0.01
-    again = learn_without_truth(drawn, edges, found.motion, found.rates, rounds=1)
-    assert again.rates.disappear == pytest.approx(found.rates.disappear, rel=0.01)
-
-
-def test_too_few_cells_and_no_rounds_are_refused():
-    drawn = walk(0, n_frames=3, n_cells=20)
-    edges = link_nearest(drawn)
-    rates = fit(drawn, edges, open_scorer("distance").score(drawn, edges))
-    with pytest.raises(CalibrationError, match="too few"):
-        learn_without_truth(drawn, edges, fit_motion(drawn, edges), rates)
-    with pytest.raises(ConfigError, match="0 rounds"):
-        learn_without_truth(drawn, edges, fit_motion(drawn, edges), rates, rounds=0)

@@ -1,6 +1,6 @@
-"""Costs that were learned from other movies with truth: what they change in a problem.
+"""Costs that were learned from other movies with truth, or from any without: what they change in a problem.
 
-How they are learned stands in `posterior.learning`.
+How they are learned stands in `posterior.learning` and `posterior.unlabelled`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ NAMES: Final = {
     "temperature": "learned_temperature_of_links",
     "appear": "learned_appear_nats",
     "division": "learned_division_nats",
+    "end": "learned_end_nats",
 }
 
 
@@ -34,17 +35,19 @@ class CostShifts:
     ----------
     temperature : float
         What the costs of links are divided by.
-    appear, division : float
-        Nats that are added to these costs, where they are not free for want of frames.
+    appear, division, end : float
+        Nats that are added to these costs, where they are not free for want of frames. With truth that of an end is
+        never moved: what it costs can only be told apart from the others by rates.
     """
 
     temperature: float = 1.0
     appear: float = 0.0
     division: float = 0.0
+    end: float = 0.0
 
     @property
     def motion_scale(self) -> float:
-        """How much longer steps are than a normal density of steps said."""
+        """How much longer steps are than a normal density of steps said: for links that go by distance."""
         return float(np.sqrt(self.temperature))
 
     def applied(self, problem: TrackingProblem) -> TrackingProblem:
@@ -58,11 +61,13 @@ class CostShifts:
         require_no_pairs(problem)
         begins, ends = inner_frames(problem)
         division = problem.division_cost + np.where(ends, self.division, 0.0)
+        disappear = problem.disappear_cost + np.where(ends, self.end, 0.0)
         return replace(
             problem,
             edge_cost=problem.edge_cost / self.temperature,
             appear_cost=problem.appear_cost + np.where(begins, self.appear, 0.0),
-            division_cost=np.where(ends, np.maximum(division, -problem.disappear_cost), division),
+            disappear_cost=disappear,
+            division_cost=np.where(ends, np.maximum(division, -disappear), division),
         )
 
     def as_dict(self) -> dict[str, float]:
@@ -72,9 +77,8 @@ class CostShifts:
     @classmethod
     def from_dict(cls, params: Mapping[str, float]) -> CostShifts | None:
         """Return the shifts that `as_dict` wrote among the parameters of a run, None where it wrote none."""
-        if not all(name in params for name in NAMES.values()):
-            return None
-        return cls(**{part: params[name] for part, name in NAMES.items()})
+        known = {part: params[name] for part, name in NAMES.items() if name in params}
+        return cls(**known) if known else None
 
 
 def require_no_pairs(problem: TrackingProblem) -> None:

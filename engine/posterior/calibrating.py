@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ConfigError
+from ...errors import ConfigError, FormatError
 from ...storage.catalogue import TRUTH
 from ..annotations.pins import pins_among
 from ..config import Config
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.catalogue import DetectionSet, RunInfo, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ..metrics.parents import Asked
     from ..progress import Progress
@@ -145,17 +145,17 @@ def calibrate(
     MissingRowsError
         If a store holds no truth.
     FormatError
-        If the file is there already.
+        If the file is there already, or cannot be made there.
     """
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
-    require_nothing_at(out)
+    require_place(out)
     named = tuple(dict.fromkeys(method_named(method) for method in methods))
     movies: list[_Movie] = []
     for store, chosen, info in stores:
         progress.start(f"pricing {chosen.movie.name}")
         movies.append(_movie(store, chosen, info, named, against, config, progress))
-    scores = _common_scores(movies)
+    scores = common_scores([(movie.named, movie.weighed.score_run) for movie in movies])
     fits = {}
     for method in named:
         progress.start(f"fitting {method}")
@@ -166,6 +166,8 @@ def calibrate(
     if costs:
         progress.start("learning costs")
         learned = learn_costs([movie.training for movie in movies])
+        if not learned.divisions:
+            progress.note("the truth knows no division: what one costs was not learned and kept")
     temperature = {method: fit.temperature for method, fit in fits.items()}
     shifts = None if learned is None else learned.shifts
     calibration = CalibrationFile(scores, temperature, shifts, tuple(movie.named for movie in movies))
@@ -183,18 +185,32 @@ def calibrate(
     )
 
 
+def require_place(out: Path) -> None:
+    """Raise FormatError, before anything is computed, if a calibration cannot be made at this place."""
+    require_nothing_at(out)
+    if not out.parent.is_dir():
+        raise FormatError(f"{out} cannot be made: there is no folder {out.parent}", **{"try": "another place for -o"})
+
+
 def _questions_at(movies: Sequence[_Movie], method: str, temperature: float) -> ParentQuestions:
     return ParentQuestions.concatenate([movie.questions_at(method, temperature) for movie in movies])
 
 
-def _common_scores(movies: Sequence[_Movie]) -> str:
+def common_scores(movies: Sequence[tuple[FittedMovie, RunInfo]]) -> str:
+    """Return the one scorer, or table, that the scores of all movies are by.
+
+    Raises
+    ------
+    ConfigError
+        If there is no movie, one stands twice, or there are several.
+    """
     if not movies:
-        raise ConfigError("nothing to calibrate on", **{"try": "one store with truth, or more"})
-    places = [(movie.named.project, movie.named.dataset) for movie in movies]
+        raise ConfigError("nothing to calibrate on", **{"try": "one store, or more"})
+    places = [(named.project, named.dataset) for named, _ in movies]
     if len(set(places)) < len(places):
         twice = next(dataset for place, (_, dataset) in enumerate(places) if places[place] in places[:place])
         raise ConfigError(f"the movie {twice} stands twice among those to calibrate on")
-    kinds = {str(movie.weighed.score_run.params["by"]) for movie in movies}
+    kinds = {str(score_run.params["by"]) for _, score_run in movies}
     if len(kinds) > 1:
         raise ConfigError(
             f"the solutions go by different scores: {', '.join(sorted(kinds))}",

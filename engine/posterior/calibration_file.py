@@ -1,8 +1,9 @@
 """The file of `trackdb calibrate`: temperatures by method, learned costs, and the movies that they come from.
 
-A file holds for movies other than those it was fitted on, with scores of the same kind::
+A file holds for movies other than those it was fitted on, with scores of the same kind. What was learned of a movie
+without its truth (``labelled = false``) holds for that movie, too. Format 1 had neither ``end`` nor ``labelled``::
 
-    format = 1
+    format = 2
     scores = "distance"
 
     [temperature]
@@ -12,12 +13,14 @@ A file holds for movies other than those it was fitted on, with scores of the sa
     temperature = 1.18
     appear = 0.4
     division = -0.2
+    end = 0.0
 
     [[movies]]
     project = "5b0c..."
     dataset = "Fluo-N2DH-SIM+"
     daughters = 4211
     errors = 130
+    labelled = true
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import CalibrationError, ConfigError
+from ..config import COLDEST, HOTTEST, TEMPERATURES
 from ..costs.shifts import CostShifts
 
 if TYPE_CHECKING:
@@ -37,7 +41,9 @@ if TYPE_CHECKING:
     from ...storage.catalogue import DetectionSet
     from ...storage.duckdb_store import DuckDBStore
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+READ: Final = (1, 2)
+FARTHEST: Final = 1e3  # nats that a cost may be moved by; the sum of all costs has to stay exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +57,22 @@ class FittedMovie:
     dataset : str
         Its name there.
     daughters, errors : int
-        Daughters with a known parent, and reports among them that were wrong.
+        Daughters with a known parent, and reports among them that were wrong; without truth the cells with candidates,
+        and 0.
+    labelled : bool
+        Whether its truth was looked at.
     """
 
     project: str
     dataset: str
     daughters: int = 0
     errors: int = 0
+    labelled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFile:
-    """What was fitted on movies with truth.
+    """What was fitted on movies with truth, or learned of some without.
 
     Parameters
     ----------
@@ -100,10 +110,12 @@ class CalibrationFile:
         """
         self._require_fitting(store, chosen, scores)
         if method not in self.temperature:
+            without = "trackdb solve --calibration FILE, whose posterior has these costs"
             raise CalibrationError(
-                f"the calibration has no temperature for the method {method}",
+                f"the calibration has no temperature for the method {method}"
+                + ("" if self.temperature else ": it was made without truth"),
                 known=", ".join(self.temperature) or "none",
-                **{"try": f"trackdb calibrate --method {method}"},
+                **{"try": f"trackdb calibrate --method {method}" if self.temperature else without},
             )
         return self.temperature[method]
 
@@ -120,9 +132,18 @@ class CalibrationFile:
             raise CalibrationError("the calibration holds no costs", **{"try": "trackdb calibrate --costs"})
         return self.costs
 
-    def _require_fitting(self, store: DuckDBStore, chosen: DetectionSet, scores: str) -> None:
+    def learned_of(self, store: DuckDBStore, chosen: DetectionSet) -> bool:
+        """Tell whether a movie is among those that it comes from."""
+        return self._known(store, chosen) is not None
+
+    def _known(self, store: DuckDBStore, chosen: DetectionSet) -> FittedMovie | None:
         movie = movie_of(store, chosen)
-        if any((known.project, known.dataset) == (movie.project, movie.dataset) for known in self.movies):
+        same = (known for known in self.movies if (known.project, known.dataset) == (movie.project, movie.dataset))
+        return next(same, None)
+
+    def _require_fitting(self, store: DuckDBStore, chosen: DetectionSet, scores: str) -> None:
+        movie, known = movie_of(store, chosen), self._known(store, chosen)
+        if known is not None and known.labelled:
             raise CalibrationError(
                 f"the calibration was fitted on {movie.dataset} itself: on its own truth any posterior looks right",
                 **{"try": "one that was fitted on other movies, or --temperature 1"},
@@ -141,8 +162,11 @@ def movie_of(store: DuckDBStore, chosen: DetectionSet) -> FittedMovie:
 
 def as_toml(calibration: CalibrationFile) -> str:
     """Return a calibration as text that `read_calibration` reads."""
+    labelled = all(movie.labelled for movie in calibration.movies)
     lines = [
-        "# Made by trackdb calibrate, for movies other than those below.",
+        "# Made by trackdb calibrate, for movies other than those below."
+        if labelled
+        else "# Made by trackdb calibrate without truth, for the movies below and for others.",
         f"format = {FORMAT}",
         f"scores = {_quoted(calibration.scores)}",
         "",
@@ -157,7 +181,7 @@ def as_toml(calibration: CalibrationFile) -> str:
 
 
 def _quoted(value: str | int) -> str:
-    """Return a text or a whole number as TOML writes it: as JSON does, but for one letter that TOML escapes."""
+    """Return a text, a number or a yes or no as TOML writes it: as JSON does, but for one letter that TOML escapes."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -169,6 +193,12 @@ def read_calibration(file: Path) -> CalibrationFile:
     ConfigError
         If it cannot be read, or holds something else.
     """
+    if not file.is_file():
+        raise ConfigError(
+            f"{file}: the calibration cannot be read",
+            reason="it is a folder" if file.is_dir() else "there is no such file",
+            **{"try": "the file that trackdb calibrate STORE... -o FILE has made"},
+        )
     try:
         told = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -176,14 +206,15 @@ def read_calibration(file: Path) -> CalibrationFile:
     wrong = f"{file}: this is no file of trackdb calibrate"
     if "format" not in told:
         raise ConfigError(wrong, **{"try": "trackdb calibrate STORE... -o FILE makes one"})
-    if told["format"] != FORMAT:
-        raise ConfigError(f"{file}: format is {told['format']!r}, this trackdb reads {FORMAT}")
+    if told["format"] not in READ:
+        known = " and ".join(map(str, READ))
+        raise ConfigError(f"{file}: format is {told['format']!r}, this trackdb reads {known}")
     scores, temperature, movies = told.get("scores"), told.get("temperature", {}), told.get("movies", [])
     if not isinstance(scores, str) or not isinstance(temperature, dict) or not isinstance(movies, list):
         raise ConfigError(wrong, expected="scores, [temperature], [[movies]]")
     for method, value in temperature.items():
-        if not _is_positive(value):
-            raise ConfigError(f"{file}: the temperature of {method} is {value!r}, wanted a number above 0")
+        if not _is_temperature(value):
+            raise ConfigError(f"{file}: the temperature of {method} is {value!r}, wanted {TEMPERATURES}")
     try:
         fitted = tuple(FittedMovie(**movie) for movie in movies)
         costs = CostShifts(**told["costs"]) if "costs" in told else None
@@ -191,19 +222,23 @@ def read_calibration(file: Path) -> CalibrationFile:
         raise ConfigError(wrong, reason=str(error)) from None
     if costs is not None:
         _require_costs(file, costs)
+    if not all(isinstance(movie.labelled, bool) for movie in fitted):
+        raise ConfigError(wrong, expected="movies.labelled = true or false")
     return CalibrationFile(scores, {name: float(value) for name, value in temperature.items()}, costs, fitted)
 
 
 def _require_costs(file: Path, costs: CostShifts) -> None:
     for part in fields(costs):
         value = getattr(costs, part.name)
-        if not _is_number(value) or (part.name == "temperature" and not value > 0):
-            raise ConfigError(f"{file}: costs.{part.name} is {value!r}, wanted a number")
+        if part.name == "temperature" and not _is_temperature(value):
+            raise ConfigError(f"{file}: costs.temperature is {value!r}, wanted {TEMPERATURES}")
+        if not _is_number(value) or abs(value) > FARTHEST:
+            raise ConfigError(f"{file}: costs.{part.name} is {value!r}, wanted a number within +-{FARTHEST:g} nats")
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
+def _is_temperature(value: Any) -> bool:
+    return _is_number(value) and COLDEST <= value <= HOTTEST

@@ -10,9 +10,10 @@ w_a + w_d and w_div + w_d can be told. The likelihood of what is known of the pa
 has the gradient *expected minus observed counts*: of appearances, divisions and of what links cost. Both
 expectations are exact marginals, so that a truth of some cells only is used for what it says and no more. For steps
 with a normal density the temperature is a motion scale: steps are its root times longer than was thought. A weak prior
-keeps what was never seen (no division at all) from becoming infinite.
+keeps what was hardly seen from becoming infinite; of a truth that knows no division at all nothing is learned of what
+one costs.
 
-Without truth the rates are raised by expectation maximisation over the same marginals.
+Without truth the rates are raised by expectation maximisation over the same marginals (`expectation`).
 """
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ class LearnedCosts:
         Standard error of each; that of the temperature is of its logarithm.
     daughters, errors : int
         Daughters with candidates that the truth knows, and wrong parents among those of the cheapest solution before.
+    divisions : int
+        Mothers that the truth knows two daughters of; where there are none, the shift of divisions is 0 and its error
+        no number.
     nll_before, nll_after : float
         Mean negative log likelihood of their parents in nats.
     """
@@ -88,6 +92,7 @@ class LearnedCosts:
     error: CostShifts
     daughters: int
     errors: int
+    divisions: int
     nll_before: float
     nll_after: float
 
@@ -123,18 +128,32 @@ def learn_costs(movies: Sequence[TrainingMovie]) -> LearnedCosts:
             slope = slope + counts * np.array([-1 / shifts.temperature, 1, 1])
         return slope
 
-    theta, covariance = _root(gradient)
+    divisions = sum(_divisions(movie.truth) for movie in movies)
+    theta, spread = np.zeros(3), np.full(3, np.nan)
+    free = np.arange(3 if divisions else 2)  # the last one is the division's
+
+    def slope_of_free(part: NDArray[np.float64]) -> NDArray[np.float64]:
+        return gradient(np.append(part, theta[len(free) :]))[free]
+
+    theta[free], covariance = _root(slope_of_free, len(free))
+    spread[free] = np.sqrt(np.diag(covariance))
     after = _questions(movies, reported, _shifts(theta))
-    spread = np.sqrt(np.diag(covariance))
     log.info("costs learned from %d daughters: %s", len(before), _shifts(theta))
     return LearnedCosts(
         _shifts(theta),
         CostShifts(*spread.tolist()),
         len(before),
         errors,
+        divisions,
         mean_nll(answers(before).true_probability),
         mean_nll(answers(after).true_probability),
     )
+
+
+def _divisions(truth: TrueParents) -> int:
+    """Return how many mothers have two daughters for certain."""
+    mother = truth.mother[truth.known & (truth.mother >= 0)]
+    return int(np.count_nonzero(np.bincount(mother) == MOST_DAUGHTERS))
 
 
 def _shifts(theta: NDArray[np.float64]) -> CostShifts:
@@ -220,12 +239,12 @@ def _counts(before: TrackingProblem, problem: TrackingProblem) -> NDArray[np.flo
     )
 
 
-def _root(gradient: Gradient) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where a gradient of three parameters is 0, and the inverse of the second derivatives there.
+def _root(gradient: Gradient, n_parameters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where a gradient is 0, and the inverse of the second derivatives there.
 
     Newton's steps, halved until the gradient is nearer to 0; second derivatives are differences.
     """
-    theta = np.zeros(3)
+    theta = np.zeros(n_parameters)
     slope = gradient(theta)
     for _ in range(STEPS):
         curvature = _curvature(gradient, theta, slope)

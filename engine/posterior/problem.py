@@ -50,6 +50,10 @@ class PricedMovie:
         m candidates, those that have a score.
     score_run : RunInfo
         Where their scores come from.
+    densities : Scores
+        What their scores say, as log densities where rates price them.
+    rates : Rates or None
+        What cells do, before anything that was learned elsewhere; None where nothing is priced by rates.
     price : callable
         Makes a problem of the cells, the candidates and their scores; the same ones elsewhere are priced alike.
     problem : TrackingProblem
@@ -65,6 +69,8 @@ class PricedMovie:
     detections: Detections
     edges: CandidateEdges
     score_run: RunInfo
+    densities: Scores
+    rates: costs.Rates | None
     price: Price
     problem: TrackingProblem
     pinned: Pins
@@ -165,12 +171,12 @@ def priced_again(
     if not seen.all():
         edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
     scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-    price = _pricing(detections, edges, scores, pinned.forced, params)
+    densities, rates, price = _pricing(detections, edges, scores, pinned.forced, params)
     problem = price(detections, edges, scores)
     left_out = int(np.count_nonzero(~seen))
     if left_out:
         progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
-    return PricedMovie(detections, edges, score_run, price, problem, pinned, len(pins), left_out)
+    return PricedMovie(detections, edges, score_run, densities, rates, price, problem, pinned, len(pins), left_out)
 
 
 def run_of(store: DuckDBStore, info: SolutionInfo) -> RunInfo:
@@ -208,25 +214,32 @@ def _pricing(
     scores: Scores,
     forced: NDArray[np.bool_],
     params: Mapping[str, Any],
-) -> Price:
+) -> tuple[Scores, costs.Rates | None, Price]:
     """Return what prices scores as a run did: by the rates that it keeps, and what its scores were worth.
+
+    Beside it stand the log densities and the rates that it prices by, if it goes by rates.
 
     The learned cost is learned again, which gives the same: drift and ages are those of a lineage, not of a few rates.
     """
     if goes_by_cost(params) and params.get("cost") == LEARNED:
         learned = costs.learn(detections, edges)
-        return lambda d, e, s: learned.problem(d, e, forced)
+        return scores, None, lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])
-        return lambda d, e, s: costs.two_distance_problem(d, e, s, of_run).problem
+        return scores, None, lambda d, e, s: costs.two_distance_problem(d, e, s, of_run).problem
     unit = "px" if detections.scale_um is None else "um"
     worth = _worth(detections, edges, scores, bool(params.get("window")))
+    densities = worth.as_densities(detections, edges, scores)
     try:
         rates = costs.Rates.from_dict(params["estimates"], ndim=detections.ndim, unit=unit)
     except KeyError:
-        rates = costs.fit(detections, edges, worth.as_densities(detections, edges, scores))
+        rates = costs.fit(detections, edges, densities)
     shifts = CostShifts.from_dict(params.get("estimates", {})) or CostShifts()
-    return lambda d, e, s: shifts.applied(costs.problem_from(d, e, worth.as_densities(d, e, s), rates))
+
+    def price(d: Detections, e: CandidateEdges, s: Scores) -> TrackingProblem:
+        return shifts.applied(costs.problem_from(d, e, worth.as_densities(d, e, s), rates))
+
+    return densities, None if densities.scale is ScoreScale.PROBABILITY else rates, price
 
 
 def _worth(detections: Detections, edges: CandidateEdges, scores: Scores, windowed: bool) -> costs.Worth:
