@@ -127,9 +127,8 @@ def calibrate_without_truth(
     movies: list[tuple[FittedMovie, PricedMovie]] = []
     for store, chosen, info in stores:
         progress.start(f"pricing {chosen.movie.name}")
-        movies.append(
-            (replace(movie_of(store, chosen), labelled=False), weighed(store, chosen, info, config, progress))
-        )
+        movie = priced_again(store, chosen, info, config, progress)
+        movies.append((replace(movie_of(store, chosen), labelled=False), movie))
     scores = common_scores([(named, movie.score_run) for named, movie in movies])
     fits: dict[str, UnlabelledFit] = {}
     for named, movie in movies:
