@@ -93,7 +93,7 @@ def priced(
     """
     if config.solve.cost == LEARNED:
         learned = costs.learn(detections, edges)
-        estimates = learned.estimates(detections)
+        estimates = learned.estimates()
         progress.note(costs.told(estimates))
         return learned.problem(detections, edges, forced), estimates
     if config.solve.cost == TWO_DISTANCE:

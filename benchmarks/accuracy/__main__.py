@@ -29,11 +29,13 @@ TRACKERS = Path(__file__).with_name("trackers.py")
 OTHERS = (
     "laptrack", "laptrack_nosplit", "tracksdata_nearest", "tracksdata_ilp", "motile", "btrack", "trackpy", "scipy_lap",
 )  # fmt: skip
-# how a user would call trackdb with the cutoff of the others, with gaps as they have them, and with no option at all
+# how a user would call trackdb with the cutoff of the others, with gaps as they have them, with no option at all, and
+# with the learned cost; what linking and what solving is told
 OURS = {
-    "trackdb": lambda cutoff: ["--max-distance", cutoff],
-    "trackdb_gaps": lambda cutoff: ["--max-distance", cutoff, "--max-gap", 1],
-    "trackdb_defaults": lambda _: [],
+    "trackdb": lambda cutoff: (["--max-distance", cutoff], []),
+    "trackdb_gaps": lambda cutoff: (["--max-distance", cutoff, "--max-gap", 1], []),
+    "trackdb_defaults": lambda _: ([], []),
+    "trackdb_learned": lambda _: (["--max-gap", 1], ["--cost", "learned"]),
 }
 LINKS = """
     select a.label as source, b.label as target from links l
@@ -48,10 +50,11 @@ def by_trackdb(name: str, case: Case, points: Path, out: Path) -> list[Spent]:
     store = out.with_suffix(".trackdb")
     axes = "zyx"[-case.position.shape[1] :]
     columns = ",".join(f"{axis}={axis}" for axis in ("id", "t", *axes))
+    linking, solving = OURS[name](case.cutoff)
     commands = (
         ["ingest", points, "-o", store, "--columns", columns],
-        ["link", store, *OURS[name](case.cutoff)],
-        ["solve", store, "--ilp"],
+        ["link", store, *linking],
+        ["solve", store, "--ilp", *solving],
         ["sql", store, LINKS, "--parquet", out],
     )
     spent: list[Spent] = []

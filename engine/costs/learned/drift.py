@@ -145,16 +145,20 @@ def _predict(
 def _medians(step: Floats, neighbours: Ints) -> Floats:
     n, ndim = step.shape
     median = np.zeros((n, ndim))
-    known = np.empty((neighbours.shape[1], ndim))
+    ordered = np.empty((ndim, neighbours.shape[1]))
     for i in range(n):
         count = 0
         for j in neighbours[i]:
-            if j >= 0 and not np.isnan(step[j, 0]):
-                known[count] = step[j]
-                count += 1
-        if count < FEWEST:
-            continue
-        for d in range(ndim):
-            ordered = np.sort(known[:count, d])
-            median[i, d] = 0.5 * (ordered[(count - 1) // 2] + ordered[count // 2])
+            if j < 0 or np.isnan(step[j, 0]):
+                continue
+            for d in range(ndim):
+                place = count
+                while place > 0 and ordered[d, place - 1] > step[j, d]:
+                    ordered[d, place] = ordered[d, place - 1]
+                    place -= 1
+                ordered[d, place] = step[j, d]
+            count += 1
+        if count >= FEWEST:
+            for d in range(ndim):
+                median[i, d] = 0.5 * (ordered[d, (count - 1) // 2] + ordered[d, count // 2])
     return median

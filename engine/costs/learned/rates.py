@@ -68,8 +68,10 @@ class LearnedRates:
         return self._with_edge(self.disappear[around.border.astype(np.int64)], ahead, reach)
 
     def _with_edge(self, rate: NDArray[np.float64], frames: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
-        overlooked = np.where(frames <= reach, self.miss ** frames.astype(np.float64), 0.0)
-        return np.minimum(rate + overlooked, 1.0)
+        rate = rate.copy()  # which a caller may hold
+        near = frames <= reach
+        rate[near] = np.minimum(rate[near] + self.miss ** frames[near].astype(np.float64), 1.0)
+        return rate
 
     def one_child(self, around: Surroundings) -> NDArray[np.float64]:
         """Return the probability of each of n cells to go on as one."""

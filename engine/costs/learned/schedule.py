@@ -22,13 +22,15 @@ from .lineage import Lineage
 from .model import Model, Spans, log_densities, problem_of
 from .motion import Motion, learn_motion
 from .rates import LearnedRates, count_rates
-from .surroundings import Surroundings, surroundings_of
+from .surroundings import surroundings_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ....solvers.problem import TrackingProblem
     from ....storage.schema import CandidateEdges, Detections
+    from .drift import Drift
+    from .surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +43,22 @@ class Learned:
 
     Parameters
     ----------
+    detections : Detections
+        The n cells.
     model : Model
         Densities and rates.
     lineage : Lineage
-        The lineage that they were learned from; drift and velocities are read from it.
-    elapsed : (m,) float64
-        Time that each candidate spans.
+        The one that they were learned from.
+    around, spans, drift : Surroundings, Spans, Drift
+        Of the cells, of the m candidates, and of the lineage.
     """
 
+    detections: Detections
     model: Model
     lineage: Lineage
-    elapsed: NDArray[np.float64]
+    around: Surroundings
+    spans: Spans
+    drift: Drift
 
     def problem(
         self, detections: Detections, edges: CandidateEdges, forced: NDArray[np.bool_] | None = None
@@ -67,16 +74,16 @@ class Learned:
         forced : (m,) bool or None
             Links that people forced in.
         """
-        around = surroundings_of(detections)
-        spans = Spans.of(around, edges)
-        drift = drift_of(around, self.lineage, spans.elapsed)
-        return problem_of(around, edges, spans, drift, self.model, forced=forced)
+        around, drift = self.around, self.drift
+        if detections is not self.detections:
+            around = surroundings_of(detections)
+            drift = drift_of(around, self.lineage, self.spans.elapsed)
+        return problem_of(around, edges, self.spans, drift, self.model, forced=forced)
 
-    def estimates(self, detections: Detections) -> dict[str, float]:
+    def estimates(self) -> dict[str, float]:
         """Return what was learned under names that tell their units, for the parameters of the run."""
-        around = surroundings_of(detections)
-        unit = "px" if detections.scale_um is None else "um"
-        return estimates_of(around, self.lineage, self.elapsed, self.model, unit)
+        unit = "px" if self.detections.scale_um is None else "um"
+        return estimates_of(self.around, self.lineage, self.spans.elapsed, self.model, unit)
 
 
 def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS) -> Learned:
@@ -95,13 +102,14 @@ def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS
     spans = Spans.of(around, edges)
     model = unlearned(around)
     lineage = Lineage.unlinked(edges, len(around))
+    drift = drift_of(around, lineage, spans.elapsed)
     for number in range(rounds - 1):
-        drift = drift_of(around, lineage, spans.elapsed)
         problem = problem_of(around, edges, spans, drift, model, divisions=number > 0)
         lineage = Lineage.of(edges, open_solver("ilp").solve(problem))
-        model = learn_from(around, edges, spans, lineage, model)
+        drift = drift_of(around, lineage, spans.elapsed)
+        model = learn_from(around, edges, spans, lineage, drift, model)
         log.debug("round %d: %s", number, model.rates)
-    return Learned(model, lineage, spans.elapsed)
+    return Learned(detections, model, lineage, around, spans, drift)
 
 
 def unlearned(around: Surroundings) -> Model:
@@ -113,7 +121,9 @@ def unlearned(around: Surroundings) -> Model:
     return Model(motion, daughters, LearnedRates.unlearned(), np.ones(n), none, none)
 
 
-def learn_from(around: Surroundings, edges: CandidateEdges, spans: Spans, lineage: Lineage, before: Model) -> Model:
+def learn_from(
+    around: Surroundings, edges: CandidateEdges, spans: Spans, lineage: Lineage, drift: Drift, before: Model
+) -> Model:
     """Learn from a lineage.
 
     Parameters
@@ -122,10 +132,11 @@ def learn_from(around: Surroundings, edges: CandidateEdges, spans: Spans, lineag
         Cells and candidates.
     lineage : Lineage
         What the cells became.
+    drift : Drift
+        How they move in it.
     before : Model
         What it was found with.
     """
-    drift = drift_of(around, lineage, spans.elapsed)
     link = lineage.continued
     source, target = edges.source[link], edges.target[link]
     known = predictors(drift, source, target, spans.elapsed[link])
