@@ -12,7 +12,7 @@ from figures import Curves, Row, figures_of
 from methods import cases_by, trackers_of
 from movies import frame_pairs
 
-from trackdb.engine.metrics.calibration import Questions
+from trackdb.engine.metrics.calibration import ParentQuestions
 from trackdb.engine.posterior.temperature import TemperatureFit, fit_temperature
 from trackdb.errors import CalibrationError
 
@@ -105,7 +105,7 @@ def _fitted(members: list[Case], method: str, group: dict[str, object], results:
         if not design:
             raise CalibrationError("there is no other movie of this kind to fit a temperature on")
         fit: TemperatureFit = fit_temperature(
-            lambda t: Questions.concatenate([case.questions(method, t) for case in design])
+            lambda t: ParentQuestions.concatenate([case.questions(method, t) for case in design])
         )
     except CalibrationError as error:
         results.refused.append({**group, "why": str(error)})

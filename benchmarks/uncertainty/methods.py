@@ -15,7 +15,7 @@ from movies import APART, FramePairs
 
 from trackdb.engine import costs
 from trackdb.engine.candidates import link_nearest
-from trackdb.engine.metrics.calibration import NEW, Questions
+from trackdb.engine.metrics.calibration import NEW, ParentQuestions
 from trackdb.engine.metrics.parents import Asked, ask_parents
 from trackdb.engine.pixels import NO_PIXELS
 from trackdb.engine.posterior.perturbation import Perturbation, mean_problem
@@ -125,7 +125,7 @@ class Case:
             known=np.ones(self.problem.n_nodes, dtype=bool),
         )
 
-    def questions(self, method: str, temperature: float = 1.0) -> Questions:
+    def questions(self, method: str, temperature: float = 1.0) -> ParentQuestions:
         """Return the same without what is known of the candidates."""
         return self.asked(method, temperature).questions
 
