@@ -111,15 +111,22 @@ def with_curve(query):
     return query[: query.index("select (select min(age)")] + CURVE
 
 
-def kaplan_meier(frames, complete):
-    """Return the share that has not divided after each age, from what was seen of each cell frame by frame.
+def kaplan_meier(cells):
+    """Return the share that has not divided after each age.
 
-    The step from the n-th frame of a cell to the next is seen if the cell goes on, or divides there.
+    A cell is how likely its birth is, the age at each of its frames that leads on, how sure the links out of it are,
+    and whether the last of these is a division. Ages of which nothing is left are not in it.
     """
-    steps_seen = frames - ~complete
+    at_risk, divided = defaultdict(float), defaultdict(float)
+    for birth, ages, sure, divides in cells:
+        for i, age in enumerate(ages):
+            weight = birth * float(np.prod(sure[: i + 1]))
+            at_risk[age] += weight
+            if divides and i == len(ages) - 1:
+                divided[age] += weight
     curve, undivided = {}, 1.0
-    for age in range(1, int(steps_seen.max(initial=0)) + 1):
-        at_risk = np.count_nonzero(steps_seen >= age)
-        undivided *= 1 - np.count_nonzero(complete & (frames == age)) / at_risk
-        curve[age] = undivided
+    for age in sorted(at_risk):
+        if at_risk[age] > 0:
+            undivided *= 1 - divided[age] / at_risk[age]
+            curve[age] = undivided
     return curve
