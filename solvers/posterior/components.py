@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from ..inner import inner
+from .graph import spans
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -112,7 +115,7 @@ def cut_graph(graph: ChoiceGraph, alive: Bools, tied: Bools, messages: Messages)
     return cut
 
 
-@njit(cache=True, inline="always")
+@inner
 def log_add(a: float, b: float) -> float:
     """Return the logarithm of a sum."""
     if a < b:
@@ -122,18 +125,6 @@ def log_add(a: float, b: float) -> float:
     return a + math.log1p(math.exp(b - a))
 
 
-@njit(cache=True, inline="always")
-def _outward(graph: ChoiceGraph, messages: Messages, v: int) -> float:
-    """Return all that a cell may do as a mother when all its links are cut, being selected included."""
-    whole = graph.none[v]
-    for e in range(graph.first[v], graph.first[v + 1]):
-        whole = log_add(whole, messages.up[e])
-    for q in range(graph.pair_first[v], graph.pair_first[v + 1]):
-        whole = log_add(whole, messages.up[graph.pair_a[q]] + messages.up[graph.pair_b[q]] + graph.bond[q])
-    return float(graph.node[v] + whole)
-
-
-@njit(cache=True, nogil=True)
 def see(graph: ChoiceGraph, cut: Cut, wanted: Bools, messages: Messages, cells: Ints) -> None:
     """Write what some cells see in both roles, given the links of a cut that live.
 
@@ -144,39 +135,50 @@ def see(graph: ChoiceGraph, cut: Cut, wanted: Bools, messages: Messages, cells: 
     wanted : (n,) bool
         Cells whose tie is not cut.
     cells : (k,) int64
-        Who looks.
+        Who looks, each once.
     """
-    for v in cells:
-        n_in = 0
-        n_out = 0
-        for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            n_in += cut.alive[graph.into[k]]
-        for e in range(graph.first[v], graph.first[v + 1]):
-            n_out += cut.alive[e]
-        optional = graph.state[v] == OPTIONAL
-        cut.tied[v] = optional and wanted[v] and n_in > 0 and n_out > 0
-        without = graph.new[v]
-        for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            e = graph.into[k]
-            if not cut.alive[e]:
-                without = log_add(without, graph.link[e] + messages.down[e])
-                cut.take[e] = messages.up[e]
-        cut.leave[v] = without
-        cut.idle[v] = graph.none[v]
-        cut.absent[v] = 0.0
-        cut.unborn[v] = 0.0
-        if optional and not cut.tied[v]:
-            outward = _outward(graph, messages, v) if n_out == 0 else messages.outward[v]
-            inward = without if n_in == 0 else messages.inward[v]
-            cut.leave[v] = log_add(without, -outward)
-            cut.unborn[v] = math.exp(-outward - cut.leave[v])
-            cut.idle[v] = log_add(graph.none[v], -inward - graph.node[v])
-            cut.absent[v] = math.exp(-inward - graph.node[v] - cut.idle[v])
-        for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            e = graph.into[k]
-            cut.shared[e] = cut.alive[e] and (cut.tied[v] or n_in > 1)
-            if cut.alive[e]:
-                cut.take[e] = graph.link[e] if cut.shared[e] else graph.link[e] - cut.leave[v]
+    at, as_daughter = spans(graph.into_first, cells)
+    link = graph.into[at]
+    lives = cut.alive[link]
+    n_in = np.bincount(as_daughter[lives], minlength=len(cells))
+    out, as_mother = spans(graph.first, cells)
+    n_out = np.bincount(as_mother[cut.alive[out]], minlength=len(cells))
+    optional = graph.state[cells] == OPTIONAL
+    tied = optional & wanted[cells] & (n_in > 0) & (n_out > 0)
+    dead = link[~lives]
+    without = graph.new[cells]
+    np.logaddexp.at(without, as_daughter[~lives], graph.link[dead] + messages.down[dead])
+    cut.tied[cells], cut.leave[cells], cut.idle[cells] = tied, without, graph.none[cells]
+    cut.absent[cells] = 0.0
+    cut.unborn[cells] = 0.0
+    _see_untied(graph, cut, messages, cells, without, n_in, n_out, np.flatnonzero(optional & ~tied))
+    cut.shared[link] = lives & (tied | (n_in > 1))[as_daughter]
+    private = np.where(cut.shared[link], 0.0, cut.leave[cells][as_daughter])
+    cut.take[link] = np.where(lives, graph.link[link] - private, messages.up[link])
+
+
+def _see_untied(
+    graph: ChoiceGraph, cut: Cut, messages: Messages, cells: Ints, without: Floats, n_in: Ints, n_out: Ints, rows: Ints
+) -> None:
+    """Write what optional cells see whose roles are not tied: of each role the other one is a message."""
+    cells, without = cells[rows], without[rows]
+    outward = np.where(n_out[rows] == 0, _outward(graph, messages, cells), messages.outward[cells])
+    inward = np.where(n_in[rows] == 0, without, messages.inward[cells]) + graph.node[cells]
+    cut.leave[cells] = np.logaddexp(without, -outward)
+    cut.unborn[cells] = np.exp(-outward - cut.leave[cells])
+    cut.idle[cells] = np.logaddexp(graph.none[cells], -inward)
+    cut.absent[cells] = np.exp(-inward - cut.idle[cells])
+
+
+def _outward(graph: ChoiceGraph, messages: Messages, cells: Ints) -> Floats:
+    """Return all that cells may do as mothers when all their links are cut, being selected included."""
+    whole = graph.none[cells]
+    link, owner = spans(graph.first, cells)
+    np.logaddexp.at(whole, owner, messages.up[link])
+    pair, owner = spans(graph.pair_first, cells)
+    a, b = graph.pair_a[pair], graph.pair_b[pair]
+    np.logaddexp.at(whole, owner, messages.up[a] + messages.up[b] + graph.bond[pair])
+    return np.asarray(graph.node[cells] + whole)
 
 
 @njit(cache=True, nogil=True)

@@ -18,7 +18,7 @@ from ..problem import FORBIDDEN, KEPT
 from .components import Messages, Pieces, find_pieces, see
 from .frontier import WIDEST, weigh_pieces
 from .graph import ChoiceGraph
-from .marginals import PRUNE, assemble, check_options, rows_of
+from .marginals import PRUNE, assemble, check_options, in_rows_of_problem
 from .order import order_of_sweep
 from .outcomes import LEAST, Outcomes
 from .plan import WIDTH, cut_plan, piece_of_cells
@@ -70,7 +70,7 @@ class OpenPosterior:
         graph = ChoiceGraph.of(problem, temperature)
         plan = cut_plan(graph, prune, width)
         weighed = weigh_pieces(graph, plan.cut, plan.pieces, plan.sweep, width)
-        views = both_views(graph, plan.cut, weighed.choice, weighed.absent, LEAST)
+        views = both_views(graph, plan.cut, weighed.choice, weighed.absent)
         wide = np.zeros(len(plan.sweep.width), dtype=bool)
         self._before = assemble(problem, graph, plan, wide, views, weighed, None)
         self._problem, self._graph, self._cut, self._weighed = problem, graph, plan.cut, weighed
@@ -160,8 +160,7 @@ class OpenPosterior:
 
     def outcomes(self, cells: NDArray[np.int64]) -> Outcomes:
         """Return the outcomes of some cells as mothers, in the order of these rows."""
-        first, a, b, p = ranked(self._graph, self._weighed.choice, LEAST, cells)
-        return Outcomes(first, rows_of(self._graph, a), rows_of(self._graph, b), p)
+        return in_rows_of_problem(self._graph, ranked(self._graph, self._weighed.choice, cells))
 
     def marginals(self) -> Marginals:
         """Return all probabilities as they are now; how each is known stays as it was. One pass over all cells."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numba import njit
@@ -11,20 +11,26 @@ from numba import njit
 from ...errors import ConfigError
 from ..inner import inner
 from .components import OPTIONAL, log_add
-from .frontier import sweep_forward
+from .frontier import sweep_over
 from .graph import ChoiceGraph
 from .plan import WIDTH, require_narrow, whole_plan
-from .states import LOG_MAX, SUM, Tape, close_weights, list_options, new_tape, own_weights, with_bit
+from .script import write_script
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import TrackingProblem
-    from .components import Cut
+    from .frontier import Swept
     from .plan import Plan
+    from .script import Options, Script
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+
+
+COLD: Final = 1e-8
+"""Temperature at which a millionth, the least by which selections differ, is a hundred nats."""
 
 
 def draw_selections(
@@ -62,7 +68,7 @@ def draw_selections(
     graph = ChoiceGraph.of(problem, temperature)
     plan = whole_plan(graph, width)
     require_narrow(plan, width)
-    link, absent = _draw(graph, plan, n_draws, SUM, seed)
+    link, absent = _draw(graph, plan, n_draws, seed)
     alone = np.exp(-np.logaddexp(0.0, -_alone(graph)))
     by_chance = np.random.default_rng([seed, 1]).random((n_draws, graph.n_cells)) < alone
     return _whole(problem, graph, plan.cut.tied, link, absent, by_chance)
@@ -81,11 +87,7 @@ def likeliest_selection(problem: TrackingProblem, *, width: int = WIDTH) -> tupl
     SolverError
         If a piece is too wide.
     """
-    graph = ChoiceGraph.of(problem)
-    plan = whole_plan(graph, width)
-    require_narrow(plan, width)
-    link, absent = _draw(graph, plan, 1, LOG_MAX, 0)
-    edge, node = _whole(problem, graph, plan.cut.tied, link, absent, (_alone(graph) > 0)[None])
+    edge, node = draw_selections(problem, 1, temperature=COLD, width=width)
     return edge[0], node[0]
 
 
@@ -110,146 +112,76 @@ def _whole(
     return edge, node
 
 
-def _draw(graph: ChoiceGraph, plan: Plan, n_draws: int, mode: int, seed: int) -> tuple[Bools, Bools]:
+def _draw(graph: ChoiceGraph, plan: Plan, n_draws: int, seed: int) -> tuple[Bools, Bools]:
     """Return the links of each draw, and which of the cells whose roles are tied are not selected."""
-    room, most = int(plan.sweep.n_states.max(initial=1)), int(plan.sweep.width.max(initial=0))
     link = np.zeros((n_draws, graph.n_links), dtype=np.bool_)
     absent = np.zeros((n_draws, graph.n_cells), dtype=np.bool_)
-    rng = np.random.default_rng(seed)
-    tape = new_tape(graph, plan.cut.shared, plan.pieces.first, room, most)
-    _draw_all(graph, plan.cut, plan.pieces.first, plan.sweep.mother, tape, mode, rng, link, absent)
+    mother = plan.sweep.mother
+    if not len(mother):
+        return link, absent
+    script, options, _ = write_script(graph, plan.cut, plan.pieces.first, mother)
+    swept, _ = sweep_over(script, int(plan.sweep.width.max()), both_ways=False)
+    drawn = draw_options(script, options, swept, n_draws, np.random.default_rng(seed))
+    draw = np.repeat(np.arange(n_draws), len(mother))
+    for links in graph.links_of(np.tile(mother, n_draws), options.choice[drawn].ravel()):
+        link[draw[links >= 0], links[links >= 0]] = True
+    gone = options.absent[drawn]
+    absent[draw.reshape(gone.shape)[gone >= 0], gone[gone >= 0]] = True
     return link, absent
 
 
+def draw_options(script: Script, options: Options, swept: Swept, n_draws: int, rng: np.random.Generator) -> Ints:
+    """Draw what happens at each step, (n_draws, L): which of the options of a script; after a sweep forward."""
+    group = np.empty((n_draws, len(script.n_open)), dtype=np.int64)
+    _draw_groups(script, swept.kept_at, swept.kept, swept.logs, rng, group)
+    order = np.argsort(options.group, kind="stable")
+    first = np.searchsorted(options.group[order], np.arange(len(script.weight) + 1))
+    up_to = np.cumsum(options.share[order])  # the shares of each group sum to 1
+    at = np.searchsorted(up_to, group + rng.random(group.shape), side="right")
+    return np.asarray(order[np.clip(at, first[group], first[group + 1] - 1)])
+
+
 @njit(cache=True, nogil=True)
-def _draw_all(
-    graph: ChoiceGraph,
-    cut: Cut,
-    first: Ints,
-    mother: Ints,
-    tape: Tape,
-    mode: int,
-    rng: np.random.Generator,
-    link: Bools,
-    absent: Bools,
+def _draw_groups(
+    script: Script, kept_at: Ints, kept: Floats, logs: Bools, rng: np.random.Generator, group: Ints
 ) -> None:
-    for p in range(len(first) - 1):
-        mothers = mother[first[p] : first[p + 1]]
-        for how in range(mode, LOG_MAX + 1):  # of a sum that cannot be trusted, the logarithms
-            _, sure = sweep_forward(graph, cut, mothers, tape, how)
-            if sure:
-                break
-        for r in range(len(link)):
-            draw_piece(graph, cut, mothers, tape, how, rng, link[r], absent[r])
+    """Go back over each piece and choose at each step among what may have led to the state after it."""
+    for draw in range(len(group)):
+        for p in range(len(logs)):
+            state = 0
+            for t in range(script.first[p + 1] - 1, script.first[p] - 1, -1):
+                best = -np.inf
+                before = 0
+                for closed in range(1 << (script.closed_first[t + 1] - script.closed_first[t])):
+                    after, paid = _before_closing(script, t, state, closed)
+                    for g in range(script.group_first[t], script.group_first[t + 1]):
+                        bits = script.bits[g, 0] + script.bits[g, 1]
+                        if after & bits != bits:
+                            continue
+                        weight = kept[kept_at[t] + after - bits]
+                        if not logs[p]:
+                            weight = math.log(weight) if weight > 0.0 else -np.inf
+                        offer = paid + script.weight[g] + weight
+                        whole = log_add(offer, best)
+                        if offer > -np.inf and rng.random() < math.exp(offer - whole):
+                            group[draw, t] = g
+                            before = after - bits
+                        best = whole
+                state = before
 
 
 @inner
-def draw_piece(
-    graph: ChoiceGraph,
-    cut: Cut,
-    mothers: Ints,
-    tape: Tape,
-    mode: int,
-    rng: np.random.Generator,
-    link: Bools,
-    absent: Bools,
-) -> None:
-    """Go back over a piece and choose, at each mother, among what may have led to the state after her."""
-    state = int(np.int64(0))  # a constant would be compiled for itself
-    closed = np.empty(64, np.int64)
-    for t in range(len(mothers) - 1, -1, -1):
-        u = mothers[t]
-        n_closed = 0
-        for e in range(graph.first[u + 1] - 1, graph.first[u] - 1, -1):
-            d = graph.target[e]
-            if cut.shared[e] and not cut.tied[d] and tape.closed_by[d] == u:
-                closed[n_closed] = d
-                n_closed += 1
-        for k in range(tape.n_open[t]):
-            tape.place[tape.layout[t, k]] = k
-        n_options, _, top = list_options(
-            graph, cut, u, tape.place, tape.weight, tape.group, tape.low, tape.high, tape.grouped, mode
-        )
-        for k in range(tape.n_open[t]):
-            tape.place[tape.layout[t, k]] = -1
-        at = tape.kept_at[t]
-        size = 1 << tape.n_open[t]
-        born, led, out, _ = own_weights(cut, graph, u)
-        out -= top
-        best = -np.inf
-        chosen, before, gone = -1, 0, False
-        for combination in range(1 << n_closed):
-            after = state
-            paid = 0.0
-            for k in range(n_closed):
-                place = tape.place_closed[closed[k]]
-                after = with_bit(after, place)
-                left, taken, _ = close_weights(cut.leave[closed[k]])
-                if combination >> k & 1:
-                    after |= 1 << place
-                    paid += taken
-                else:
-                    paid += left
-            for o in range(n_options):
-                if tape.weight[o] == -np.inf:
-                    continue
-                g = tape.group[o]
-                bits = tape.low[g] + tape.high[g]
-                if after & bits != bits:
-                    continue
-                s = after - bits
-                weight = _log_kept(tape, at + s, mode)
-                if cut.tied[u]:
-                    weight = weight + born
-                    other = _log_kept(tape, at + size + s, mode) + led
-                    weight = max(weight, other) if mode == LOG_MAX else log_add(weight, other)
-                wins, best = _wins(paid + tape.weight[o] + weight, best, mode, rng)
-                if wins:
-                    chosen, before, gone = o, s, False
-            if cut.tied[u]:
-                wins, best = _wins(paid + out + _log_kept(tape, at + after, mode), best, mode, rng)
-                if wins:
-                    chosen, before, gone = 0, after, True
-        _mark(graph, u, chosen, link)
-        state = before
-        if cut.tied[u]:
-            absent[u] = gone
-            has_parent = False
-            if not gone:
-                weight = _log_kept(tape, at + before, mode) + born
-                other = _log_kept(tape, at + size + before, mode) + led
-                has_parent, _ = _wins(other, weight, mode, rng)
-            state = with_bit(before, tape.own[t])
-            if has_parent:
-                state |= 1 << tape.own[t]
-
-
-@njit(cache=True, inline="always")
-def _log_kept(tape: Tape, at: int, mode: int) -> float:
-    """Return the logarithm of a state that was kept."""
-    if mode != SUM:
-        return float(tape.kept[at])
-    return math.log(tape.kept[at]) if tape.kept[at] > 0.0 else -math.inf
-
-
-@njit(cache=True, inline="always")
-def _wins(offer: float, best: float, mode: int, rng: np.random.Generator) -> tuple[bool, float]:
-    """Tell whether the next of several offers is chosen over those before, and what all of them weigh so far."""
-    if mode == LOG_MAX:
-        return offer > best, max(offer, best)
-    whole = log_add(offer, best)
-    return offer > -np.inf and rng.random() < math.exp(offer - whole), whole
-
-
-@njit(cache=True, inline="always")
-def _mark(graph: ChoiceGraph, u: int, option: int, link: Bools) -> None:
-    """Select the links of an option."""
-    k = graph.first[u + 1] - graph.first[u]
-    if option == 0:
-        return
-    if option <= k:
-        link[graph.first[u] + option - 1] = True
-        return
-    q = graph.pair_first[u] + option - 1 - k
-    link[graph.pair_a[q]] = True
-    link[graph.pair_b[q]] = True
+def _before_closing(script: Script, t: int, state: int, closed: int) -> tuple[int, float]:
+    """Return the state before daughters closed, of whom those in the mask `closed` were taken; and what that weighs."""
+    nats = 0.0
+    first = script.closed_first[t]
+    for c in range(script.closed_first[t + 1] - 1, first - 1, -1):
+        bit = 1 << script.place[c]
+        below = state & (bit - 1)
+        state = ((state - below) << 1) | below
+        if closed >> (c - first) & 1:
+            state |= bit
+            nats += min(-script.leave[c], 0.0)
+        else:
+            nats += min(script.leave[c], 0.0)
+    return state, nats

@@ -81,6 +81,36 @@ class ChoiceGraph(NamedTuple):
         """Number of links between cells that may be selected."""
         return len(self.link)
 
+    def none_of(self, cells: Ints) -> Ints:
+        """Return where, among the options of all cells, those of mothers begin: taking none, each link, each pair."""
+        return cells + self.first[cells] + self.pair_first[cells]
+
+    def single_of(self, links: Ints) -> Ints:
+        """Return where, among the options of all cells, each link is taken alone."""
+        mother = self.source[links]
+        return mother + self.pair_first[mother] + 1 + links
+
+    def pair_of(self, pairs: Ints) -> Ints:
+        """Return where, among the options of all cells, each pair is taken."""
+        mother = self.source[self.pair_a[pairs]]
+        return mother + self.first[mother + 1] + 1 + pairs
+
+    def links_of(self, cells: Ints, option: Ints) -> tuple[Ints, Ints]:
+        """Return the links of an option of each of some cells, -1 for none; options as `none_of` counts them."""
+        k = option - self.none_of(cells)
+        n_links = self.first[cells + 1] - self.first[cells]
+        pair = k > n_links
+        a = np.where(k > 0, self.first[cells] + k - 1, -1)
+        b = np.full(len(k), -1, dtype=np.int64)
+        q = (self.pair_first[cells] + k - 1 - n_links)[pair]
+        a[pair], b[pair] = self.pair_a[q], self.pair_b[q]
+        return a, b
+
+    @property
+    def n_options(self) -> int:
+        """Number of options of all cells."""
+        return len(self.state) + len(self.link) + len(self.bond)
+
     @classmethod
     def of(cls, problem: TrackingProblem, temperature: float = 1.0) -> ChoiceGraph:
         """Read the choices of a problem, in the same millionths as the solvers.
@@ -158,6 +188,13 @@ def require_temperature(temperature: float) -> None:
         raise ConfigError(
             f"the temperature is {temperature}, expected a positive number", use="1 where the costs are what they are"
         )
+
+
+def spans(first: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Return the places ``first[r] .. first[r + 1] - 1`` of some rows, and of each one the place of r in `rows`."""
+    size = first[rows + 1] - first[rows]
+    owner = np.repeat(np.arange(len(rows)), size)
+    return np.arange(len(owner)) + (first[rows] - np.cumsum(size) + size)[owner], owner
 
 
 def all_pairs(first: Ints, division: Floats) -> tuple[Ints, Ints32, Ints32, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -165,7 +165,7 @@ def estimate(
         sampled = sample(graph, mothers, sweeps, seed)
         weighed = weighed._replace(choice=weighed.choice + sampled.choice)
         weighed.absent[mothers] = sampled.absent[mothers]
-    views = both_views(graph, plan.cut, weighed.choice, weighed.absent, LEAST)
+    views = both_views(graph, plan.cut, weighed.choice, weighed.absent)
     return assemble(problem, graph, plan, wide, views, weighed, sampled)
 
 
@@ -209,13 +209,13 @@ def assemble(
         drawn = how_cell == HowWeighed.SAMPLED
         error[graph.row] = np.where(drawn[graph.source], sampled.link_error, np.nan)
         error_cell[drawn] = error_of_likeliest(graph, weighed.choice, sampled.choice_error)[drawn]
-    certain = views.probability[views.first[:-1]] > 1 - LEAST
+    certain = views.outcomes.probability[views.outcomes.first[:-1]] > 1 - LEAST
     exact = not how.any() and not how_cell.any()
     return Marginals(
         link=link,
         new=views.new,
         present=views.present,
-        outcomes=Outcomes(views.first, rows_of(graph, views.a), rows_of(graph, views.b), views.probability),
+        outcomes=in_rows_of_problem(graph, views.outcomes),
         how=how,
         error=error,
         dropped=dropped,
@@ -230,6 +230,11 @@ def assemble(
 def rows_of(graph: ChoiceGraph, link: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the rows in the problem of links of the graph; -1 stays."""
     return np.where(link >= 0, graph.row[link], -1) if graph.n_links else link
+
+
+def in_rows_of_problem(graph: ChoiceGraph, outcomes: Outcomes) -> Outcomes:
+    """Return outcomes whose links are rows of the problem, of those whose links are rows of the graph."""
+    return replace(outcomes, a=rows_of(graph, outcomes.a), b=rows_of(graph, outcomes.b))
 
 
 def log_weight_of_all(graph: ChoiceGraph, cut: Cut, log_z: NDArray[np.float64]) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from ..inner import inner
+from .graph import spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
-    Floats = NDArray[np.float64]
 
 
 UNSEEN: Final = 0
@@ -44,6 +44,35 @@ class Sweep(NamedTuple):
     n_states: NDArray[np.int64]
 
 
+class Ties(NamedTuple):
+    """Which mothers, by their place in L, share which of D daughters that are remembered.
+
+    Parameters
+    ----------
+    first : (p + 1,) int64
+        Mothers ``first[k] .. first[k + 1] - 1`` are those of piece k.
+    daughter_first, daughter : (L + 1,), (s,) int64
+        Daughters of each mother.
+    mother_first, mother : (D + 1,), (s,) int64
+        Mothers of each daughter.
+    own : (L,) int64
+        The mother herself as a daughter, -1 where her roles are not tied.
+    owner : (D,) int64
+        The same the other way round.
+    frame : (L,) int64
+        Frame of each mother.
+    """
+
+    first: NDArray[np.int64]
+    daughter_first: NDArray[np.int64]
+    daughter: NDArray[np.int64]
+    mother_first: NDArray[np.int64]
+    mother: NDArray[np.int64]
+    own: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    frame: NDArray[np.int64]
+
+
 def order_of_sweep(graph: ChoiceGraph, cut: Cut, pieces: Pieces, width: int) -> Sweep:
     """Return an order of each piece that keeps few daughters open, chosen greedily.
 
@@ -54,153 +83,169 @@ def order_of_sweep(graph: ChoiceGraph, cut: Cut, pieces: Pieces, width: int) -> 
     width : int
         Pieces that need more are given up, their `width` then is larger.
     """
-    return Sweep(*_order_pieces(graph, cut.shared, cut.tied, pieces.first, pieces.mother, width))
+    link, step = spans(graph.first, pieces.mother)
+    shared = cut.shared[link]
+    return ordered(graph, pieces, link[shared], step[shared], cut.tied[pieces.mother], width)
+
+
+def ordered(graph: ChoiceGraph, pieces: Pieces, link: Ints, step: Ints, tied: Bools, width: int) -> Sweep:
+    """Order pieces whose mothers, by their place, share daughters along these links; one of two pieces is two."""
+    ties = _ties(graph, pieces, link, step, tied)
+    order, widths, n_states = _order_pieces(ties, width)
+    return Sweep(pieces.mother[order], widths, n_states)
+
+
+def _ties(graph: ChoiceGraph, pieces: Pieces, link: Ints, step: Ints, tied: Bools) -> Ties:
+    n_mothers = len(pieces.mother)
+    piece = np.repeat(np.arange(len(pieces.first) - 1), np.diff(pieces.first))
+    found, daughter = np.unique(piece[step] * graph.n_cells + graph.target[link], return_inverse=True)
+    own, owner = np.full(n_mothers, -1), np.full(len(found), -1)
+    at = np.flatnonzero(tied)
+    own[at] = np.searchsorted(found, piece[at] * graph.n_cells + pieces.mother[at])
+    owner[own[at]] = at
+    into = np.lexsort((link, daughter))
+    return Ties(
+        first=pieces.first,
+        daughter_first=np.searchsorted(step, np.arange(n_mothers + 1)),
+        daughter=daughter,
+        mother_first=np.searchsorted(daughter[into], np.arange(len(found) + 1)),
+        mother=step[into],
+        own=own,
+        owner=owner,
+        frame=graph.frame[pieces.mother],
+    )
+
+
+class _Desk(NamedTuple):
+    """What ordering a piece writes on: mothers to come of each daughter, whether she is open, and where mothers are."""
+
+    left: NDArray[np.int64]
+    is_open: NDArray[np.bool_]
+    mark: NDArray[np.int8]
+    near: NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
-def _order_pieces(
-    graph: ChoiceGraph, shared: Bools, tied: Bools, first: Ints, found: Ints, width: int
-) -> tuple[Ints, Ints, Ints]:
-    n = len(graph.state)
-    mother = found.copy()
-    widths = np.zeros(len(first) - 1, np.int64)
-    n_states = np.zeros(len(first) - 1, np.int64)
-    left = np.zeros(n, np.int64)
-    mark = np.full(n, DONE, np.int8)
-    is_open = np.zeros(n, np.bool_)
-    near = np.empty(n, np.int64)
-    for p in range(len(first) - 1):
-        low, high = first[p], first[p + 1]
-        if high - low == 1:
-            u = mother[low]
-            wide = 0
-            for e in range(graph.first[u], graph.first[u + 1]):
-                wide += shared[e]
-            widths[p], n_states[p] = wide, 1 << min(wide, 40)
-            continue
-        starts = (high - 1, low)  # the mother farthest from where the search began, then that one
-        best = 1 << 62
-        trial = np.empty(high - low, np.int64)
-        for start in starts:
-            wide, states = order_piece(
-                graph, shared, tied, found[low:high], start - low, width, left, mark, is_open, near, trial
-            )
-            if states < best:
-                best = states
+def _order_pieces(ties: Ties, width: int) -> tuple[Ints, Ints, Ints]:
+    """Try two starts for each piece: the mother farthest from where the search for it began, and that one."""
+    n_pieces, n_mothers = len(ties.first) - 1, len(ties.own)
+    order = np.arange(n_mothers)
+    widths = np.empty(n_pieces, np.int64)
+    n_states = np.empty(n_pieces, np.int64)
+    trial = np.empty(n_mothers, np.int64)
+    n_daughters = len(ties.owner)
+    desk = _Desk(
+        np.empty(n_daughters, np.int64),
+        np.empty(n_daughters, np.bool_),
+        np.empty(n_mothers, np.int8),
+        np.empty(n_mothers, np.int64),
+    )
+    for p in range(n_pieces):
+        low, high = ties.first[p], ties.first[p + 1]
+        n_states[p] = 1 << 62
+        for start in (high - 1, low):
+            wide, states = _order_piece(ties, low, high, start, width, desk, trial)
+            if states < n_states[p]:
                 widths[p], n_states[p] = wide, states
-                for k in range(high - low):
-                    mother[low + k] = trial[k]
-            if wide <= 2:
+                for k in range(low, high):
+                    order[k] = trial[k] if wide <= width else k
+            if wide <= 2 or high - low == 1:
                 break
-        if widths[p] > width:
-            for k in range(low, high):
-                mother[k] = found[k]
-    return mother, widths, n_states
+    return order, widths, n_states
 
 
 @inner
-def order_piece(
-    graph: ChoiceGraph,
-    shared: Bools,
-    tied: Bools,
-    mothers: Ints,
-    start: int,
-    width: int,
-    left: Ints,
-    mark: NDArray[np.int8],
-    is_open: Bools,
-    near: Ints,
-    order: Ints,
-) -> tuple[int, int]:
-    """Write a greedy order of one piece; return its width and states, or the width that was too much and a lot.
-
-    Between calls, `mark` is `DONE` everywhere.
-    """
-    for u in mothers:
-        mark[u] = UNSEEN
-        is_open[u] = False
-        for e in range(graph.first[u], graph.first[u + 1]):
-            if shared[e]:
-                left[graph.target[e]] = 0
-                is_open[graph.target[e]] = False
-    for u in mothers:
-        for e in range(graph.first[u], graph.first[u + 1]):
-            if shared[e]:
-                left[graph.target[e]] += 1
-    n_near = 0
+def _order_piece(ties: Ties, low: int, high: int, start: int, width: int, desk: _Desk, order: Ints) -> tuple[int, int]:
+    """Write a greedy order of one piece; return its width and states, or the width that was too much and a lot."""
+    for u in range(low, high):
+        desk.mark[u] = UNSEEN
+        for k in range(ties.daughter_first[u], ties.daughter_first[u + 1]):
+            d = ties.daughter[k]
+            desk.is_open[d] = False
+            desk.left[d] = ties.mother_first[d + 1] - ties.mother_first[d]
+    n_near = np.int64(0)  # a constant would be compiled for itself
     n_open = 0
     wide = 0
     states = 0
-    for step in range(len(mothers)):
-        best = 1 << 40
-        u = -1
-        at = -1
-        if step == 0 and not (tied[mothers[start]] and left[mothers[start]] > 0):
-            u = mothers[start]
-        else:
-            k = 0
-            while k < n_near:
-                v = near[k]
-                if mark[v] == DONE:
-                    n_near -= 1
-                    near[k] = near[n_near]
-                    continue
-                if tied[v] and left[v] > 0:
-                    k += 1
-                    continue
-                opens = 0
-                closes = 1 if tied[v] else 0
-                touches = 0
-                for e in range(graph.first[v], graph.first[v + 1]):
-                    if shared[e]:
-                        d = graph.target[e]
-                        if is_open[d]:
-                            touches += 1
-                        else:
-                            opens += 1
-                        if left[d] == 1 and not tied[d]:
-                            closes += 1
-                score = 16 * (opens - closes) + 4 * opens - touches
-                if score < best:
-                    best, u, at = score, v, k
-                k += 1
-        if u < 0:  # nothing near may choose yet: the earliest that may
-            for v in mothers:
-                may = mark[v] != DONE and not (tied[v] and left[v] > 0)
-                if may and (u < 0 or graph.frame[v] < graph.frame[u]):
-                    u = v
-        elif at >= 0:
-            n_near -= 1
-            near[at] = near[n_near]
-        mark[u] = DONE
+    for step in range(low, high):
+        u = start
+        if step > low or _waits(ties, desk, start):
+            u, n_near = _next(ties, desk, low, high, n_near)
+        desk.mark[u] = DONE
         order[step] = u
-        for e in range(graph.first[u], graph.first[u + 1]):
-            d = graph.target[e]
-            if shared[e] and not is_open[d]:
-                is_open[d] = True
+        for k in range(ties.daughter_first[u], ties.daughter_first[u + 1]):
+            d = ties.daughter[k]
+            if not desk.is_open[d]:
+                desk.is_open[d] = True
                 n_open += 1
-                for k in range(graph.into_first[d], graph.into_first[d + 1]):
-                    v = graph.source[graph.into[k]]
-                    if shared[graph.into[k]] and mark[v] == UNSEEN:
-                        mark[v] = NEAR
-                        near[n_near] = v
-                        n_near += 1
-                if tied[d] and mark[d] == UNSEEN:
-                    mark[d] = NEAR
-                    near[n_near] = d
-                    n_near += 1
+                n_near = _note_near(ties, desk, d, n_near)
         wide = max(wide, n_open)
         if wide > width:
-            for v in mothers:
-                mark[v] = DONE
             return wide, 1 << 61
-        states += (1 << n_open) * (2 if tied[u] else 1)
-        if tied[u]:
-            n_open -= 1
-        for e in range(graph.first[u], graph.first[u + 1]):
-            if shared[e]:
-                d = graph.target[e]
-                left[d] -= 1
-                if left[d] == 0 and not tied[d]:
-                    n_open -= 1
+        states += 1 << n_open
+        n_open -= ties.own[u] >= 0
+        for k in range(ties.daughter_first[u], ties.daughter_first[u + 1]):
+            d = ties.daughter[k]
+            desk.left[d] -= 1
+            n_open -= desk.left[d] == 0 and ties.owner[d] < 0
     return wide, states
+
+
+@inner
+def _waits(ties: Ties, desk: _Desk, u: int) -> bool:
+    """Return whether a mother whose roles are tied waits for mothers of her own."""
+    return ties.own[u] >= 0 and desk.left[ties.own[u]] > 0
+
+
+@inner
+def _note_near(ties: Ties, desk: _Desk, d: int, n_near: int) -> int:
+    """Note who may be next as a daughter opens: her mothers, and herself; return how many these are in all."""
+    for k in range(ties.mother_first[d], ties.mother_first[d + 1] + 1):
+        v = ties.mother[k] if k < ties.mother_first[d + 1] else ties.owner[d]
+        if v >= 0 and desk.mark[v] == UNSEEN:
+            desk.mark[v] = NEAR
+            desk.near[n_near] = v
+            n_near += 1
+    return n_near
+
+
+@inner
+def _next(ties: Ties, desk: _Desk, low: int, high: int, n_near: int) -> tuple[int, int]:
+    """Take the mother that opens least from those near, or the earliest that may choose; return how many stay near."""
+    best = 1 << 40
+    at = -1
+    for k in range(n_near):
+        v = desk.near[k]
+        if not _waits(ties, desk, v):
+            score = _score(ties, desk, v)
+            if score < best:
+                best, at = score, k
+    if at >= 0:
+        u = desk.near[at]
+        desk.near[at] = desk.near[n_near - 1]
+        return u, n_near - 1
+    u = -1
+    for v in range(low, high):
+        if desk.mark[v] != DONE and not _waits(ties, desk, v) and (u < 0 or ties.frame[v] < ties.frame[u]):
+            u = v
+    for k in range(n_near):
+        if desk.near[k] == u:
+            desk.near[k] = desk.near[n_near - 1]
+            return u, n_near - 1
+    return u, n_near
+
+
+@inner
+def _score(ties: Ties, desk: _Desk, v: int) -> int:
+    """Return how much a mother would open and not close again, the less the better."""
+    opens, touches = 0, 0
+    closes = 1 if ties.own[v] >= 0 else 0
+    for k in range(ties.daughter_first[v], ties.daughter_first[v + 1]):
+        d = ties.daughter[k]
+        if desk.is_open[d]:
+            touches += 1
+        else:
+            opens += 1
+        if desk.left[d] == 1 and ties.owner[d] < 0:
+            closes += 1
+    return 16 * (opens - closes) + 4 * opens - touches

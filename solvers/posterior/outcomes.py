@@ -84,6 +84,26 @@ class Outcomes:
         return len(self.first) - 1
 
 
+def ranked_outcomes(
+    n_cells: int, cell: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64], weight: NDArray[np.float64]
+) -> Outcomes:
+    """Return outcomes in order, from weights that sum to 1 for each cell.
+
+    Parameters
+    ----------
+    n_cells : int
+        Number of cells; each has an outcome that is not less likely than `LEAST`.
+    cell, a, b, weight : (k,) int64, float64
+        Of outcomes in any order; equally likely ones of a cell stay in it.
+    """
+    likely = weight >= LEAST
+    cell, a, b, weight = cell[likely], a[likely], b[likely], weight[likely]
+    order = np.lexsort((-weight, cell))
+    total = np.bincount(cell, weight, n_cells)
+    first = np.searchsorted(cell[order], np.arange(n_cells + 1)).astype(np.int64)
+    return Outcomes(first, a[order], b[order], (weight / total[cell])[order])
+
+
 def require_column(name: str, column: NDArray[np.generic], dtype: np.dtype[np.generic], length: int) -> None:
     """Raise SchemaError unless a column has this type and length."""
     if column.dtype != dtype or column.shape != (length,):

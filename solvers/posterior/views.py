@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from ..inner import inner
 from .components import OPTIONAL
+from .graph import spans
+from .outcomes import LEAST, Outcomes, ranked_outcomes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,24 +34,17 @@ class Views(NamedTuple):
         Of each link of the graph.
     new, present : (n,) float64
         Of each cell having no parent, and of being selected; the links into it and `new` sum to `present`.
-    first : (n + 1,) int64
-        Outcomes of each mother.
-    a, b : (k,) int64
-        Links of the graph in each outcome, -1 for none.
-    probability : (k,) float64
-        Falling within each mother.
+    outcomes : Outcomes
+        What each mother does, links as in the graph.
     """
 
     link: NDArray[np.float64]
     new: NDArray[np.float64]
     present: NDArray[np.float64]
-    first: NDArray[np.int64]
-    a: NDArray[np.int64]
-    b: NDArray[np.int64]
-    probability: NDArray[np.float64]
+    outcomes: Outcomes
 
 
-def both_views(graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats, least: float) -> Views:
+def both_views(graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats) -> Views:
     """Return both views of what mothers choose.
 
     Parameters
@@ -62,77 +55,24 @@ def both_views(graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats, lea
         As in `frontier.Weighed`; that of mothers who have candidates. It is changed where daughters are let go.
     absent : (n,) float64
         Probability that a cell whose roles are tied is not selected.
-    least : float
-        Outcomes below it are left out.
     """
     n = graph.n_cells
     link, new, present = np.zeros(graph.n_links), np.empty(n), np.empty(n)
     everyone = np.arange(n)
     agree(graph, cut, choice, absent, everyone, everyone, link, new, present)
-    return Views(link, new, present, *ranked(graph, choice, least, everyone))
+    return Views(link, new, present, ranked(graph, choice, everyone))
 
 
-@njit(cache=True, nogil=True)
-def links_of(graph: ChoiceGraph, choice: Floats) -> Floats:
-    """Add up the options that hold each link."""
-    link = np.zeros(len(graph.link))
-    for u in range(len(graph.state)):
-        _add_up(graph, choice, u, link)
-    return link
+def links_of(graph: ChoiceGraph, choice: Floats, mothers: Ints, link: Floats) -> None:
+    """Write the probability of the links of some mothers: the sum of the options that hold each."""
+    links, _ = spans(graph.first, mothers)
+    pairs, _ = spans(graph.pair_first, mothers)
+    link[links] = choice[graph.single_of(links)]
+    together = choice[graph.pair_of(pairs)]
+    np.add.at(link, graph.pair_a[pairs], together)
+    np.add.at(link, graph.pair_b[pairs], together)
 
 
-@inner
-def _add_up(graph: ChoiceGraph, choice: Floats, u: int, link: Floats) -> None:
-    begin, end = graph.first[u], graph.first[u + 1]
-    single = u + graph.pair_first[u] + 1
-    pair = single + end
-    for e in range(begin, end):
-        link[e] = choice[single + e]
-    for q in range(graph.pair_first[u], graph.pair_first[u + 1]):
-        p = choice[pair - graph.pair_first[u] + q]
-        link[graph.pair_a[q]] += p
-        link[graph.pair_b[q]] += p
-
-
-@njit(cache=True, inline="always")
-def _absent_of(graph: ChoiceGraph, cut: Cut, choice: Floats, link: Floats, absent: Floats, v: int) -> float:
-    """Return the probability that a cell is not selected, from the side on which its options live."""
-    if graph.state[v] != OPTIONAL:
-        return 0.0 if graph.state[v] > OPTIONAL else 1.0
-    if cut.tied[v]:
-        return float(absent[v])
-    taken = 0.0
-    living = False
-    for k in range(graph.into_first[v], graph.into_first[v + 1]):
-        if cut.alive[graph.into[k]]:
-            living = True
-            taken += link[graph.into[k]]
-    if living or graph.first[v] == graph.first[v + 1]:
-        return float(max(1.0 - taken, 0.0) * cut.unborn[v])
-    return float(choice[v + graph.first[v] + graph.pair_first[v]] * cut.absent[v])
-
-
-@njit(cache=True, inline="always")
-def _let_go(graph: ChoiceGraph, choice: Floats, hold: Floats, u: int) -> None:
-    """Thin what a mother chooses: each daughter stays with the probability `hold` of the link, by herself."""
-    begin, end = graph.first[u], graph.first[u + 1]
-    at = u + begin + graph.pair_first[u]
-    single = at + 1 - begin
-    pair = single + end - graph.pair_first[u]
-    for e in range(begin, end):
-        gone = choice[single + e] * (1.0 - hold[e])
-        choice[single + e] -= gone
-        choice[at] += gone
-    for q in range(graph.pair_first[u], graph.pair_first[u + 1]):
-        a, b = graph.pair_a[q], graph.pair_b[q]
-        p = choice[pair + q]
-        choice[pair + q] = p * hold[a] * hold[b]
-        choice[single + a] += p * hold[a] * (1.0 - hold[b])
-        choice[single + b] += p * hold[b] * (1.0 - hold[a])
-        choice[at] += p * (1.0 - hold[a]) * (1.0 - hold[b])
-
-
-@njit(cache=True, nogil=True)
 def agree(
     graph: ChoiceGraph,
     cut: Cut,
@@ -145,83 +85,71 @@ def agree(
     present: Floats,
 ) -> None:
     """Write both views of some mothers, whose links lead to these daughters; other mothers stay as they are."""
-    hold = np.ones(len(link))
-    mine = np.zeros(len(graph.state), np.bool_)
-    loose = np.zeros(len(graph.state), np.bool_)
-    for u in mothers:
-        mine[u] = True
-        if graph.first[u] == graph.first[u + 1]:
-            choice[u + graph.first[u] + graph.pair_first[u]] = 1.0
-        _add_up(graph, choice, u, link)
-    for v in daughters:
-        present[v] = 1.0 - _absent_of(graph, cut, choice, link, absent, v)
-        of_mine = 0.0
-        of_others = 0.0
-        for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            e = graph.into[k]
-            if mine[graph.source[e]]:
-                of_mine += link[e]
-            else:
-                of_others += link[e]
-        if of_mine + of_others > 1.0 and of_mine > 0.0:
-            for k in range(graph.into_first[v], graph.into_first[v + 1]):
-                e = graph.into[k]
-                if mine[graph.source[e]]:
-                    hold[e] = max(1.0 - of_others, 0.0) / of_mine
-                    link[e] *= hold[e]
-                    loose[graph.source[e]] = True
-    for u in mothers:
-        if loose[u]:
-            _let_go(graph, choice, hold, u)
-    for v in daughters:
-        total = 0.0
-        for k in range(graph.into_first[v], graph.into_first[v + 1]):
-            total += link[graph.into[k]]
-        if graph.state[v] == OPTIONAL:
-            busy = 1.0 - choice[v + graph.first[v] + graph.pair_first[v]]
-            present[v] = min(max(present[v], max(total, busy)), 1.0)
-        new[v] = max(present[v] - total, 0.0)
+    childless = mothers[graph.first[mothers] == graph.first[mothers + 1]]
+    choice[graph.none_of(childless)] = 1.0
+    links_of(graph, choice, mothers, link)
+    at, owner = spans(graph.into_first, daughters)
+    into = graph.into[at]
+    n = len(daughters)
+    selected = 1.0 - _absent_of(graph, cut, choice, link, absent, daughters, into, owner)
+    is_mine = np.zeros(graph.n_cells, dtype=bool)
+    is_mine[mothers] = True
+    mine = is_mine[graph.source[into]]
+    of_mine = np.bincount(owner[mine], link[into[mine]], n)
+    of_others = np.bincount(owner[~mine], link[into[~mine]], n)
+    too_much = (of_mine + of_others > 1.0) & (of_mine > 0.0)
+    loose = mine & too_much[owner]
+    if loose.any():
+        hold = np.ones(graph.n_links)
+        hold[into[loose]] = (np.maximum(1.0 - of_others, 0.0)[owner] / of_mine[owner].clip(1e-300))[loose]
+        link[into[loose]] *= hold[into[loose]]
+        _let_go(graph, choice, hold, np.unique(graph.source[into[loose]]))
+    total = np.bincount(owner, link[into], n)
+    optional = graph.state[daughters] == OPTIONAL
+    busy = np.maximum(total, 1.0 - choice[graph.none_of(daughters)])
+    present[daughters] = np.where(optional, np.minimum(np.maximum(selected, busy), 1.0), selected)
+    new[daughters] = np.maximum(present[daughters] - total, 0.0)
 
 
-@njit(cache=True, nogil=True)
-def ranked(graph: ChoiceGraph, choice: Floats, least: float, mothers: Ints) -> tuple[Ints, Ints, Ints, Floats]:
-    """Rank what each of some mothers chooses, likeliest first, without what is hardly ever chosen."""
-    k = 0
-    first = np.empty(len(mothers) + 1, np.int64)
-    first[0] = 0
-    for m in range(len(mothers)):
-        u = mothers[m]
-        begin = u + graph.first[u] + graph.pair_first[u]
-        end = u + 1 + graph.first[u + 1] + graph.pair_first[u + 1]
-        for o in range(begin, end):
-            k += choice[o] >= least
-        first[m + 1] = k
-    a = np.empty(k, np.int64)
-    b = np.empty(k, np.int64)
-    probability = np.empty(k)
-    for m in range(len(mothers)):
-        u = mothers[m]
-        begin = u + graph.first[u] + graph.pair_first[u]
-        n_links = graph.first[u + 1] - graph.first[u]
-        size = 0
-        total = 0.0
-        for o in range(1 + n_links + graph.pair_first[u + 1] - graph.pair_first[u]):
-            p = choice[begin + o]
-            if p < least:
-                continue
-            one, other = -1, -1
-            if o > n_links:
-                one = graph.pair_a[graph.pair_first[u] + o - 1 - n_links]
-                other = graph.pair_b[graph.pair_first[u] + o - 1 - n_links]
-            elif o > 0:
-                one = graph.first[u] + o - 1
-            at = first[m] + size
-            while at > first[m] and probability[at - 1] < p:
-                probability[at], a[at], b[at] = probability[at - 1], a[at - 1], b[at - 1]
-                at -= 1
-            probability[at], a[at], b[at] = p, one, other
-            size += 1
-            total += p
-        for at in range(first[m], first[m + 1]):
-            probability[at] /= total
-    return first, a, b, probability
+def _absent_of(
+    graph: ChoiceGraph, cut: Cut, choice: Floats, link: Floats, absent: Floats, cells: Ints, into: Ints, owner: Ints
+) -> Floats:
+    """Return the probability that each cell is not selected, from the side on which its options live."""
+    lives = cut.alive[into]
+    n = len(cells)
+    taken = np.bincount(owner[lives], link[into[lives]], n)
+    lived = np.bincount(owner[lives], minlength=n) > 0
+    as_daughter = np.maximum(1.0 - taken, 0.0) * cut.unborn[cells]
+    as_mother = choice[graph.none_of(cells)] * cut.absent[cells]
+    childless = graph.first[cells] == graph.first[cells + 1]
+    free = np.where(cut.tied[cells], absent[cells], np.where(lived | childless, as_daughter, as_mother))
+    state = graph.state[cells]
+    return np.where(state == OPTIONAL, free, np.where(state > OPTIONAL, 0.0, 1.0))
+
+
+def _let_go(graph: ChoiceGraph, choice: Floats, hold: Floats, mothers: Ints) -> None:
+    """Thin what mothers choose: each daughter stays with the probability `hold` of the link, by herself."""
+    none = graph.none_of(mothers)
+    links, owner = spans(graph.first, mothers)
+    single = graph.single_of(links)
+    gone = choice[single] * (1.0 - hold[links])
+    choice[single] -= gone
+    np.add.at(choice, none[owner], gone)
+    pairs, owner = spans(graph.pair_first, mothers)
+    a, b, pair = graph.pair_a[pairs], graph.pair_b[pairs], graph.pair_of(pairs)
+    p = choice[pair]
+    choice[pair] = p * hold[a] * hold[b]
+    np.add.at(choice, graph.single_of(a), p * hold[a] * (1.0 - hold[b]))
+    np.add.at(choice, graph.single_of(b), p * hold[b] * (1.0 - hold[a]))
+    np.add.at(choice, none[owner], p * (1.0 - hold[a]) * (1.0 - hold[b]))
+
+
+def ranked(graph: ChoiceGraph, choice: Floats, mothers: Ints) -> Outcomes:
+    """Return what each of some mothers chooses, links as in the graph."""
+    begin = graph.none_of(mothers)
+    size = 1 + np.diff(graph.first)[mothers] + np.diff(graph.pair_first)[mothers]
+    owner = np.repeat(np.arange(len(mothers)), size)
+    option = np.arange(len(owner)) + (begin - np.cumsum(size) + size)[owner]
+    likely = choice[option] >= LEAST
+    owner, option = owner[likely], option[likely]
+    return ranked_outcomes(len(mothers), owner, *graph.links_of(mothers[owner], option), choice[option])
