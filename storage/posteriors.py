@@ -36,7 +36,7 @@ class HowKnown(IntEnum):
     """Nothing was left out; there is no error."""
 
     PRUNED = 1
-    """Exact after options were left out; the error is a bound on the mass of these."""
+    """Exact after options were left out; the error is an estimate of the mass of these, no bound."""
 
     BELIEF = 2
     """An approximation whose error nobody bounds."""

@@ -64,7 +64,7 @@ class Posterior:
     how : (m,) uint8
         `HowWeighed` each link is known.
     error : (m,) float64
-        Standard error where sampled, bound on the mass left out where pruned, NaN elsewhere.
+        Standard error where sampled, estimate of the mass left out where pruned (no bound), NaN elsewhere.
     outcomes : Outcomes or None
         What each cell does as a mother; None from methods that tell of links alone.
     how_cell : (n,) uint8

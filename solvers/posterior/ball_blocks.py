@@ -71,7 +71,7 @@ def _partition(graph: ChoiceGraph, seeds: Ints) -> list[Group]:
 
 
 def _shared(graph: ChoiceGraph, blocks: Pieces) -> tuple[Ints, Ints, Bools]:
-    """Return the links to daughters that have several mothers in a block or are tied there, whose they are; and ties."""
+    """Return the links to daughters who must be remembered in a block, whose they are, and which mothers are tied."""
     link, step = spans(graph.first, blocks.mother)
     block = np.repeat(np.arange(len(blocks.first) - 1), np.diff(blocks.first))
     key = block[step] * graph.n_cells + graph.target[link]

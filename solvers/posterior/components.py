@@ -181,17 +181,24 @@ def _outward(graph: ChoiceGraph, messages: Messages, cells: Ints) -> Floats:
     return np.asarray(graph.node[cells] + whole)
 
 
+def find_pieces(graph: ChoiceGraph, alive: Bools, tied: Bools, seeds: Ints) -> Pieces:
+    """Return the mothers of the pieces that hold the seeds, in the order of the search."""
+    return Pieces(*_search(graph.first, graph.target, graph.into_first, graph.into, graph.source, alive, tied, seeds))
+
+
 @njit(cache=True, nogil=True)
-def find_pieces(graph: ChoiceGraph, alive: Bools, tied: Bools, seeds: Ints) -> tuple[Ints, Ints]:
-    """Return the mothers of the pieces that hold the seeds: `Pieces` of them, in the order of the search."""
-    n = len(graph.state)
+def _search(
+    first: Ints, target: Ints, into_first: Ints, into: Ints, source: Ints, alive: Bools, tied: Bools, seeds: Ints
+) -> tuple[Ints, Ints]:
+    """Search from each seed along living links, breadth first."""
+    n = len(tied)
     seen = np.zeros(n, np.bool_)
     seen_daughter = np.zeros(n, np.bool_)
-    first = np.empty(len(seeds) + 1, np.int64)
+    piece_first = np.empty(len(seeds) + 1, np.int64)
     mother = np.empty(n, np.int64)
     n_pieces = 0
     end = 0
-    first[0] = 0
+    piece_first[0] = 0
     for seed in seeds:
         if seen[seed]:
             continue
@@ -202,13 +209,13 @@ def find_pieces(graph: ChoiceGraph, alive: Bools, tied: Bools, seeds: Ints) -> t
         while at < end:
             u = mother[at]
             at += 1
-            daughters = graph.first[u + 1] - graph.first[u]
+            daughters = first[u + 1] - first[u]
             for k in range(daughters + 1):
                 if k < daughters:
-                    e = graph.first[u] + k
+                    e = first[u] + k
                     if not alive[e]:
                         continue
-                    v = graph.target[e]
+                    v = target[e]
                 elif tied[u]:
                     v = u
                 else:
@@ -220,12 +227,12 @@ def find_pieces(graph: ChoiceGraph, alive: Bools, tied: Bools, seeds: Ints) -> t
                     seen[v] = True
                     mother[end] = v
                     end += 1
-                for q in range(graph.into_first[v], graph.into_first[v + 1]):
-                    other = graph.source[graph.into[q]]
-                    if alive[graph.into[q]] and not seen[other]:
+                for q in range(into_first[v], into_first[v + 1]):
+                    other = source[into[q]]
+                    if alive[into[q]] and not seen[other]:
                         seen[other] = True
                         mother[end] = other
                         end += 1
         n_pieces += 1
-        first[n_pieces] = end
-    return first[: n_pieces + 1].copy(), mother[:end].copy()
+        piece_first[n_pieces] = end
+    return piece_first[: n_pieces + 1].copy(), mother[:end].copy()

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import InfeasibleError, SchemaError
 from ..problem import FORBIDDEN, KEPT
-from .components import Messages, Pieces, find_pieces, see
+from .components import Messages, find_pieces, see
 from .frontier import WIDEST, weigh_pieces
 from .graph import ChoiceGraph
 from .marginals import PRUNE, assemble, check_options, in_rows_of_problem
@@ -260,7 +260,7 @@ class OpenPosterior:
         into = np.concatenate([gone, *entering])
         seeds = np.unique(np.concatenate([graph.source[gone], graph.source[into[self._cut.alive[into]]], cells]))
         seeds = seeds[graph.first[seeds] < graph.first[seeds + 1]]
-        _, mothers = find_pieces(graph, self._cut.alive, self._cut.tied, seeds)
+        mothers = find_pieces(graph, self._cut.alive, self._cut.tied, seeds).mother
         leaving = [self._leaving(int(u)) for u in mothers]
         daughters = np.unique(np.concatenate([cells, mothers, *(graph.target[e] for e in leaving)]))
         return mothers, daughters.astype(np.int64)
@@ -278,7 +278,7 @@ class OpenPosterior:
         self._set(self._weighed.absent, mothers, 0.0)
         self._set(self._of_graph, links, self._of_graph[links])
         see(graph, cut, self._wanted, self._messages, daughters)
-        pieces = Pieces(*find_pieces(graph, cut.alive, cut.tied, mothers))
+        pieces = find_pieces(graph, cut.alive, cut.tied, mothers)
         sweep = order_of_sweep(graph, cut, pieces, WIDEST)
         weigh_pieces(graph, cut, pieces, sweep, WIDEST, into=self._weighed)
         for u in mothers[self._fixed[mothers] >= 0]:

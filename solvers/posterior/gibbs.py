@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 CHAINS: Final = 2
-BATCHES: Final = 5
-"""Parts of each chain whose means are compared for the standard error."""
+FEWEST: Final = 3
+"""Batches of each chain at least whose means are compared for the standard error."""
 
 BURN_IN: Final = 0.1
 """Share of the sweeps that comes before, and does not count."""
@@ -80,45 +80,78 @@ def sample(graph: ChoiceGraph, mothers: Ints, sweeps: int, seed: int) -> Sampled
     """
     rng = np.random.default_rng(seed)
     ways = partitions(graph, mothers, rng)
-    of_choice, of_link = _Means(graph.n_options), _Means(graph.n_links)
-    absent = np.zeros(graph.n_cells)
-    a_batch = max(sweeps // BATCHES, 1)
+    of_choice, of_link = _Means(graph.n_options, sweeps), _Means(graph.n_links, sweeps)
+    absent, link = np.zeros(graph.n_cells), np.zeros(graph.n_links)
     for chain in range(CHAINS):
         parent = np.full(graph.n_cells, -1, dtype=np.int64)
         if chain % 2:
             _take_nearest(graph.first, graph.target, graph.link, mothers, parent)
         sampler = _Chain(graph, parent, rng)
-        sampler.run(ways, max(int(BURN_IN * sweeps), 1))
-        for _ in range(BATCHES):
-            choice, gone = sampler.run(ways, a_batch)
-            link = np.zeros(graph.n_links)
-            links_of(graph, choice, mothers, link)
-            of_choice.add(chain, choice)
-            of_link.add(chain, link)
-            absent += gone / (CHAINS * BATCHES)
+        for sweep in range(-max(int(BURN_IN * sweeps), 1), sweeps):
+            now = sampler.sweep(ways)
+            if sweep < 0:
+                continue
+            links_of(graph, now.choice, mothers, link)
+            of_choice.add(now.choice)
+            of_link.add(link)
+            absent += now.absent / (CHAINS * sweeps)
+        of_choice.end_chain()
+        of_link.end_chain()
     return Sampled(of_choice.mean(), of_choice.error(), of_link.error(), absent)
 
 
 class _Means:
-    """Means of the batches of each chain, added up as they come."""
+    """Means over chains, and how far the means of their batches are apart: of one sweep, two, four and so on.
 
-    def __init__(self, size: int) -> None:
-        self._total = np.zeros((CHAINS, size))
-        self._squares = np.zeros(size)
+    Sweeps that follow one another are alike, so short batches differ too little; long ones are few. The largest of the
+    errors that any length tells, and of that between chains, is the standard error.
+    """
 
-    def add(self, chain: int, mean: Floats) -> None:
-        self._total[chain] += mean
-        self._squares += mean**2
+    def __init__(self, size: int, sweeps: int) -> None:
+        self._sweeps = sweeps
+        self._n_levels = max(int(np.log2(max(sweeps / FEWEST, 1))), 0) + 1
+        self._sum, self._squares = np.zeros((self._n_levels, size)), np.zeros((self._n_levels, size))
+        self._n = np.zeros(self._n_levels, dtype=np.int64)
+        self._of_chain, self._chains = np.zeros(size), np.zeros((2, size))
+        self._waiting: dict[int, Floats] = {}
+
+    def add(self, value: Floats) -> None:
+        """Take what a sweep found."""
+        self._of_chain += value
+        batch = value
+        for level in range(self._n_levels):
+            mean = batch / 2**level
+            self._sum[level] += mean
+            self._squares[level] += mean**2
+            self._n[level] += 1
+            if level not in self._waiting:
+                self._waiting[level] = batch.copy()
+                break
+            batch = batch + self._waiting.pop(level)
+
+    def end_chain(self) -> None:
+        """Let the next sweep be the first of another chain; batches that are not full are left out."""
+        mean = self._of_chain / self._sweeps
+        self._chains += np.stack([mean, mean**2])
+        self._of_chain[:] = 0.0
+        self._waiting.clear()
 
     def mean(self) -> Floats:
-        return np.asarray(self._total.sum(axis=0) / (CHAINS * BATCHES), dtype=np.float64)
+        """Return the mean over all sweeps."""
+        return np.asarray(self._chains[0] / CHAINS, dtype=np.float64)
 
     def error(self) -> Floats:
-        """Return the standard error: as batches differ or, where that is more, as chains do."""
-        k = CHAINS * BATCHES
-        variance = np.maximum(self._squares / k - self.mean() ** 2, 0.0) / (k - 1)
-        of_chains = (self._total / BATCHES).std(axis=0, ddof=1) / np.sqrt(CHAINS)
-        return np.asarray(np.maximum(np.sqrt(variance), of_chains), dtype=np.float64)
+        """Return the standard error of the mean."""
+        largest = _variance_of_mean(self._chains[0], self._chains[1], CHAINS)
+        for level in range(self._n_levels):
+            of_level = _variance_of_mean(self._sum[level], self._squares[level], int(self._n[level]))
+            largest = np.maximum(largest, of_level)
+        return np.asarray(np.sqrt(largest), dtype=np.float64)
+
+
+def _variance_of_mean(total: Floats, squares: Floats, n: int) -> Floats:
+    """Return the variance of the mean of n values, as they differ; from their sum and that of their squares."""
+    return np.asarray(np.maximum(squares / n - (total / n) ** 2, 0.0) / max(n - 1, 1), dtype=np.float64)
 
 
 def error_of_likeliest(graph: ChoiceGraph, choice: Floats, error: Floats) -> Floats:
@@ -155,15 +188,11 @@ class _Chain:
         self._now = Weighed(np.zeros(graph.n_options), np.zeros(n), np.empty(0))
         self._inside = np.zeros(n, dtype=bool)
 
-    def run(self, ways: list[list[Group]], sweeps: int) -> tuple[Floats, Floats]:
-        """Sweep over all blocks; return the means of what the mothers choose, and of not being selected."""
-        total, gone = np.zeros(self._graph.n_options), np.zeros(self._graph.n_cells)
-        for _ in range(sweeps):
-            for group in ways[self._rng.integers(len(ways))]:
-                self._visit(group)
-            total += self._now.choice
-            gone += self._now.absent
-        return total / sweeps, gone / sweeps
+    def sweep(self, ways: list[list[Group]]) -> Weighed:
+        """Visit all blocks of a partition; return the probabilities of what they may do, until the next sweep."""
+        for group in ways[self._rng.integers(len(ways))]:
+            self._visit(group)
+        return self._now
 
     def _visit(self, group: Group) -> None:
         """Weigh what the blocks of a group may do, given all others, and draw it."""

@@ -47,8 +47,8 @@ class Marginals:
     error : (m,) float64
         Standard error where sampled, NaN elsewhere.
     dropped : (m,) float64
-        Probability of all that was cut from the piece of the link, at most 1; 0 where nothing was. It bounds the error
-        in so far as belief propagation is right about it: in a loop of several cells it may be too low.
+        Estimate of the probability of all that was cut from the piece of the link, at most 1; 0 where nothing was. It
+        is what belief propagation says of it, and no bound of the error: in a loop of several cells it may be too low.
     how_cell : (n,) uint8
         `HowWeighed` the outcomes of each cell are known.
     error_cell : (n,) float64

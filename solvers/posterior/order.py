@@ -194,7 +194,7 @@ def _order_piece(ties: Ties, low: int, high: int, start: int, width: int, desk: 
 @inner
 def _waits(ties: Ties, desk: _Desk, u: int) -> bool:
     """Return whether a mother whose roles are tied waits for mothers of her own."""
-    return ties.own[u] >= 0 and desk.left[ties.own[u]] > 0
+    return bool(ties.own[u] >= 0 and desk.left[ties.own[u]] > 0)
 
 
 @inner

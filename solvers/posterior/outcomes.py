@@ -24,7 +24,7 @@ class HowWeighed(IntEnum):
     """How a probability was got; the name in lower case is what the store keeps."""
 
     EXACT = 0  # nothing left out
-    PRUNED = 1  # exact, but for options that are unlikely, whose mass is told
+    PRUNED = 1  # exact, but for options that are unlikely, whose mass is estimated
     BELIEF = 2  # belief propagation, no bound known
     SAMPLED = 3  # with a standard error
 

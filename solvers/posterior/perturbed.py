@@ -30,7 +30,7 @@ from ..ilp import IlpSolver
 from ..windows import Piece, Windows, part_of, solve_in_windows
 from .graph import require_temperature
 from .marginals import Marginals
-from .outcomes import LEAST, HowWeighed, Outcomes
+from .outcomes import HowWeighed, ranked_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..base import Solver
     from ..problem import TrackingProblem
     from ..windows import Loader
+    from .outcomes import Outcomes
 
 WHOLE: Final = 1_000_000
 """Cells up to which a draw is solved in one piece: about half a gigabyte and two seconds."""
@@ -268,13 +269,7 @@ class _Tally:
         none = np.full(len(ends), -1, dtype=np.int64)
         cell, count = np.concatenate([mother, ends]), np.concatenate([self._count, childless[ends]])
         a, b = np.concatenate([a, none]), np.concatenate([b, none])
-        seen = count >= LEAST * draws
-        order = np.flatnonzero(seen)
-        order = order[np.lexsort((b[order], a[order], -count[order], cell[order]))]
-        cell, count = cell[order], count[order]
-        total = np.bincount(cell, count.astype(np.float64), minlength=self._n)
-        first = np.searchsorted(cell, np.arange(self._n + 1)).astype(np.int64)
-        return Outcomes(first, a[order], b[order], count / total[cell])
+        return ranked_outcomes(self._n, cell, a, b, count / draws)
 
 
 def _pieces(

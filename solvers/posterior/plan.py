@@ -45,7 +45,7 @@ class Plan(NamedTuple):
         0 where nothing of the piece is cut; k where its links were cut at ``2**(k - 1)`` times `prune`, so that from 2
         on it is known no better than by belief.
     dropped : (p,) float64
-        Probability of all that was cut from each piece, by belief propagation, at most 1.
+        Estimate of the probability of all that was cut from each piece, by belief propagation, at most 1.
     messages : Messages
         What belief propagation says along what was cut.
     converged : bool
@@ -65,7 +65,7 @@ def whole_plan(graph: ChoiceGraph, width: int) -> Plan:
     """Return the plan that cuts nothing; pieces that would need more than `width` are in it."""
     none = no_messages(graph)
     cut = cut_graph(graph, np.ones(graph.n_links, bool), np.ones(graph.n_cells, bool), none)
-    pieces = Pieces(*find_pieces(graph, cut.alive, cut.tied, mothers_of(graph)))
+    pieces = find_pieces(graph, cut.alive, cut.tied, mothers_of(graph))
     sweep = order_of_sweep(graph, cut, pieces, width)
     p = len(sweep.width)
     return Plan(cut, pieces, sweep, np.zeros(p, np.int64), np.zeros(p), none, True)
@@ -112,7 +112,7 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
         alive &= ~(in_wide[graph.source] & (likely < threshold))
         tied &= ~(in_wide & (said.absent < threshold))
         cut = cut_graph(graph, alive, tied, said.messages)
-        pieces = Pieces(*find_pieces(graph, cut.alive, cut.tied, wide[1]))
+        pieces = find_pieces(graph, cut.alive, cut.tied, wide[1])
         sweep = order_of_sweep(graph, cut, pieces, width)
         part = whole._replace(cut=cut, pieces=pieces, sweep=sweep)
         narrow = sweep.width <= width

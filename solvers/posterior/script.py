@@ -170,8 +170,8 @@ def write_script(graph: ChoiceGraph, cut: Cut, first: Ints, mother: Ints) -> tup
     cell = cell[np.argsort(bits.number[cell])][closing]
     leave, closed = cut.leave[cell], bits.closed[closing]
     least = np.minimum.reduceat(grouped, group_first[:-1]) if n_steps else grouped
-    taken_out = top + np.bincount(closed, np.maximum(leave, 0.0), n_steps)
-    taken_out[tied] += graph.node[mother[tied]]
+    top += np.bincount(closed, np.maximum(leave, 0.0), n_steps)
+    top[tied] += graph.node[mother[tied]]
     script = Script(
         first=first,
         opened=np.bincount(bits.opened, minlength=n_steps),
@@ -184,7 +184,7 @@ def write_script(graph: ChoiceGraph, cut: Cut, first: Ints, mother: Ints) -> tup
         leave=leave,
         span=least - np.bincount(closed, np.abs(leave), n_steps),
     )
-    return script, Options(group, choice, absent, np.exp(weight - grouped[group])), taken_out
+    return script, Options(group, choice, absent, np.exp(weight - grouped[group])), top
 
 
 def _bits(graph: ChoiceGraph, cut: Cut, mother: Ints, link: Ints, step: Ints) -> _Bits:

@@ -136,7 +136,8 @@ def _let_go(graph: ChoiceGraph, choice: Floats, hold: Floats, mothers: Ints) -> 
     choice[single] -= gone
     np.add.at(choice, none[owner], gone)
     pairs, owner = spans(graph.pair_first, mothers)
-    a, b, pair = graph.pair_a[pairs], graph.pair_b[pairs], graph.pair_of(pairs)
+    a, b = graph.pair_a[pairs].astype(np.int64), graph.pair_b[pairs].astype(np.int64)
+    pair = graph.pair_of(pairs)
     p = choice[pair]
     choice[pair] = p * hold[a] * hold[b]
     np.add.at(choice, graph.single_of(a), p * hold[a] * (1.0 - hold[b]))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from .outcomes import LEAST, Outcomes
+from .outcomes import ranked_outcomes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .assignment import AssignmentProblem
+    from .outcomes import Outcomes
     from .parents import ParentMap
     from .undecided import Compact, Undecided
 
@@ -61,26 +62,14 @@ class Shares:
 
 def shares(assignment: AssignmentProblem, best: ParentMap, pieces: Undecided, weighted: WeightedMaps) -> Shares:
     """Return what weighted maps say of each link, each beginning and each mother."""
-    share, begin, first, a, b, probability = _weigh(
+    share, begin, first, a, b, weight = _weigh(
         pieces.compact, pieces.daughter, pieces.mother, pieces.option, weighted.piece, weighted.weight, weighted.option,
         best.option, assignment.choices.mother, assignment.link, assignment.cell,
     )  # fmt: skip
+    cell = np.repeat(np.arange(len(begin)), np.diff(first))
     link = np.zeros(assignment.n_links)
     link[assignment.link] = share
-    return Shares(np.clip(link, 0.0, 1.0), np.clip(begin, 0.0, 1.0), _ranked(first, a, b, probability))
-
-
-def _ranked(first: Ints, a: Ints, b: Ints, probability: Floats) -> Outcomes:
-    """Order the outcomes of each cell by probability, without what is hardly ever chosen."""
-    n = len(first) - 1
-    cell = np.repeat(np.arange(n), np.diff(first))
-    likely = np.flatnonzero(probability >= LEAST)
-    likely = likely[np.lexsort((b[likely], a[likely], -probability[likely], cell[likely]))]
-    cell, chosen = cell[likely], probability[likely]
-    total = np.bincount(cell, chosen, minlength=n)
-    return Outcomes(
-        np.searchsorted(cell, np.arange(n + 1)).astype(np.int64), a[likely], b[likely], chosen / total[cell]
-    )
+    return Shares(np.clip(link, 0.0, 1.0), np.clip(begin, 0.0, 1.0), ranked_outcomes(len(begin), cell, a, b, weight))
 
 
 @njit(cache=True, nogil=True)
