@@ -152,8 +152,8 @@ def posterior_at(
     Raises
     ------
     ConfigError
-        If there is no such method, or it perturbs detections and none are given; also of the temperature, if that is
-        no positive number.
+        If there is no such method, it perturbs detections and none are given, or it lists lineages and daughters are
+        priced in pairs; also of the temperature, if that is no positive number.
     SolverError
         If the method is ``exact`` and a piece is too wide for it; also of the temperature, if messages cannot tell
         costs apart at one so low, and not all is exact.
@@ -187,6 +187,11 @@ def posterior_at(
             draws,
         )
     if method == "topk":
+        if problem.pairs is not None:
+            raise ConfigError(
+                "topk lists lineages whose costs are of single links, not of pairs of daughters (two-distance)",
+                **{"try": "--method auto or perturb-map"},
+            )
         cheapest = best_assignments(problem, config.k)
         return lambda temperature: _listed(problem, cheapest, temperature)
     if method == "softmax":
