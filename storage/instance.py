@@ -41,6 +41,7 @@ def opened(file: Path, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     connection, shared = instance.take(place, file.stem, write=write)
     sound = False
     try:
+        connection.execute("set enable_progress_bar = false")  # in a notebook DuckDB would draw one, on stdout
         yield connection
         sound = True
     finally:

@@ -181,6 +181,7 @@ def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
                 raise reason from error
         time.sleep(0.1)
     _show_unmerged(connection, store)
+    connection.execute("set enable_progress_bar = false")  # in a notebook DuckDB would draw one, on stdout
     connection.execute("set lock_configuration = true")
     return connection
 

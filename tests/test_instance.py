@@ -135,6 +135,19 @@ def test_what_does_not_fit_in_memory_goes_beside_the_file_that_is_open(file):
     assert place == f"{file}.tmp"
 
 
+def test_no_bar_of_progress_is_drawn_among_what_a_program_prints(file):
+    code = f"""if True:
+        from pathlib import Path
+        from trackdb.storage.instance import opened
+        asked = "select current_setting('enable_progress_bar')"
+        place = Path({str(file)!r})
+        with opened(place, write=False) as shared, opened(place.with_name("other"), write=True) as apart:
+            print([connection.execute(asked).fetchone() for connection in (shared, apart)])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[(False,), (False,)]\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_fork_starts_its_own(file, started):

@@ -1,5 +1,8 @@
 """The views and macros that a biologist sees, and the lock on the user's own SQL."""
 
+import subprocess
+import sys
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -148,6 +151,17 @@ def test_a_query_that_takes_too_long_is_stopped(solved):
     with pytest.raises(QueryError, match=r"longer than 0.3 s"):
         ask(solved.path, "select count(*) from range(10000000000) a, range(100000) b", limits=Limits(timeout_s=0.3))
     assert rows(solved, "select count(*) as n from cells") == [{"n": 9}]
+
+
+def test_no_bar_of_progress_is_drawn_among_what_a_program_prints(solved):
+    code = f"""if True:
+        from pathlib import Path
+        from trackdb.storage.sandbox import ask
+        asked = "select current_setting('enable_progress_bar') as drawn"
+        print(ask(Path({str(solved.path)!r}), asked).rows.to_pylist())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[{'drawn': False}]\n"
 
 
 def test_rows_beyond_the_limit_are_left_out_and_said(solved):
