@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..storage.sandbox import Answer, ask
 from .config import load_config
+from .posterior.lineages import DrawnLineages, draw_lineages
 from .review.live import OpenReview, open_review
 from .review.queue import ERROR_REDUCTION, ReviewList, uncertain
 
@@ -110,6 +111,19 @@ class StoredPosterior:
         >>> review.undo()  # doctest: +SKIP
         """
         return open_review(self._store, self._set, self._solution, self._info, load_config(self._store.path))
+
+    def lineages(self, n_draws: int = 100, *, seed: int = 0) -> DrawnLineages:
+        """Draw whole lineages, each as often as it is likely: what is true of how many of them is how likely it is.
+
+        Annotations that are newer than the posterior count, too. See `engine.posterior.lineages.draw_lineages`.
+
+        Examples
+        --------
+        >>> drawn = posterior.lineages(1000)  # doctest: +SKIP
+        >>> drawn.descends(1911, 17).mean()  # doctest: +SKIP
+        """
+        settings = load_config(self._store.path)
+        return draw_lineages(self._store, self._set, self._solution, self._info, n_draws, settings, seed=seed)
 
     def _ask(self, what: str, order: str) -> Answer:
         return ask(self._store.path, f"{what} where v.posterior_id = $id {order}", {"id": self._info.id})
