@@ -50,7 +50,7 @@ class DrawnLineages:
     def descends(self, cell: int, ancestor: int) -> NDArray[np.bool_]:
         """Tell for each lineage (n_draws,) whether a cell is another one, or descends from it."""
         at = np.full(len(self), cell, dtype=np.int64)
-        found = at == ancestor
+        found = np.asarray(at == ancestor, dtype=np.bool_)
         while (at != NOBODY).any():
             at = self._mothers(at)
             found |= at == ancestor
