@@ -175,6 +175,8 @@ def test_decisions_taken_together_are_taken_all_or_none(problem, decisions):
     except InfeasibleError:
         with pytest.raises(InfeasibleError):
             linker.decide(links, cells)
+        assert not linker.pinned().edge.any()
+        assert not linker.pinned().node.any()
         require_optimal(linker, problem, no_pins(problem))
         return
     linker.decide(links, cells)
