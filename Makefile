@@ -11,7 +11,7 @@ demo: $(VENV)/.ready $(VENV)/.kernels  ## from a simulated movie to a queried li
 
 # what takes one core each goes side by side; the tests, which take all of them, begin when all of it is well
 test: $(VENV)/.ready $(VENV)/.kernels  ## style, types, all tests
-	$(MAKE) --no-print-directory -j3 --output-sync=target lint types compiled
+	$(MAKE) --no-print-directory -j3 lint types compiled
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder
 
 lint: $(VENV)/.ready
