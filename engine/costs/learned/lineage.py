@@ -55,6 +55,11 @@ class Lineage:
         nobody = np.full(n, NOBODY)
         return cls(nobody, nobody, np.ones(n, dtype=bool), edges.source, edges.target)
 
+    def differs_from(self, other: Lineage) -> float:
+        """Return the share of cells that became something else than in another lineage of the same candidates."""
+        differs = (self.first != other.first) | (self.second != other.second) | (self.cell != other.cell)
+        return float(differs.mean()) if len(differs) else 0.0
+
     @property
     def continued(self) -> NDArray[np.int64]:
         """Edges from cells to their only child, in the order of the cells."""

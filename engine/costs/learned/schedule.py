@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROUNDS: Final = 6
+SETTLED: Final = 1e-3  # share of cells that became something else, below which another round tells nothing new
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +97,7 @@ def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS
     edges : CandidateEdges
         m candidates.
     rounds : int
-        How often to solve, the solution that is wanted in the end included.
+        How often to solve at most, the solution that is wanted in the end included.
     """
     around = surroundings_of(detections)
     spans = Spans.of(around, edges)
@@ -105,10 +106,13 @@ def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS
     drift = drift_of(around, lineage, spans.elapsed)
     for number in range(rounds - 1):
         problem = problem_of(around, edges, spans, drift, model, divisions=number > 0)
-        lineage = Lineage.of(edges, open_solver("ilp").solve(problem))
+        before, lineage = lineage, Lineage.of(edges, open_solver("ilp").solve(problem))
+        changed = lineage.differs_from(before)
         drift = drift_of(around, lineage, spans.elapsed)
         model = learn_from(around, edges, spans, lineage, drift, model)
-        log.debug("round %d: %s", number, model.rates)
+        log.debug("round %d: %.2g of the cells changed, %s", number, changed, model.rates)
+        if number and changed <= SETTLED:
+            break
     return Learned(detections, model, lineage, around, spans, drift)
 
 
