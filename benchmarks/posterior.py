@@ -1,10 +1,11 @@
 """The posterior of frame pairs whose truth is drawn from the model: time, distance to the truth, and how it is known.
 
-Run: NUMBA_NUM_THREADS=1 python benchmarks/posterior.py [marginals] [reference] [calibration] [decisions] [review]
+Run: NUMBA_NUM_THREADS=1 python benchmarks/posterior.py [PART ...], all parts if none is named.
 
 ``marginals``: CPU time of estimate by method, 100 to 10,000 cells, at a step of .15 and .30 of the spacing of cells,
 and what share of the links is known how. ``reference``: total variation of the parents of each daughter to the exact
 marginals where these can be had, else to long chains of blocks (`--sweeps`), whose own distance from others is told.
+``crowded``: the same distances of 10,000 cells at .30, their largest too, to two times two chains.
 ``calibration``: expected calibration error and log score on 8 frames of 1,000 cells. ``decisions``: one decision and
 the pieces it touches, of 10,000 cells. ``review``: one answer and the new list of questions, of 10,000 cells.
 """
@@ -87,6 +88,26 @@ def reference(sweeps: int) -> None:
             ):
                 found = estimate(pair.problem, **options)
                 row(sigma, f"{n:,}", label, f"{total_variation(pair, found, true):.4f}", name, shares(found))
+
+
+def apart(pair: FramePair, one: Marginals, link: NDArray[np.float64], new: NDArray[np.float64]) -> str:
+    """Return mean, 99th percentile and maximum over daughters of the total variation to these probabilities."""
+    problem = pair.problem
+    both = np.bincount(problem.target, np.abs(one.link - link), problem.n_nodes) + np.abs(one.new - new)
+    each = both[pair.n_mothers :] / 2
+    return f"{each.mean():.4f} / {np.quantile(each, 0.99):.3f} / {each.max():.3f}"
+
+
+def crowded(sweeps: int) -> None:
+    """Print how far 10,000 crowded cells are from long chains, and these from each other."""
+    head("method", "total variation: mean / 99% / largest", "known")
+    pair = frame_pair(10_000, 0.30, 0)
+    one, other = (estimate(pair.problem, method="gibbs", sweeps=sweeps, seed=seed) for seed in (1, 2))
+    link, new = (one.link + other.link) / 2, (one.new + other.new) / 2
+    for method in ("auto", "belief"):
+        found = estimate(pair.problem, method=method)
+        row(method, apart(pair, found, link, new), shares(found))
+    row(f"two chains of {sweeps} sweeps, to two others", apart(pair, one, other.link, other.new), shares(one))
 
 
 def classes(pair: FramePair, found: Marginals) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -176,12 +197,15 @@ def review() -> None:
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("parts", nargs="*", default=["marginals", "reference", "calibration", "decisions", "review"])
+    options.add_argument(
+        "parts", nargs="*", default=["marginals", "reference", "crowded", "calibration", "decisions", "review"]
+    )
     options.add_argument("--sweeps", type=int, default=600, help="of the chains that stand for the truth")
     given = options.parse_args()
     parts = {
         "marginals": marginals,
         "reference": partial(reference, given.sweeps),
+        "crowded": partial(crowded, given.sweeps),
         "calibration": calibration,
         "decisions": decisions,
         "review": review,

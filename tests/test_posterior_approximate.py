@@ -273,3 +273,17 @@ def test_a_known_posterior_is_calibrated():
     gap = np.bincount(bins, right, 15) - np.bincount(bins, confidence, 15)
     assert np.abs(gap).sum() / len(bins) <= 0.015
     assert np.mean(score[0::2]) == pytest.approx(np.mean(score[1::2]), abs=0.02)
+
+
+def test_standard_errors_of_sampling_are_as_large_as_the_errors_are():
+    z = []
+    for seed in range(4):
+        problem = frame_pair(60, 0.3, seed).problem
+        true = estimate(problem, method="exact", width=WIDE_AND_EXACT)
+        found = estimate(problem, method="gibbs", width=2, sweeps=60, seed=seed)
+        sampled = (found.how == HowWeighed.SAMPLED) & (true.link > 1e-4)
+        z.append(((found.link - true.link) / found.error)[sampled])
+    z = np.concatenate(z)
+    assert len(z) > 200
+    assert 0.8 < np.sqrt(np.mean(z**2)) < 1.25
+    assert np.mean(np.abs(z) > 3) < 0.05

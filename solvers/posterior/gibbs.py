@@ -41,6 +41,9 @@ CHAINS: Final = 2
 FEWEST: Final = 3
 """Batches of each chain at least whose means are compared for the standard error."""
 
+UNSEEN: Final = 0.5
+"""Of a sweep that was not made, and would have found the opposite: what is rare is seldom seen in a short chain."""
+
 BURN_IN: Final = 0.1
 """Share of the sweeps that comes before, and does not count."""
 
@@ -104,7 +107,7 @@ class _Means:
     """Means over chains, and how far the means of their batches are apart: of one sweep, two, four and so on.
 
     Sweeps that follow one another are alike, so short batches differ too little; long ones are few. The largest of the
-    errors that any length tells, and of that between chains, is the standard error.
+    errors that any length tells, and of that between chains, is the standard error, with a share for what was not seen.
     """
 
     def __init__(self, size: int, sweeps: int) -> None:
@@ -146,7 +149,9 @@ class _Means:
         for level in range(self._n_levels):
             of_level = _variance_of_mean(self._sum[level], self._squares[level], int(self._n[level]))
             largest = np.maximum(largest, of_level)
-        return np.asarray(np.sqrt(largest), dtype=np.float64)
+        p = np.clip(self.mean(), 0.0, 1.0)
+        unseen = UNSEEN * p * (1.0 - p) / (CHAINS * self._sweeps) ** 2
+        return np.asarray(np.sqrt(largest + unseen), dtype=np.float64)
 
 
 def _variance_of_mean(total: Floats, squares: Floats, n: int) -> Floats:
