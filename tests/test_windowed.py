@@ -214,7 +214,7 @@ def test_a_movie_without_cells_or_with_one_frame_has_windows_too(tmp_path):
     ("config", "match"),
     [
         (in_windows(5, linker="greedy"), "windows are for the exact linker, not for greedy"),
-        (in_windows(5, cost="two-distance"), "scaled by the whole movie"),
+        (in_windows(5, cost="two-distance"), "learned from the whole movie"),
     ],
 )
 def test_what_needs_the_whole_movie_is_refused(crowd, config, match):
