@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from ..storage.sandbox import Answer, ask
 from .config import load_config
 from .posterior.lineages import DrawnLineages, draw_lineages
-from .review.live import OpenReview, open_review
+from .review.opening import open_review
 from .review.queue import ERROR_REDUCTION, ReviewList, uncertain
 
 if TYPE_CHECKING:
     from ..storage.catalogue import DetectionSet, SolutionInfo
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.posteriors import PosteriorInfo
+    from .review.live import OpenReview
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from trackdb.errors import InfeasibleError, SchemaError
+from trackdb.solvers.posterior import conditioning
 from trackdb.solvers.posterior.conditioning import OpenPosterior
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.testing.frame_pairs import frame_pair
@@ -180,3 +181,26 @@ def test_what_contradicts_is_refused_and_changes_nothing(clear):
     found.undo()
     with pytest.raises(SchemaError, match="no decision"):
         found.undo()
+
+
+def test_no_decision_needs_more_memory_than_its_piece_did(monkeypatch):
+    problem = frame_pair(600, 0.3, 1).problem
+    found = OpenPosterior(problem)
+    most = conditioning.cut_plan(found._graph, 1e-3, 14).sweep
+    states = dict(zip(range(len(most.n_states)), most.n_states.tolist(), strict=True))
+    seen = []
+
+    def watched(graph, cut, pieces, sweep, *rest, **into):
+        seen.append(int(sweep.n_states.sum()))
+        return weigh_pieces(graph, cut, pieces, sweep, *rest, **into)
+
+    weigh_pieces = conditioning.weigh_pieces
+    monkeypatch.setattr(conditioning, "weigh_pieces", watched)
+    large = np.argsort(-np.bincount(found.piece[found.piece >= 0]))[:6]
+    for piece in large.tolist():
+        for cell in np.flatnonzero(found.piece == piece)[::5].tolist():
+            a, b, _ = found.outcomes_of(cell)
+            touched = found.choose(cell, [int(link) for link in (a[0], b[0]) if link >= 0])
+            found.undo()
+            before = set(found.piece[touched.mothers].tolist())
+            assert seen.pop() <= sum(states[p] for p in before)

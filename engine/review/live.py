@@ -8,43 +8,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import ConfigError, InfeasibleError, MissingRowsError
-from ...solvers.pins import Pins
+from ...errors import InfeasibleError, MissingRowsError
 from ...solvers.posterior.conditioning import OpenPosterior
-from ...solvers.posterior.marginals import PRUNE, estimate
+from ...solvers.posterior.marginals import PRUNE
 from ...solvers.posterior.outcomes import HowWeighed
 from ...solvers.posterior.plan import WIDTH
-from ...solvers.problem import FORBIDDEN, KEPT
-from ...storage.posteriors import CellOutcomes
-from ..annotations.pins import decided
-from ..posterior.problem import weighed
-from ..progress import Silent
-from .questions import questions_of
-from .queue import ERROR_REDUCTION, SWEEPS, ReviewList, answered_cells, items_of, require_list
+from ...solvers.problem import FORBIDDEN
+from .queue import ERROR_REDUCTION, Listed, ReviewList, items_of, require_list
 from .ranking import LEAST, best_of_pieces, most_reducing
-from .rerun import Rerun
+from .rerun import AnswerWorth
 from .standing import Standing, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from ...solvers.pins import PinnedProblem
-    from ...solvers.posterior.conditioning import Touched
-    from ...storage.catalogue import DetectionSet, SolutionInfo
-    from ...storage.duckdb_store import DuckDBStore
-    from ...storage.posteriors import PosteriorInfo
-    from ..config import Config
+    from .rerun import Take
     from .standing import Before
 
     Ints = NDArray[np.int64]
-
-METHOD: Final = "auto"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,11 +61,10 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Said:
-    """An answer: what it makes of candidates and cells, and what stood where it changed something."""
+    """An answer, whose question needs no other (its row, -1 for none), and what stood where it changed something."""
 
-    edge: dict[int, int]
-    cell: dict[int, int]
-    answers: int  # row of the cell that needs no question any more, -1 for none
+    take: Take
+    answers: int
     before: Before
 
 
@@ -107,10 +94,11 @@ class OpenReview:
         width: int = WIDTH,
     ) -> None:
         problem, n = left.problem, len(ids)
-        self._problem, self._ids, self._reported, self._temperature = problem, ids, reported, temperature
+        self._problem, self._ids, self._reported = problem, ids, reported
         self._open = OpenPosterior(problem, temperature=temperature, prune=prune, width=width)
+        self._prepare = partial(AnswerWorth, problem, temperature=temperature, prune=prune, width=width)
+        self._worth: AnswerWorth | None = None
         self._how = self._open.marginals().how_cell.copy()
-        self._frame = problem.frame
         last = problem.frame.max(initial=0)
         self._told = (problem.frame < last) & (problem.pinned_node != FORBIDDEN)
         self._forced = _forced_daughters(left, ids)
@@ -122,11 +110,11 @@ class OpenReview:
         key = problem.source * n + problem.target
         self._order = np.argsort(key, kind="stable")
         self._key = key[self._order]
-        self._count = np.bincount(np.searchsorted(ids, reported.source), minlength=n).astype(np.float64)
+        self._daughter = np.append(ids[problem.target], -1)  # of each link; -1 stays -1
         by_mother = np.argsort(reported.source, kind="stable")
         self._links = reported.source[by_mother], reported.target[by_mother]
-        self._standing = Standing.of(n)
-        self._judge(np.flatnonzero(self._told), np.empty(0, np.int64))
+        self._count = np.bincount(np.searchsorted(ids, reported.source), minlength=n)
+        self._standing = Standing(self._open, self._told)
 
     def __len__(self) -> int:
         return len(self._said)
@@ -156,25 +144,19 @@ class OpenReview:
         row = self._row(cell)
         self._require_open(row, cell)
         links = [self._link(row, daughter) for daughter in daughters]
-        begin, end = np.searchsorted(self._key, np.array([row, row + 1]) * len(self._ids))
-        leaving = self._order[begin:end].tolist()
-        edge = dict.fromkeys(leaving, FORBIDDEN) | dict.fromkeys(links, KEPT)
-        kept = dict.fromkeys([row, *self._problem.target[links].tolist()], KEPT)
-        return self._take(f"cell {cell}", partial(self._open.choose, row, links), edge, kept, answers=row)
+        return self._take(f"cell {cell}", lambda found: found.choose(row, links), answers=row)
 
     def reject(self, cell: int, daughter: int) -> tuple[int, ...]:
         """Say that a cell does not become another one; as `choose`."""
         link = self._link(self._row(cell), daughter)
-        return self._take(f"cell {cell}", partial(self._open.reject, link), {link: FORBIDDEN}, {})
+        return self._take(f"cell {cell}", lambda found: found.reject(link))
 
     def begins(self, cell: int) -> tuple[int, ...]:
         """Say that a cell has no parent; as `choose`."""
         row = self._row(cell)
         if self._is_daughter[row]:
             raise InfeasibleError(f"cell {cell} has a parent by an annotation", **{"try": "trackdb annotations undo"})
-        entering = np.flatnonzero(self._problem.target == row).tolist()
-        edge = dict.fromkeys(entering, FORBIDDEN)
-        return self._take(f"cell {cell}", partial(self._open.begins, row), edge, {row: KEPT})
+        return self._take(f"cell {cell}", lambda found: found.begins(row))
 
     def not_a_cell(self, cell: int) -> tuple[int, ...]:
         """Say that a detection is no cell; as `choose`."""
@@ -182,8 +164,7 @@ class OpenReview:
         self._require_open(row, cell)
         if self._is_daughter[row]:
             raise InfeasibleError(f"cell {cell} is one by an annotation", **{"try": "trackdb annotations undo"})
-        take = partial(self._open.not_a_cell, row, kept_too=True)
-        return self._take(f"cell {cell}", take, {}, {row: FORBIDDEN}, answers=row)
+        return self._take(f"cell {cell}", lambda found: found.not_a_cell(row, kept_too=True), answers=row, gone=row)
 
     def undo(self) -> None:
         """Take the last answer back.
@@ -195,14 +176,13 @@ class OpenReview:
         """
         if not self._said:
             raise MissingRowsError("there is no answer to take back")
-        restore(self._said.pop().before)
         self._open.undo()
+        restore(self._said.pop().before)
 
     def outcomes(self, cell: int) -> dict[tuple[int, ...], float]:
         """Return what a cell may do next: its daughters, and how likely that is, the likeliest first."""
-        told = self._outcomes(np.array([self._row(cell)]))
-        daughters = [tuple(int(d) for d in pair if d >= 0) for pair in zip(told.a, told.b, strict=True)]
-        return dict(zip(daughters, told.probability.tolist(), strict=True))
+        found = self._listed(np.array([self._row(cell)]))
+        return dict(zip(found.daughters, found.probability.tolist(), strict=True))
 
     def probability(self, cell: int, daughter: int) -> float:
         """Return how likely a cell becomes, or divides into, another one; 0 where that is no candidate."""
@@ -211,120 +191,83 @@ class OpenReview:
     def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION) -> ReviewList:
         """Return the questions that are worth most now; see `engine.review.queue.uncertain`.
 
-        ``entropy``, ``margin`` and ``degree`` are there at once. ``error-reduction`` looks over all questions, and
-        computes anew only the pieces that were not computed since they changed.
+        Only what answers changed is judged and computed anew: a list takes milliseconds, the first one by
+        ``error-reduction`` apart, which prepares what answers are worth.
         """
         require_list(top, by)
+        doubts = self._standing.doubts
         scores = self._scores(by)
         doubted = scores > LEAST
         doubted[self._reported.answered] = False
         doubted[[said.answers for said in self._said if said.answers >= 0]] = False
         worth: NDArray[np.float64] | None = None
         if by == ERROR_REDUCTION:
-            rows, worth = self._reducing(doubted, top)
+            reductions = self._worth_of_answers().reductions
+            rows, worth = most_reducing(doubts.piece, doubts.errors, doubts.entropy, doubted, top, reductions)
         else:
-            rows, _ = best_of_pieces(self._standing.piece, np.where(doubted, scores, 0.0), top)
-        order = np.argsort(rows)
-        place = np.empty(len(rows), dtype=np.int64)
-        place[order] = np.arange(len(rows))
-        chosen = [self._chosen(row) for row in rows.tolist()]
-        items = items_of(self._outcomes(rows[order]), place, worth, self._frame[rows], chosen)
+            rows, _ = best_of_pieces(doubts.piece, np.where(doubted, scores, 0.0), top)
+        items = items_of(self._listed(rows), worth)
         return ReviewList(self._reported.posterior, self._reported.solution, by, items, int(np.count_nonzero(doubted)))
 
     def _scores(self, by: str) -> NDArray[np.float64]:
         """Return what each question is worth as the posterior stands."""
+        doubts = self._standing.doubts
         match by:
             case "margin":
-                return self._standing.doubt
+                return doubts.doubt
             case "degree":
-                asked = self._standing.piece >= 0
-                return np.where(asked, np.abs(self._standing.children - self._count), 0.0)
-        return self._standing.entropy
+                return np.where(doubts.piece >= 0, np.abs(doubts.children - self._count), 0.0)
+        return doubts.entropy
 
-    def _reducing(self, doubted: NDArray[np.bool_], top: int) -> tuple[Ints, NDArray[np.float64]]:
-        """Return the rows of the cells whose answers take most errors away, and how many."""
-        rows = np.flatnonzero(self._told)
-        asked = questions_of(self._outcomes(rows))
-        again = partial(estimate, temperature=self._temperature, sweeps=SWEEPS)
-        rerun = Rerun(decided(self._problem, self._pins()).problem, self._ids, asked, again)
-        known = self._standing.reduction
+    def _worth_of_answers(self) -> AnswerWorth:
+        """Return what tells how much answers are worth, once it knows of all that were given."""
+        if self._worth is None:
+            self._worth = self._prepare()
+        self._worth.follow([said.take for said in self._said])
+        return self._worth
 
-        def reductions(block: Ints) -> NDArray[np.float64]:
-            lacking = block[np.isnan(known[rows[block]])]
-            if len(lacking):
-                known[rows[lacking]] = rerun.reductions(lacking)
-            return known[rows[block]]
-
-        found, worth = most_reducing(asked, doubted[rows], top, reductions)
-        return rows[found], worth
-
-    def _pins(self) -> Pins:
-        """Return what the answers decide about what annotations left open."""
-        edge = np.zeros(self._problem.n_edges, dtype=np.int8)
-        cell = np.zeros(self._problem.n_nodes, dtype=np.int8)
-        for said in self._said:
-            for column, settled in ((edge, said.edge), (cell, said.cell)):
-                for row, what in settled.items():
-                    column[row] = max(column[row], what) if column[row] else what  # a link forced in stays so
-        return Pins(edge, cell)
-
-    def _take(
-        self,
-        about: str,
-        take: Callable[[], Touched],
-        edge: dict[int, int],
-        cell: dict[int, int],
-        *,
-        answers: int = -1,
-    ) -> tuple[int, ...]:
+    def _take(self, about: str, take: Take, *, answers: int = -1, gone: int = -1) -> tuple[int, ...]:
         """Take an answer, and judge anew what it touches."""
         try:
-            touched = take()
+            touched = take(self._open)
         except InfeasibleError as error:
             raise InfeasibleError(
                 f"an earlier answer, or an annotation, excludes this one about {about}", **{"try": "undo"}
             ) from error
-        told = [(self._told, np.array([row]), self._told[[row]]) for row, what in cell.items() if what == FORBIDDEN]
-        self._told[[row for row, what in cell.items() if what == FORBIDDEN]] = False
-        rows, before = self._judge(touched.mothers, touched.daughters)
-        self._said.append(_Said(edge, cell, answers, [*told, *before]))
+        no_cell = np.array([gone] if gone >= 0 else [], dtype=np.int64)
+        told = self._told, no_cell, self._told[no_cell]
+        self._told[no_cell] = False
+        rows, before = self._standing.judge(touched)
+        self._said.append(_Said(take, answers, [told, *before]))
         return tuple(self._ids[rows].tolist())
 
-    def _judge(self, mothers: Ints, daughters: Ints) -> tuple[Ints, Before]:
-        """Find out what is asked about the cells of all pieces that hold these, and return whom, and what was."""
-        mothers, daughters = self._standing.around(mothers, daughters)
-        rows = mothers[self._told[mothers]]
-        asked = questions_of(self._outcomes(rows))
-        daughter_rows = np.searchsorted(self._ids, asked.daughter).astype(np.int64)
-        before = self._standing.rewrite(mothers, np.union1d(daughters, daughter_rows), asked, rows, daughter_rows)
-        return mothers, before
-
-    def _outcomes(self, rows: Ints) -> CellOutcomes:
-        """Return the outcomes of cells by their numbers, links that annotations force in among them."""
+    def _listed(self, rows: Ints) -> Listed:
+        """Return what a list tells of cells, links that annotations force in among their outcomes."""
         found = self._open.outcomes(rows)
         owner = np.repeat(rows, np.diff(found.first))
-        target = np.append(self._ids[self._problem.target], -1)  # -1 stays -1
         one, two = (
-            np.where(forced[owner] >= 0, forced[owner], target[link])
+            np.where(forced[owner] >= 0, forced[owner], self._daughter[link])
             for forced, link in zip(self._forced, (found.a, found.b), strict=True)
         )
-        swap = (two >= 0) & (two < one)
-        return CellOutcomes(
-            cell=self._ids[owner],
-            a=np.where(swap, two, one),
-            b=np.where(swap, one, two),
+        cells = self._ids[rows]
+        return Listed(
+            cell=cells,
+            frame=self._problem.frame[rows],
+            first=found.first,
+            a=np.where(two >= 0, np.minimum(one, two), one),
+            b=np.where(two >= 0, np.maximum(one, two), two),
             probability=found.probability,
-            how=self._how[owner],
-            error=np.full(len(owner), np.nan),
+            how=self._how[rows],
+            chosen=self._chosen(rows),
         )
 
-    def _chosen(self, row: int) -> tuple[int, ...] | None:
-        """Return the daughters of a cell in the solution, None where it is not part of it."""
-        if not self._reported.part[row]:
-            return None
+    def _chosen(self, rows: Ints) -> list[tuple[int, ...] | None]:
+        """Return the daughters of cells in the solution, None where they are not part of it."""
         source, target = self._links
-        begin, end = np.searchsorted(source, self._ids[row] + np.arange(2))
-        return tuple(np.sort(target[begin:end]).tolist())
+        begin, end = (np.searchsorted(source, self._ids[rows] + more).tolist() for more in (0, 1))
+        part = self._reported.part[rows].tolist()
+        spans = zip(begin, end, part, strict=True)
+        return [tuple(sorted(target[a:b].tolist())) if there else None for a, b, there in spans]
 
     def _row(self, cell: int) -> int:
         row = int(np.searchsorted(self._ids, cell))
@@ -345,50 +288,6 @@ class OpenReview:
     def _require_open(self, row: int, cell: int) -> None:
         if self._is_mother[row]:
             raise InfeasibleError(f"an annotation says what cell {cell} does", **{"try": "trackdb annotations undo"})
-
-
-def open_review(
-    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, posterior: PosteriorInfo, config: Config
-) -> OpenReview:
-    """Open a review of a stored posterior: its movie priced again, with all that people said up to now.
-
-    Parameters
-    ----------
-    store : DuckDBStore
-        The store.
-    chosen, info, posterior
-        Detections, solution and posterior.
-    config : Config
-        Settings, for what the run of the solution does not tell.
-
-    Raises
-    ------
-    ConfigError
-        If the posterior is by another method than ``auto``.
-    """
-    if posterior.method != METHOD:
-        raise ConfigError(
-            f"posterior {posterior.name} is by {posterior.method}: a review follows those by {METHOD}",
-            **{"try": f"trackdb posterior {store.path}"},
-        )
-    movie = weighed(store, chosen, info, config, Silent())
-    ids = movie.detections.id
-    params = next(run for run in store.runs() if run.id == posterior.run_id).params
-    reported = Reported(
-        posterior.name,
-        info.name,
-        *store.link_ends(info),
-        np.isin(ids, store.solution(info).node),
-        np.isin(ids, answered_cells(store, chosen)),
-    )
-    return OpenReview(
-        movie.left,
-        ids,
-        reported,
-        temperature=posterior.temperature,
-        prune=params["prune"],
-        width=params["width"],
-    )
 
 
 def _forced_daughters(left: PinnedProblem, ids: Ints) -> tuple[Ints, Ints]:

@@ -7,18 +7,18 @@ have a daughter in common; who answers one question of a piece changes the other
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from ...solvers.posterior.doubts import TIES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...storage.posteriors import CellOutcomes
-
-TIES: Final = 1e-3  # a daughter that a cell has less often than this ties it to nobody
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,15 +6,13 @@ pieces that it may list once more for each answer.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ...errors import ConfigError, MissingRowsError
-from ...solvers.posterior.marginals import estimate
 from ...storage.decisions import DecisionKind, live
 from ...storage.posteriors import HOW, frames_of, read_outcomes
 from ..annotations.pins import PINNING
@@ -32,18 +30,16 @@ if TYPE_CHECKING:
 
     from ...storage.catalogue import DetectionSet, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
-    from ...storage.posteriors import CellOutcomes, PosteriorInfo
+    from ...storage.posteriors import PosteriorInfo
     from ..config import Config
     from ..progress import Progress
 
 ERROR_REDUCTION: Final = "error-reduction"
 ORDERS: Final = (ERROR_REDUCTION, "entropy", "margin", "degree")
-SWEEPS: Final = 50  # of sampling, where a copy is too wide: an order needs few
 ANSWERS: Final = (DecisionKind.CHOOSE, DecisionKind.NOT_A_CELL, DecisionKind.UNSURE, DecisionKind.SEGMENTATION)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One thing that a cell may do: the numbers of its daughters, and how likely that is."""
 
     daughters: tuple[int, ...]
@@ -119,8 +115,8 @@ class ReviewList:
 
     def arrow(self) -> pa.Table:
         """Return the questions as an Arrow table, the outcomes of each as a list."""
-        columns = {field.name: [asdict(item)[field.name] for item in self.items] for field in fields(Question)}
-        return pa.table(columns)
+        items = [_plain(item) for item in self.items]
+        return pa.table({name: [item[name] for item in items] for name in Question.__dataclass_fields__})
 
     def df(self) -> pandas.DataFrame:
         """Return the questions as a pandas data frame; pandas has to be installed."""
@@ -128,7 +124,56 @@ class ReviewList:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it by the keys of the JSON."""
-        return asdict(self)
+        items = [_plain(item) for item in self.items]
+        return {
+            "posterior": self.posterior,
+            "solution": self.solution,
+            "by": self.by,
+            "items": items,
+            "open": self.open,
+        }
+
+
+def _plain(item: Question) -> dict[str, Any]:
+    """Return a question by the keys of the JSON."""
+    plain = {name: getattr(item, name) for name in Question.__dataclass_fields__}
+    return plain | {"outcomes": [outcome._asdict() for outcome in item.outcomes]}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """What a list tells of q cells, the first first.
+
+    Parameters
+    ----------
+    cell, frame : (q,) int64
+        Their numbers, and the frame of each.
+    first : (q + 1,) int64
+        Outcomes ``first[i] .. first[i + 1] - 1`` are those of cell i, the likeliest first.
+    a, b : (k,) int64
+        Numbers of the daughters, the smaller first; -1 for none.
+    probability : (k,) float64
+        Of each outcome.
+    how : (q,) uint8
+        A `HowKnown` each.
+    chosen : sequence of tuple of int or None
+        Daughters of each in the solution, None where it is not part of it.
+    """
+
+    cell: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    first: NDArray[np.int64]
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    how: NDArray[np.uint8]
+    chosen: Sequence[tuple[int, ...] | None]
+
+    @property
+    def daughters(self) -> list[tuple[int, ...]]:
+        """(k,) Daughters of each outcome."""
+        ends = zip(self.a.tolist(), self.b.tolist(), strict=True)
+        return [(a, b) if b >= 0 else (a,) if a >= 0 else () for a, b in ends]
 
 
 def uncertain(
@@ -187,18 +232,28 @@ def uncertain(
     if by == ERROR_REDUCTION:
         progress.start("weighing answers")
         movie = weighed(store, chosen, info, config, progress)
-        again = partial(estimate, temperature=posterior.temperature, sweeps=SWEEPS)
-        rerun = Rerun(movie.left.problem, movie.detections.id, asked, again)
-        rows, worth = most_reducing(asked, doubted, top, rerun.reductions)
+        rerun = Rerun(movie.left.problem, movie.detections.id, asked, posterior.temperature)
+        rows, worth = most_reducing(asked.piece, asked.errors, asked.entropy_bits, doubted, top, rerun.reductions)
     else:
         rows, worth = best_of_pieces(asked.piece, np.where(doubted, _scores(asked, source, by), 0.0), top)
     cells = asked.cell[rows]
     part_of = np.isin(cells, store.solution(info).node).tolist()
-    chosen_links = [
-        tuple(np.sort(target[source == cell]).tolist()) if there else None
-        for cell, there in zip(cells.tolist(), part_of, strict=True)
-    ]
-    items = items_of(outcomes, rows, worth if by == ERROR_REDUCTION else None, frames_of(store, cells), chosen_links)
+    begin, end = outcomes.first[rows], outcomes.first[rows + 1]
+    these = np.concatenate([rows[:0], *(np.arange(*ends) for ends in zip(begin.tolist(), end.tolist(), strict=True))])
+    listed = Listed(
+        cell=cells,
+        frame=frames_of(store, cells),
+        first=np.append(0, np.cumsum(end - begin)),
+        a=outcomes.a[these],
+        b=outcomes.b[these],
+        probability=outcomes.probability[these],
+        how=outcomes.how[begin],
+        chosen=[
+            tuple(np.sort(target[source == cell]).tolist()) if there else None
+            for cell, there in zip(cells.tolist(), part_of, strict=True)
+        ],
+    )
+    items = items_of(listed, worth if by == ERROR_REDUCTION else None)
     return ReviewList(posterior.name, info.name, by, items, int(np.count_nonzero(doubted)))
 
 
@@ -240,45 +295,44 @@ def pins_since(store: DuckDBStore, chosen: DetectionSet, posterior: PosteriorInf
     return len(now ^ then)
 
 
-def items_of(
-    told: CellOutcomes,
-    rows: NDArray[np.int64],
-    worth: NDArray[np.float64] | None,
-    frames: NDArray[np.int64],
-    chosen: Sequence[tuple[int, ...] | None],
-) -> list[Question]:
+def items_of(told: Listed, worth: NDArray[np.float64] | None) -> list[Question]:
     """Return questions with all that a person has to know of them.
 
     Parameters
     ----------
-    told : CellOutcomes
-        What cells may do.
-    rows : (q,) int64
-        Which of the cells are listed, the first first.
+    told : Listed
+        What q cells may do.
     worth : (q,) float64 or None
         Expected error reduction of each.
-    frames : (q,) int64
-        Frame of each.
-    chosen : sequence of tuple of int or None
-        Daughters of each in the solution, None where it is not part of it.
     """
+    if not len(told.cell):
+        return []
     first = told.first
-    items = []
-    for place, (begin, end) in enumerate(zip(first[rows].tolist(), first[rows + 1].tolist(), strict=True)):
-        of_cell = slice(begin, end)
-        p = told.probability[of_cell] / told.probability[of_cell].sum()  # they are kept in few digits
-        ends = zip(told.a[of_cell].tolist(), told.b[of_cell].tolist(), strict=True)
-        daughters = [(a, b) if b >= 0 else (a,) if a >= 0 else () for a, b in ends]
-        items.append(
-            Question(
-                rank=place + 1,
-                cell=int(told.cell[begin]),
-                frame=int(frames[place]),
-                outcomes=tuple(map(Outcome, daughters, p.tolist())),
-                entropy_bits=float(-(p * np.log2(np.where(p > 0, p, 1.0))).sum()),
-                expected_error_reduction=None if worth is None else float(worth[place]),
-                chosen=chosen[place],
-                how=HOW[told.how[begin]],
-            )
+    total = np.add.reduceat(told.probability, first[:-1])
+    p = told.probability / np.repeat(total, np.diff(first))  # they are kept in few digits
+    surprise = -p * np.log2(np.where(p > 0, p, 1.0))
+    outcomes = list(map(Outcome._make, zip(told.daughters, p.tolist(), strict=True)))
+    columns = zip(
+        told.cell.tolist(),
+        told.frame.tolist(),
+        first[:-1].tolist(),
+        first[1:].tolist(),
+        np.add.reduceat(surprise, first[:-1]).tolist(),
+        [None] * len(told.cell) if worth is None else worth.tolist(),
+        told.chosen,
+        told.how.tolist(),
+        strict=True,
+    )
+    return [
+        Question(
+            rank=place,
+            cell=cell,
+            frame=frame,
+            outcomes=tuple(outcomes[begin:end]),
+            entropy_bits=entropy,
+            expected_error_reduction=fewer,
+            chosen=chosen,
+            how=HOW[how],
         )
-    return items
+        for place, (cell, frame, begin, end, entropy, fewer, chosen, how) in enumerate(columns, start=1)
+    ]

@@ -10,20 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numba import njit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from .questions import CellQuestions
-
-    Reductions = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+    Reductions = Callable[[Ints], Floats]
 
 PER_PIECE: Final = 3  # questions of a piece that are computed again, those of most entropy
 AT_ONCE: Final = 4  # times as many questions as are wanted are sorted first
 ROUNDS: Final = 5  # of looking at twice as many pieces as questions are wanted
 LEAST: Final = 1e-3  # a question that is worth less is none
+EQUAL: Final = 1e-9  # answers of a piece that are worth the same but for rounding
 
 
 def best_of_pieces(
@@ -53,37 +55,76 @@ def best_of_pieces(
 
 
 def most_reducing(
-    asked: CellQuestions, doubted: NDArray[np.bool_], top: int, reductions: Reductions
+    piece: NDArray[np.int64],
+    errors: NDArray[np.float64],
+    entropy: NDArray[np.float64],
+    doubted: NDArray[np.bool_],
+    top: int,
+    reductions: Reductions,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the rows of the questions whose answers take most errors away, one of each piece, and how many.
 
     Parameters
     ----------
-    asked : CellQuestions
-        c questions.
+    piece : (c,) int64
+        Piece of each of c questions.
+    errors : (p,) float64
+        Errors that are expected in each piece.
+    entropy : (c,) float64
+        Entropy of each question.
     doubted : (c,) bool
         Those that may be asked.
     top : int
         Most of them.
     reductions : callable
-        Returns of rows of questions how many errors the answer of each takes away, as `Rerun.reductions`.
+        Returns of rows of questions how many errors the answer of each takes away.
     """
     rows = np.flatnonzero(doubted)
-    entropy, errors = asked.entropy_bits, asked.errors[asked.piece]
-    rows = rows[np.lexsort((rows, -entropy[rows], asked.piece[rows], -errors[rows]))]  # by piece, the worst first
-    begins = np.flatnonzero(np.diff(asked.piece[rows], prepend=-1) != 0)
-    worst = errors[rows[begins]]
-    worth = np.zeros(len(asked))
-    found = rows[:0], worth[:0]
-    for start in range(0, min(len(begins), 2 * top * ROUNDS), 2 * top):
-        if len(found[0]) == top and worst[start] <= found[1][-1]:
+    worst = _worst(piece[rows], errors, 2 * top * ROUNDS)
+    place = np.full(len(errors), -1)
+    place[worst] = np.arange(len(worst))
+    block = _of_most_entropy(place[piece[rows]], entropy[rows], len(worst), PER_PIECE)
+    best, worth = rows[:0], np.empty(0)
+    for start in range(0, len(worst), 2 * top):
+        if len(best) == top and errors[worst[start]] <= worth[-1]:
             break
-        stops = np.append(begins, len(rows))
-        these = [
-            rows[first : min(first + PER_PIECE, stop)]
-            for first, stop in zip(stops[start : start + 2 * top], stops[start + 1 : start + 2 * top + 1], strict=False)
-        ]
-        block = np.concatenate(these)
-        worth[block] = reductions(block)
-        found = best_of_pieces(asked.piece, worth, top)
-    return found
+        asked = block[start : start + 2 * top]
+        there = asked >= 0
+        value = np.full(asked.shape, -1.0)
+        value[there] = reductions(rows[asked[there]])
+        most = value.max(axis=1)
+        found = np.where(value >= most[:, None] - EQUAL, rows[asked], len(piece)).min(axis=1)
+        best, worth = np.append(best, found[most > LEAST]), np.append(worth, most[most > LEAST])
+        order = np.lexsort((best, -worth))[:top]
+        best, worth = best[order], worth[order]
+    return best, worth
+
+
+def _worst(piece: Ints, errors: Floats, most: int) -> Ints:
+    """Return the pieces in which most errors are expected, the worst first, among those named."""
+    there = np.zeros(len(errors), dtype=bool)
+    there[piece] = True
+    names = np.flatnonzero(there)
+    if len(names) > most:
+        least = np.partition(errors[names], len(names) - most)[len(names) - most]
+        names = names[errors[names] >= least]
+    return names[np.argsort(-errors[names], kind="stable")][:most]
+
+
+@njit(cache=True, nogil=True)
+def _of_most_entropy(place: Ints, entropy: Floats, n: int, most: int) -> Ints:
+    """Return the rows of the questions of most entropy of each of n pieces, (n, most), -1 where it has fewer."""
+    best = np.full((n, most), -1)
+    for row in range(len(place)):
+        p = place[row]
+        if p < 0:
+            continue
+        carried = row
+        for k in range(most):
+            other = best[p, k]
+            if other < 0 or entropy[other] < entropy[carried]:
+                best[p, k] = carried
+                carried = other
+                if other < 0:
+                    break
+    return best

@@ -183,14 +183,14 @@ def _outward(graph: ChoiceGraph, messages: Messages, cells: Ints) -> Floats:
 
 def find_pieces(graph: ChoiceGraph, alive: Bools, tied: Bools, seeds: Ints) -> Pieces:
     """Return the mothers of the pieces that hold the seeds, in the order of the search."""
-    return Pieces(*_search(graph.first, graph.target, graph.into_first, graph.into, graph.source, alive, tied, seeds))
+    return Pieces(*search(graph.first, graph.target, graph.into_first, graph.into, graph.source, alive, tied, seeds))
 
 
 @njit(cache=True, nogil=True)
-def _search(
+def search(
     first: Ints, target: Ints, into_first: Ints, into: Ints, source: Ints, alive: Bools, tied: Bools, seeds: Ints
 ) -> tuple[Ints, Ints]:
-    """Search from each seed along living links, breadth first."""
+    """Return the mothers of the pieces that hold the seeds, as `find_pieces`, breadth first."""
     n = len(tied)
     seen = np.zeros(n, np.bool_)
     seen_daughter = np.zeros(n, np.bool_)

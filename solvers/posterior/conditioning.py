@@ -15,14 +15,17 @@ import numpy as np
 
 from ...errors import InfeasibleError, SchemaError
 from ..problem import FORBIDDEN, KEPT
-from .components import Messages, find_pieces, see
+from .components import OPTIONAL, Messages, find_pieces, see
+from .doubts import judge
 from .frontier import WIDEST, weigh_pieces
 from .graph import ChoiceGraph
 from .marginals import PRUNE, assemble, check_options, in_rows_of_problem
-from .order import order_of_sweep
+from .order import keep_order, order_of_sweep
 from .outcomes import LEAST, Outcomes
 from .plan import WIDTH, cut_plan, piece_of_cells
+from .trial_states import new_tape
 from .views import agree, both_views, ranked
+from .worth import Asked, Weighing, error_reductions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import TrackingProblem
+    from .doubts import Doubts
     from .marginals import Marginals
 
     Ints = NDArray[np.int64]
@@ -86,6 +90,10 @@ class OpenPosterior:
         self.link, self.new, self.present = self._before.link.copy(), views.new.copy(), views.present.copy()
         self.piece = piece_of_cells(graph, plan.pieces)
         self._n_pieces = len(plan.pieces.first) - 1
+        self._position = np.zeros(graph.n_cells, dtype=np.int64)  # of each mother in the first order
+        self._position[plan.sweep.mother] = np.arange(len(plan.sweep.mother))
+        self._first_order = plan.pieces, plan.sweep
+        self._room: Weighing | None = None
 
     def choose(self, cell: int, links: Sequence[int]) -> Touched:
         """Say what a cell does as a mother: it goes on to, or divides into, the targets of these links, or ends.
@@ -161,6 +169,54 @@ class OpenPosterior:
     def outcomes(self, cells: NDArray[np.int64]) -> Outcomes:
         """Return the outcomes of some cells as mothers, in the order of these rows."""
         return in_rows_of_problem(self._graph, ranked(self._graph, self._weighed.choice, cells))
+
+    def possible_mothers(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return all that had some cell as a candidate for a daughter, also by links that are ruled out by now."""
+        return self._graph.source[self._entering_all(cells)]
+
+    def error_reductions(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return of each cell how many errors fewer are expected once it is known what it does as a mother.
+
+        Parameters
+        ----------
+        cells : (q,) int64
+            Rows of the cells.
+
+        Returns
+        -------
+        (q,) float64
+            Daughters fewer that are expected to have another mother than their likeliest, "new" being one.
+
+        Raises
+        ------
+        SchemaError
+            If a cell is optional: then its two sides do not fall apart.
+        """
+        graph = self._graph
+        if np.any(graph.state == OPTIONAL):
+            raise SchemaError("what an answer is worth is known where every detection is kept, or none")
+        if self._room is None:
+            pieces, sweep = self._first_order
+            most, widest = int(sweep.n_states.max(initial=1)), int(sweep.width.max(initial=0))
+            tape = new_tape(graph, self._cut.shared, pieces.first, most, widest)
+            choice, absent = np.zeros(graph.n_options), np.zeros(graph.n_cells)
+            self._room = Weighing(tape, choice, absent, np.zeros(graph.n_links))
+        found = ranked(graph, self._weighed.choice, cells)
+        asked = Asked(cells, found.first, found.a, found.b, found.probability)
+        return error_reductions(graph, self._cut, self._of_graph, self._position, asked, self._room)
+
+    def judge(self, asked: NDArray[np.bool_], mothers: Ints, daughters: Ints, into: Doubts) -> None:
+        """Write what is in doubt about the cells of some groups; see `doubts.judge`."""
+        judge(self._graph, self._weighed.choice, LEAST, asked, mothers, daughters, into)
+
+    def links_leaving(self, mothers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the links of the graph that leave some cells."""
+        return _spans(self._graph.first[mothers], self._graph.first[mothers + 1])
+
+    @property
+    def n_links(self) -> int:
+        """Number of links of the graph: those between cells that may be selected."""
+        return self._graph.n_links
 
     def marginals(self) -> Marginals:
         """Return all probabilities as they are now; how each is known stays as it was. One pass over all cells."""
@@ -256,34 +312,33 @@ class OpenPosterior:
     def _touched(self, gone: Ints, cells: Ints) -> tuple[Ints, Ints]:
         """Return the mothers of all pieces that a decision touches, with their daughters."""
         graph = self._graph
-        entering = [self._entering(int(v)) for v in np.unique(np.concatenate([cells, graph.target[gone]]))]
-        into = np.concatenate([gone, *entering])
+        into = np.concatenate([gone, self._entering_all(np.unique(np.concatenate([cells, graph.target[gone]])))])
         seeds = np.unique(np.concatenate([graph.source[gone], graph.source[into[self._cut.alive[into]]], cells]))
         seeds = seeds[graph.first[seeds] < graph.first[seeds + 1]]
         mothers = find_pieces(graph, self._cut.alive, self._cut.tied, seeds).mother
-        leaving = [self._leaving(int(u)) for u in mothers]
-        daughters = np.unique(np.concatenate([cells, mothers, *(graph.target[e] for e in leaving)]))
-        return mothers, daughters.astype(np.int64)
+        leaving = _spans(graph.first[mothers], graph.first[mothers + 1])
+        return mothers, np.unique(np.concatenate([cells, mothers, graph.target[leaving]])).astype(np.int64)
 
     def _weigh(self, mothers: Ints, daughters: Ints) -> None:
         graph, cut = self._graph, self._cut
-        into = np.concatenate([self._entering(int(v)) for v in daughters] or [np.empty(0, np.int64)])
+        into = self._entering_all(daughters)
         for column in (cut.take, cut.shared):
             self._set(column, into, column[into])
         for column in (cut.tied, cut.leave, cut.idle, cut.absent, cut.unborn, self.new, self.present):
             self._set(column, daughters, column[daughters])
-        links = np.concatenate([self._leaving(int(u)) for u in mothers] or [np.empty(0, np.int64)])
-        options = np.concatenate([self._options(int(u)) for u in mothers] or [np.empty(0, np.int64)])
+        links = _spans(graph.first[mothers], graph.first[mothers + 1])
+        options = _spans(*self._options(mothers))
         self._set(self._weighed.choice, options, 0.0)
         self._set(self._weighed.absent, mothers, 0.0)
         self._set(self._of_graph, links, self._of_graph[links])
         see(graph, cut, self._wanted, self._messages, daughters)
         pieces = find_pieces(graph, cut.alive, cut.tied, mothers)
-        sweep = order_of_sweep(graph, cut, pieces, WIDEST)
+        sweep = keep_order(graph, cut, pieces, order_of_sweep(graph, cut, pieces, WIDEST), self._position)
         weigh_pieces(graph, cut, pieces, sweep, WIDEST, into=self._weighed)
-        for u in mothers[self._fixed[mothers] >= 0]:
-            self._weighed.choice[self._options(int(u))] = 0.0
-            self._weighed.choice[self._options(int(u))[self._fixed[u]]] = 1.0
+        decided = mothers[self._fixed[mothers] >= 0]
+        begin, end = self._options(decided)
+        self._weighed.choice[_spans(begin, end)] = 0.0
+        self._weighed.choice[begin + self._fixed[decided]] = 1.0
         agree(graph, cut, self._weighed.choice, self._weighed.absent, mothers, daughters,
               self._of_graph, self.new, self.present)  # fmt: skip
         self._set(self.link, graph.row[links], self._of_graph[links])
@@ -291,7 +346,19 @@ class OpenPosterior:
         self._set(self.piece, pieces.mother, number)
         self._n_pieces += len(pieces.first) - 1
 
-    def _options(self, u: int) -> Ints:
+    def _options(self, mothers: Ints) -> tuple[Ints, Ints]:
+        """Return where the options of mothers begin and end."""
         graph = self._graph
-        begin = u + graph.first[u] + graph.pair_first[u]
-        return np.arange(begin, u + 1 + graph.first[u + 1] + graph.pair_first[u + 1])
+        begin = mothers + graph.first[mothers] + graph.pair_first[mothers]
+        return begin, mothers + 1 + graph.first[mothers + 1] + graph.pair_first[mothers + 1]
+
+    def _entering_all(self, cells: Ints) -> Ints:
+        return self._graph.into[_spans(self._graph.into_first[cells], self._graph.into_first[cells + 1])]
+
+
+def _spans(begin: Ints, end: Ints) -> Ints:
+    """Return all numbers from each beginning to before its end."""
+    size = end - begin
+    before = np.cumsum(size) - size
+    numbers: Ints = np.arange(int(size.sum())) + np.repeat(begin - before, size)
+    return numbers

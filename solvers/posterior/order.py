@@ -125,6 +125,66 @@ class _Desk(NamedTuple):
     near: NDArray[np.int64]
 
 
+def keep_order(graph: ChoiceGraph, cut: Cut, pieces: Pieces, sweep: Sweep, position: Ints) -> Sweep:
+    """Return a sweep in which pieces keep an earlier order of their mothers where that needs less memory.
+
+    Where options were taken away, the order of before is one still, and no wider than it was.
+
+    Parameters
+    ----------
+    graph, cut, pieces
+        What is weighed, and where it falls apart.
+    sweep : Sweep
+        Another order.
+    position : (n,) int64
+        Place of each mother in the earlier order.
+    """
+    piece = np.repeat(np.arange(len(sweep.width)), np.diff(pieces.first))
+    before = sweep.mother[np.lexsort((position[sweep.mother], piece))]
+    width, n_states = _states_of(graph.first, graph.target, cut.shared, cut.tied, pieces.first, before)
+    less = n_states < sweep.n_states
+    return Sweep(
+        np.where(less[piece], before, sweep.mother),
+        np.where(less, width, sweep.width),
+        np.where(less, n_states, sweep.n_states),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _states_of(
+    first: Ints, target: Ints, shared: Bools, tied: Bools, piece_first: Ints, mothers: Ints
+) -> tuple[Ints, Ints]:
+    """Return the width and the states of each piece whose mothers are swept in this order."""
+    left = np.zeros(len(tied), np.int64)
+    is_open = np.zeros(len(tied), np.bool_)
+    width = np.zeros(len(piece_first) - 1, np.int64)
+    n_states = np.zeros(len(piece_first) - 1, np.int64)
+    for u in mothers:
+        for e in range(first[u], first[u + 1]):
+            if shared[e]:
+                left[target[e]] += 1
+    for p in range(len(piece_first) - 1):
+        n_open = 0
+        for t in range(piece_first[p], piece_first[p + 1]):
+            u = mothers[t]
+            for e in range(first[u], first[u + 1]):
+                if shared[e] and not is_open[target[e]]:
+                    is_open[target[e]] = True
+                    n_open += 1
+            width[p] = max(width[p], n_open)
+            n_states[p] += (1 << min(n_open, 40)) * (2 if tied[u] else 1)
+            if tied[u]:
+                n_open -= 1
+            for e in range(first[u], first[u + 1]):
+                if shared[e]:
+                    left[target[e]] -= 1
+                    if left[target[e]] == 0:
+                        is_open[target[e]] = False
+                        if not tied[target[e]]:
+                            n_open -= 1
+    return width, n_states
+
+
 @njit(cache=True, nogil=True)
 def _order_pieces(ties: Ties, width: int) -> tuple[Ints, Ints, Ints]:
     """Try two starts for each piece: the mother farthest from where the search for it began, and that one."""
