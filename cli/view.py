@@ -153,6 +153,8 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
                         raise typer.Exit(130) from None
                     if isinstance(error, OSError) and not isinstance(error, TrackdbError):
                         error = _of_the_system(error, title, options)
+                    if "no locator available" in str(error):  # numba's words where it may write nowhere
+                        error = _NO_PLACE_FOR_KERNELS
                     if not isinstance(error, TrackdbError):
                         raise
                     show_error(error)
@@ -167,6 +169,12 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
         return function
 
     return register
+
+
+_NO_PLACE_FOR_KERNELS = TrackdbError(
+    "there is no folder to keep compiled kernels in: neither that of the package nor one at home can be written",
+    **{"try": "set NUMBA_CACHE_DIR to a folder that you may write"},
+)
 
 
 def _of_the_system(error: OSError, title: str, options: Mapping[str, Any]) -> TrackdbError:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ARRAYS = "arrays"
 DATA = "data"  # the one array in each group
+PARTIAL = ".partial"  # ends the name under which zarr writes a file before it renames it
 TILE_PX = 256  # side of a chunk: what a crop has to decode
 
 
@@ -96,7 +97,11 @@ class ArrayWriter:
             array = zarr.open_array(self._folder / DATA, mode="r+")
         except (FileNotFoundError, ValueError, KeyError):
             return None
-        return array if array.shape == self._shape and array.dtype == self._dtype else None
+        if array.shape != self._shape or array.dtype != self._dtype:
+            return None
+        for partial in list(self._folder.rglob(f"*{PARTIAL}")):
+            partial.unlink()  # the digest is of all files, and that of a write that was killed is none of the array
+        return array
 
     def _begun(self) -> zarr.Array[Any]:
         if self._folder.exists():

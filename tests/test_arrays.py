@@ -86,6 +86,18 @@ def test_a_writer_of_the_same_name_goes_on(tmp_path):
         np.testing.assert_array_equal(read_frame(tmp_path, ref, frame), pixels)
 
 
+def test_what_a_killed_write_left_is_no_part_of_the_array(tmp_path):
+    first = writer_for(tmp_path)
+    first.write(0, MOVIE[0])
+    frame = next(path for path in (tmp_path / ARRAYS).rglob("c/0/**/*") if path.is_file())
+    frame.with_suffix(".0123abcd.partial").write_bytes(b"half")
+    second = writer_for(tmp_path)
+    for row in (1, 2):
+        second.write(row, MOVIE[row])
+    (tmp_path / "undisturbed").mkdir()
+    assert second.seal() == written(tmp_path / "undisturbed")
+
+
 @pytest.mark.parametrize("other", [MOVIE[:2], MOVIE.astype(np.uint64), MOVIE[:, :4]], ids=["frames", "type", "size"])
 def test_pixels_of_another_kind_are_not_gone_on_with(tmp_path, other):
     writer_for(tmp_path).write(0, MOVIE[0])

@@ -292,3 +292,11 @@ def test_channels_have_plain_names_each_once(tmp_path, images):
     said = run("ingest", write_ctc(tmp_path / "m"), "-o", tmp_path / "a.trackdb", *options, code=2)
     assert "named twice or badly" in said.stderr
     assert not (tmp_path / "a.trackdb").exists()
+
+
+def test_nowhere_to_keep_compiled_kernels_is_told(monkeypatch, tmp_path):
+    def nowhere(_):
+        raise RuntimeError("cannot cache function '_nearest': no locator available for file 'features.py'")
+
+    monkeypatch.setattr("trackdb.cli.view.require_text", nowhere)
+    assert "set NUMBA_CACHE_DIR to a folder" in refusal("info", tmp_path, code=1)

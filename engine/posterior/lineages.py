@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import ConfigError
+from ...errors import ConfigError, SolverError
 from ...solvers.posterior.draws import draw_selections
 from ..progress import Silent
 from .estimate import WEIGHING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..config import Config
 
 NOBODY = -1
+WIDEST = 18  # daughters that a piece may have open at once: one sweep of a thousand mothers takes 2 GB then
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +97,7 @@ def draw_lineages(
     ConfigError
         If the posterior is by a method that does not weigh whole lineages, or there is not one draw.
     SolverError
-        If a piece is too wide to be drawn from exactly.
+        If a piece has more than `WIDEST` daughters open at once, and more than the posterior was allowed.
     """
     if posterior.method not in WEIGHING:
         raise ConfigError(
@@ -104,9 +105,16 @@ def draw_lineages(
             **{"try": f"trackdb posterior {store.path}"},
         )
     movie = weighed(store, chosen, info, config, Silent())
-    width = next(run for run in store.runs() if run.id == posterior.run_id).params["width"]
+    width = max(WIDEST, next(run for run in store.runs() if run.id == posterior.run_id).params["width"])
     left = movie.left
-    drawn, _ = draw_selections(left.problem, n_draws, temperature=posterior.temperature, width=width, seed=seed)
+    try:
+        drawn, _ = draw_selections(left.problem, n_draws, temperature=posterior.temperature, width=width, seed=seed)
+    except SolverError as error:
+        raise SolverError(
+            f"whole lineages are drawn exactly or not at all, and {error.message}",
+            wanted=f"at most {width}",
+            **{"try": "a movie of fewer frames (ingest --frames), or a smaller radius (link --max-distance)"},
+        ) from error
     link = np.tile(left.forced, (n_draws, 1))
     link[:, left.rows] = drawn
     ids = movie.detections.id

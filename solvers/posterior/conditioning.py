@@ -194,7 +194,10 @@ class OpenPosterior:
         """
         graph = self._graph
         if np.any(graph.state == OPTIONAL):
-            raise SchemaError("what an answer is worth is known where every detection is kept, or none")
+            raise SchemaError(
+                "what an answer is worth is known where every detection is kept",
+                use="an order by entropy, margin or degree, where solutions may leave detections out",
+            )
         if self._room is None:
             pieces, sweep = self._first_order
             most, widest = int(sweep.n_states.max(initial=1)), int(sweep.width.max(initial=0))
