@@ -89,7 +89,7 @@ def test_the_way_from_files_to_a_lineage_in_json(tmp_path):
     assert found["links"] == len(links_of(store))
     assert found["notes"] == [note for note in found["notes"] if "left out" in note]  # no gap was split
     found = answer("info", store)
-    wanted = "path store_schema_version datasets solutions scores posteriors annotations unfinished bytes"
+    wanted = "path store_schema_version datasets solutions scores posteriors annotations learned unfinished bytes"
     assert set(found) == set(wanted.split())
     assert [s["solution"] for s in found["solutions"]] == ["truth", "ilp-1"]
     assert answer("check", store) == {"ok": True, "problems": []}

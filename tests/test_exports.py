@@ -86,7 +86,10 @@ def test_the_store_stays_as_it_was(rich, truth, tmp_path, format):
 
 
 LOST = {  # of the drawn store's solution in which cells merge; and of its truth
-    "ctc": (["gap", "cells that came", "--pixel-size", "name", "brightness", "points"], ["posterior newer", "pinned"]),
+    "ctc": (
+        ["gap", "cells that came", "--pixel-size", "name", "brightness", "points", "frame size"],
+        ["posterior newer", "pinned"],
+    ),
     "geff": ([], []),
     "trackmate": (["radius", "no track"], ["who did"]),
     "napari": (["--pixel-size", "apostrophe"], []),

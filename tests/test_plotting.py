@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from trackdb.engine.metrics.calibration import NEW, Questions
+from trackdb.engine.metrics.calibration import NEW, ParentQuestions
 from trackdb.engine.metrics.parents import Asked
 from trackdb.engine.metrics.rejection import rejection
 from trackdb.engine.plotting import PLOTS, kept_curve, plot, require_plottable
@@ -23,7 +23,7 @@ def judged(n=400, seed=0):
     p = np.where(rng.random(n) < 0.3, rng.random(n), 0.99)
     true = rng.random(n) < p
     option = np.arange(n)
-    questions = Questions(np.arange(n + 1), p, option, np.where(true, option, NEW))
+    questions = ParentQuestions(np.arange(n + 1), p, option, np.where(true, option, NEW))
     asked = Asked(questions, option, option, int(true.sum()), int(true.sum()), 0, 0)
     return Judged(PosteriorInfo(1, 1, 1, 1, "posterior-1", "auto", 1.25, True), asked)
 

@@ -80,6 +80,10 @@ def _lost(tracking: Tracking) -> tuple[str, ...]:
     notes = what_is_lost(tracking, "masks")
     if not tracking.has_masks:
         notes.append("the detections are points: each is painted as a small disc or ball around its pixel")
+        if not tracking.movie.shape_px:
+            shape, n_frames = _canvas(tracking), tracking.movie.n_frames
+            size = f"{' x '.join(map(str, shape))} pixels, {np.prod(shape) * 2 / 1e6:,.3g} MB before compression"
+            notes.append(f"the frame size is not known; masks reach to the last point: {n_frames:,} of {size}")
     return tuple(notes)
 
 
@@ -97,14 +101,9 @@ def _painted(
 ) -> Iterator[tuple[int, NDArray[np.uint16]]]:
     """Yield masks with a marker at each point, in pixels; the corner of the points is the origin if it is negative."""
     position, movie = tracking.cells.position_px, tracking.movie
-    origin = np.minimum(np.floor(position.min(axis=0, initial=0)), 0)
+    origin = _origin(position)
     radius = marker_radius_px(tracking.cells)
-    shape = movie.shape_px or _canvas(position.max(axis=0, initial=0) - origin + radius)
-    if not movie.shape_px:
-        size = (
-            f"{' x '.join(str(side) for side in shape)} pixels, {np.prod(shape) * 2 / 1e6:,.3g} MB before compression"
-        )
-        progress.note(f"the frame size is not known; masks reach to the last point: {movie.n_frames:,} of {size}")
+    shape = movie.shape_px or _canvas(tracking)
     if origin.any():
         progress.note(f"the origin of the masks is at {tuple(origin.tolist())} pixels")
     for frame, members in _by_frame(tracking.cells.frame, movie.n_frames):
@@ -112,15 +111,23 @@ def _painted(
         progress.advance()
 
 
-def _canvas(extent: NDArray[np.float64]) -> tuple[int, ...]:
-    """Return the shape of a mask that reaches to a corner, or raise FormatError if nobody could open it."""
+def _origin(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where masks begin: at 0, or at the corner of the points where some are negative."""
+    lowest: NDArray[np.float64] = np.floor(position.min(axis=0, initial=0))
+    return np.minimum(lowest, 0.0)
+
+
+def _canvas(tracking: Tracking) -> tuple[int, ...]:
+    """Return the shape of masks that reach to the last point, or raise FormatError if nobody could open them."""
+    position = tracking.cells.position_px
+    extent = position.max(axis=0, initial=0) - _origin(position) + marker_radius_px(tracking.cells)
     if not np.prod(extent + 1) < MOST_PIXELS:
         raise FormatError(
             f"the points spread over {' x '.join(f'{side:.4g}' for side in extent)} pixels",
             expected=f"fewer than {MOST_PIXELS:.0e} pixels in a mask",
             **{"try": "positions in pixels, not in other units"},
         )
-    return tuple(np.ceil(extent).astype(int) + 1)
+    return tuple((np.ceil(extent).astype(int) + 1).tolist())
 
 
 def marker_radius_px(detections: Detections) -> float:
