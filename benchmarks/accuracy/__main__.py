@@ -1,11 +1,12 @@
 """How well trackdb and others find links and divisions of real movies: one line for each tracker and case.
 
-Run: python benchmarks/accuracy [--only NAME ...] [--variants x1 P x2 x4 P2] [--trackers NAME ...] [--csv FILE]
+Run: python benchmarks/accuracy [--only NAME ...] [--variants x1 P x2 x4 P2] [--trackers NAME ...] [--seeds 1 2 3]
+[--csv FILE]. Lines that the file has already are not run again, so that hours can be done in pieces.
 
 Every tracker gets the same shuffled points and the same cutoff, in a process that does not know the truth; no setting
 is chosen by looking at it. P: 2 % missed, 2 % false, moved by 10 % of the spacing, seeded. P2: the same in runs of
-frames, and 2 % merged, as `noise` tells. x2: every second frame. The folder of the movies is named by TRACKDB_DATA, as
-in `truth`; the peers run in their own environment, as in `peers`.
+frames, and 2 % merged, as `noise` tells. Only these have several seeds. x2: every second frame.
+The folder of the movies is named by TRACKDB_DATA, as in `truth`; the peers run in an environment of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share 
 
 import numpy as np
 import pandas as pd
-from cases import VARIANTS, Case, cases
+from cases import NOISE, VARIANTS, Case, cases
 from judging import COLUMNS, Verdict, judge
 from measure import BIN, Spent, head, row, run
 from peers import BTRACK, PINNED, environment
@@ -41,7 +42,8 @@ LINKS = """
     select a.label as source, b.label as target from links l
     join cells a on a.cell = l.source join cells b on b.cell = l.target where l.solution = 'ilp-1'
 """
-HEAD = ("case", "role", "tracker", *COLUMNS, "CPU s", "peak MB")
+HEAD = ("case", "role", "seed", "tracker", *COLUMNS, "CPU s", "peak MB")
+KEY = slice(4)  # what names a line
 STOP_AFTER_S = 900.0
 
 
@@ -86,20 +88,39 @@ def figures(name: str, case: Case, folder: Path, env: Path | None) -> tuple[Verd
     return judge(case, links), [f"{sum(s.cpu_s for s in spent):.1f}{stopped}", f"{max(s.peak_mb for s in spent):.0f}"]
 
 
+def lines_of(file: Path | None) -> list[list[str]]:
+    """Return the lines of an earlier run, none without one."""
+    if file is None or not file.exists():
+        return []
+    with file.open(newline="") as opened:
+        first, *lines = csv.reader(opened)
+    if tuple(first) != HEAD:
+        raise SystemExit(f"{file} has other columns than this version writes; take another file")
+    return lines
+
+
 def main(given: argparse.Namespace) -> None:
     """Print the table, and write it as CSV if asked."""
-    lines: list[list[str]] = []
+    lines = lines_of(given.csv)
+    done = {tuple(line[KEY]) for line in lines}
     head(*HEAD)
-    for case in cases(given.only, given.variants, given.seed):
-        for name in given.trackers:
-            with tempfile.TemporaryDirectory() as folder:
-                verdict, cost = figures(name, case, Path(folder), given.env)
-            shown = ["failed"] * len(COLUMNS) if verdict is None else verdict.shown()
-            lines.append([case.name, case.role, name, *shown, *cost])
-            row(*lines[-1])
-            if given.csv:  # after every line: a long run that is stopped has its results
-                with given.csv.open("w", newline="") as file:
-                    csv.writer(file).writerows([HEAD, *lines])
+    for line in lines:
+        row(*line)
+    for seed in given.seeds:
+        variants = [variant for variant in given.variants if variant in NOISE or seed == given.seeds[0]]
+        for case in cases(given.only, variants, seed):
+            for name in given.trackers:
+                key = (case.name, case.role, str(seed), name)
+                if key in done:
+                    continue
+                with tempfile.TemporaryDirectory() as folder:
+                    verdict, cost = figures(name, case, Path(folder), given.env)
+                shown = ["failed"] * len(COLUMNS) if verdict is None else verdict.shown()
+                lines.append([*key, *shown, *cost])
+                row(*lines[-1])
+                if given.csv:  # after every line: a long run that is stopped has its results
+                    with given.csv.open("w", newline="") as file:
+                        csv.writer(file).writerows([HEAD, *lines])
 
 
 if __name__ == "__main__":
@@ -107,7 +128,7 @@ if __name__ == "__main__":
     options.add_argument("--only", nargs="*", default=[], help="parts of the names of movies")
     options.add_argument("--variants", nargs="*", default=[*VARIANTS], choices=VARIANTS)
     options.add_argument("--trackers", nargs="*", default=[*OURS, *OTHERS], choices=[*OURS, *OTHERS])
-    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--seeds", nargs="+", type=int, default=[1])
     options.add_argument("--csv", type=Path, help="file for the table")
     options.add_argument("--env", type=Path, help="folder of the peers' environment")
     main(options.parse_args())
