@@ -142,7 +142,7 @@ def movies(data: Path = DATA) -> Iterator[TrueMovie]:
     """Read all movies with truth, one at a time; of each family with several movies, half design and half judge."""
     yield TrueMovie("cellmigration", "design", *ctc_table(
         data / "cellmigration_ccby", "regionprops.csv.gz", ["centroid-0", "centroid-1"]))  # fmt: skip
-    yield TrueMovie("epidermis", "judge", *ctc_table(
+    yield TrueMovie("epidermis", "design", *ctc_table(
         data / "mouse_epidermis_area1_apache", "regionprops.csv", ["centroid-0", "centroid-1"]))  # fmt: skip
     for name, role in (("Sparse5", "design"), ("BMP2", "judge")):
         yield TrueMovie(f"c2c12 {name}", role, *ctc_table(
