@@ -1,0 +1,57 @@
+"""Running a tracker on the points of a case: trackdb by its commands, the others in an environment of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from measure import BIN, Spent, run
+from peers import BTRACK, PINNED, environment
+
+if TYPE_CHECKING:
+    from cases import Case
+
+TRACKERS = Path(__file__).with_name("trackers.py")
+OTHERS = (
+    "laptrack", "laptrack_nosplit", "tracksdata_nearest", "tracksdata_ilp", "motile", "btrack", "trackpy", "scipy_lap",
+)  # fmt: skip
+# how a user would call trackdb with the cutoff of the others, with gaps as they have them, with no option at all, and
+# with the learned cost; what linking and what solving is told
+OURS = {
+    "trackdb": lambda cutoff: (["--max-distance", cutoff], []),
+    "trackdb_gaps": lambda cutoff: (["--max-distance", cutoff, "--max-gap", 1], []),
+    "trackdb_defaults": lambda _: ([], []),
+    "trackdb_learned": lambda _: (["--max-gap", 1], ["--cost", "learned"]),
+}
+LINKS = """
+    select a.label as source, b.label as target from links l
+    join cells a on a.cell = l.source join cells b on b.cell = l.target where l.solution = 'ilp-1'
+"""
+STOP_AFTER_S = 900.0
+
+
+def by_trackdb(name: str, case: Case, points: Path, out: Path) -> list[Spent]:
+    """Track the points by the command line; stop at the first command that fails."""
+    store = out.with_suffix(".trackdb")
+    axes = "zyx"[-case.position.shape[1] :]
+    columns = ",".join(f"{axis}={axis}" for axis in ("id", "t", *axes))
+    linking, solving = OURS[name](case.cutoff)
+    commands = (
+        ["ingest", points, "-o", store, "--columns", columns],
+        ["link", store, *linking],
+        ["solve", store, "--ilp", *solving],
+        ["sql", store, LINKS, "--parquet", out],
+    )
+    spent: list[Spent] = []
+    for words in commands:
+        spent.append(run(BIN / "trackdb", *map(str, words), "-q", stop_after_s=STOP_AFTER_S))
+        if spent[-1].code:
+            break
+    return spent
+
+
+def by_another(name: str, case: Case, points: Path, out: Path, env: Path | None) -> list[Spent]:
+    """Track the points by another tracker."""
+    python = environment(env, pinned=BTRACK if name == "btrack" else PINNED)
+    words = [python, TRACKERS, name, points, str(case.cutoff), out]
+    return [run(*words, env={"OMP_NUM_THREADS": "1"}, stop_after_s=STOP_AFTER_S)]
