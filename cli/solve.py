@@ -124,6 +124,13 @@ def solve(
             "or two-distance (Attrackt; --config)."
         ),
     ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            help="--cost learned: what not to look at, as drift,velocity; of drift, velocity, divisions, pairs, "
+            "gaps, optional, skip_divisions, hazard ([learned] in settings)."
+        ),
+    ] = None,
     min_score: Annotated[float | None, typer.Option(help="--greedy --by score: least score of a link (0.5).")] = None,
     scores: Annotated[str | None, typer.Option(help="Scores to use; those of [score] by default (distance).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the solution.")] = None,
@@ -177,9 +184,12 @@ def solve(
 
     Example: trackdb solve movie.trackdb --cost learned
 
+    Example: trackdb solve movie.trackdb --cost learned --without drift,velocity
+
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
     from ..engine.config import load_config
+    from ..engine.evidence import without as leave_out
     from ..engine.pipeline import solve as solve_links
 
     of_lap = {
@@ -203,8 +213,11 @@ def solve(
         "window": window,
         "calibration": calibration and str(calibration),
     }
+    left_out = leave_out(without.split(",")) if without is not None else {}
     opened, chosen = open_set(store, dataset, detections, face.command)
-    settings = load_config(store, config, {"solve": given, "lap": of_lap})
+    settings = load_config(store, config, {"solve": given, "lap": of_lap, "learned": left_out})
+    if left_out and settings.solve.cost != "learned":
+        raise ConfigError("--without is for the learned cost", **{"try": "--cost learned"})
     chosen_linker = settings.solve.linker
     _refuse(chosen_linker, "lap", of_lap)
     if min_score is not None and settings.solve.by != "score":

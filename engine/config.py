@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from .evidence import LearnedConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -299,6 +300,7 @@ class Config:
     solve: SolveConfig = field(default_factory=SolveConfig)
     lap: LapConfig = field(default_factory=LapConfig)
     activity: ActivityConfig = field(default_factory=ActivityConfig)
+    learned: LearnedConfig = field(default_factory=LearnedConfig)
     two_distance: TwoDistanceConfig = field(default_factory=TwoDistanceConfig)
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
 

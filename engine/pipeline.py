@@ -189,6 +189,8 @@ def solve(
         used["lap"] = asdict(config.lap)
     if linker.by == ACTIVITY:
         used["activity"] = asdict(config.activity)
+    if settings.cost == LEARNED:
+        used["learned"] = asdict(config.learned)
     if settings.cost == TWO_DISTANCE:
         used["two_distance"] = asdict(config.two_distance)
     with store.running("solve", name, used, chosen=chosen) as run:
@@ -242,7 +244,11 @@ def require_sound(problem: TrackingProblem, selection: Selection, config: SolveC
 def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Config, progress: Progress) -> None:
     """Link what was not linked, or not over as many frames as a LAP closes, or the learned cost looks over."""
     reach = linked_gap(store, chosen)
-    wanted = config.lap.max_gap if config.solve.linker == "lap" else int(config.solve.cost == LEARNED)
+    wanted = (
+        config.lap.max_gap
+        if config.solve.linker == "lap"
+        else int(config.solve.cost == LEARNED and config.learned.gaps)
+    )
     if reach < 0:
         progress.note("no candidates yet: linking")
     elif wanted > reach:

@@ -92,7 +92,7 @@ def priced(
         Who is told what was found.
     """
     if config.solve.cost == LEARNED:
-        learned = costs.learn(detections, edges)
+        learned = costs.learn(detections, edges, config.learned)
         estimates = learned.estimates()
         progress.note(costs.told(estimates))
         return learned.problem(detections, edges, forced), estimates

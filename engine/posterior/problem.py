@@ -17,6 +17,7 @@ from .. import costs
 from ..annotations.pins import decided
 from ..config import TwoDistanceConfig
 from ..costs.shifts import CostShifts
+from ..evidence import LearnedConfig
 from ..linkers import COST, LEARNED, TWO_DISTANCE
 from ..names import done, named_scores, require_linked
 from ..pricing import pins_of, with_forced
@@ -222,7 +223,8 @@ def _pricing(
     The learned cost is learned again, which gives the same: drift and ages are those of a lineage, not of a few rates.
     """
     if goes_by_cost(params) and params.get("cost") == LEARNED:
-        learned = costs.learn(detections, edges)
+        read = LearnedConfig(**params.get("learned", {}))
+        learned = costs.learn(detections, edges, read)
         return scores, None, lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])

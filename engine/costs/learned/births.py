@@ -41,17 +41,24 @@ class Births:
         Which cells these are.
     child, mother : (c,) int64
         Row of the birth and of the mother, for every way of being a second daughter.
+    edge, sibling : (c,) int64
+        Candidate that ties them, and the one of her child.
     shape : Shapes
         Of the pair that it would make with her child.
     log_single : (c,) float64
         Log density of her child as her only one, the probability of having one child in it.
+    log_apart : (c,) float64 or None
+        Log density of both places if daughters are not looked at as a pair.
     """
 
     born: NDArray[np.bool_]
     child: NDArray[np.int64]
     mother: NDArray[np.int64]
+    edge: NDArray[np.int64]
+    sibling: NDArray[np.int64]
     shape: Shapes
     log_single: NDArray[np.float64]
+    log_apart: NDArray[np.float64] | None = None
 
 
 def births_of(
@@ -88,7 +95,7 @@ def births_of(
     shape = shapes_of(
         around, drift, source[edge], target[sibling], target[edge], (elapsed[sibling], elapsed[edge]), followed
     )
-    return Births(born, target[edge], source[edge], shape, log_single[sibling])
+    return Births(born, target[edge], source[edge], edge, sibling, shape, log_single[sibling])
 
 
 def share_births(
@@ -126,7 +133,8 @@ def share_births(
     log_rate = np.log(1 - rates.miss) + np.log(hazard[births.mother]) - births.log_single
     for _ in range(SWEEPS):
         log_new = np.log(rates.new(around, reach)) + around.log_density
-        log_daughter = daughters.log_density(births.shape) + log_rate + np.log(rates.division)
+        log_pair = daughters.log_density(births.shape) if births.log_apart is None else births.log_apart
+        log_daughter = log_pair + log_rate + np.log(rates.division)
         odds = np.exp(np.minimum(log_daughter - log_new[births.child], SUREST))
         total = 1 + np.bincount(births.child, odds, n)
         share, new = odds / total[births.child], births.born / total
@@ -140,5 +148,6 @@ def share_births(
                 ]
             ),
         )
-        daughters = daughters.learned(births.shape, share)
+        if births.log_apart is None:
+            daughters = daughters.learned(births.shape, share)
     return rates, daughters, np.bincount(births.mother, share, n).astype(np.float64)

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
+from ...evidence import EVERYTHING
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...evidence import LearnedConfig
     from .lineage import Lineage
     from .surroundings import Surroundings
 
@@ -44,7 +47,9 @@ class Drift:
     around_backward: NDArray[np.float64]
 
 
-def drift_of(around: Surroundings, lineage: Lineage, elapsed: NDArray[np.float64]) -> Drift:
+def drift_of(
+    around: Surroundings, lineage: Lineage, elapsed: NDArray[np.float64], read: LearnedConfig = EVERYTHING
+) -> Drift:
     """Measure how cells move in a lineage.
 
     Parameters
@@ -55,13 +60,20 @@ def drift_of(around: Surroundings, lineage: Lineage, elapsed: NDArray[np.float64
         Their links.
     elapsed : (m,) float64
         Time that each candidate spans.
+    read : LearnedConfig
+        Whether to look at drift and velocity; one that is left out is 0, and not known.
     """
     onward, backward = np.full((2, *around.position.shape), np.nan)
     edge = lineage.continued
     source, target = lineage.source[edge], lineage.target[edge]
     step = (around.position[target] - around.position[source]) / elapsed[edge][:, None]
     onward[source] = backward[target] = step
-    return Drift(onward, backward, _medians(onward, around.neighbours), _medians(backward, around.neighbours))
+    medians = np.zeros((2, *onward.shape))
+    if read.drift:
+        medians[:] = _medians(onward, around.neighbours), _medians(backward, around.neighbours)
+    if not read.velocity:
+        onward, backward = np.full((2, *around.position.shape), np.nan)
+    return Drift(onward, backward, *medians)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

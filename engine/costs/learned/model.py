@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ....solvers.problem import TrackingProblem
+from ...evidence import EVERYTHING, LearnedConfig
 from .drift import predictors
 from .pairs import pairs_that_pay
 
@@ -45,7 +46,7 @@ class Spans:
     missed : (m,) int64
         Frames with cells that each skips.
     reach : int
-        Most of these.
+        Most of these that a link may skip.
     """
 
     elapsed: NDArray[np.float64]
@@ -53,12 +54,17 @@ class Spans:
     reach: int
 
     @classmethod
-    def of(cls, around: Surroundings, edges: CandidateEdges) -> Spans:
-        """Measure candidates."""
+    def of(cls, around: Surroundings, edges: CandidateEdges, read: LearnedConfig = EVERYTHING) -> Spans:
+        """Measure candidates; without gaps none reaches over a missed frame."""
         occupied = np.unique(around.frame)
         shortest = int(np.diff(occupied).min(initial=np.iinfo(np.int64).max)) if len(occupied) > 1 else 1
         missed = around.order[edges.target] - around.order[edges.source] - 1
-        return cls(edges.frames / shortest, missed, int(missed.max(initial=0)))
+        return cls(edges.frames / shortest, missed, int(missed.max(initial=0)) if read.gaps else 0)
+
+    @property
+    def barred(self) -> NDArray[np.bool_]:
+        """Candidates that reach too far."""
+        return self.missed > self.reach
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +81,8 @@ class Model:
         Cells that may be daughters over a missed frame: births, daughters and what is no cell in the last lineage.
     skipped_to : (n,) bool
         Only children over a missed frame in the last lineage, of which the other one may be a daughter, too.
+    read : LearnedConfig
+        What is looked at.
     """
 
     motion: Motion
@@ -83,6 +91,7 @@ class Model:
     hazard: NDArray[np.float64]
     open: NDArray[np.bool_]
     skipped_to: NDArray[np.bool_]
+    read: LearnedConfig = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +137,7 @@ def prices_of(around: Surroundings, edges: CandidateEdges, spans: Spans, drift: 
         link[part] = seen - one_child[edges.source[part]] + spans.missed[part] * missed
         link[part] -= log_densities(around, edges, spans, drift, model.motion, part)
     return Prices(
-        link=np.minimum(link, DEAREST),
+        link=np.where(spans.barred, DEAREST, np.minimum(link, DEAREST)),
         appear=-np.log(rates.new(around, spans.reach)) - around.log_density,
         disappear=-np.log(rates.last(around, spans.reach)),
         false=-np.log(rates.false) - around.log_density,
@@ -158,7 +167,6 @@ def problem_of(
     model: Model,
     *,
     divisions: bool = True,
-    optional: bool = True,
     forced: NDArray[np.bool_] | None = None,
 ) -> TrackingProblem:
     """Turn candidates into the problem that solvers and posteriors read.
@@ -168,9 +176,7 @@ def problem_of(
     around, edges, spans, drift, model
         As in `prices_of`.
     divisions : bool
-        Whether cells divide.
-    optional : bool
-        Whether a detection may be no cell.
+        Whether cells divide, where they do at all.
     forced : (m,) bool or None
         Links that people forced in: two of one mother are a pair, whatever it costs.
     """
@@ -185,6 +191,6 @@ def problem_of(
         appear_cost=prices.appear,
         disappear_cost=prices.disappear,
         division_cost=np.zeros(n),
-        pinned_node=np.full(n, not optional, dtype=np.int8),
-        pairs=pairs_that_pay(around, edges, spans, drift, model, prices, divisions, forced),
+        pinned_node=np.full(n, not model.read.optional, dtype=np.int8),
+        pairs=pairs_that_pay(around, edges, spans, drift, model, prices, divisions and model.read.divisions, forced),
     )

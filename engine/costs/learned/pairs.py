@@ -52,22 +52,25 @@ def pairs_that_pay(
     """
     m, rates, daughters = len(edges), model.rates, model.daughters
     asked = np.zeros(m, dtype=bool) if forced is None else forced
-    late = spans.missed == 1
+    late = (spans.missed == 1) & ~spans.barred
     if divisions:
         birth, usable = model.open[edges.target], spans.missed == 0
-        usable |= late & (birth | model.skipped_to[edges.target])
+        if model.read.skip_divisions:
+            usable |= late & (birth | model.skipped_to[edges.target])
     else:
         birth = usable = np.zeros(m, dtype=bool)
     ndim = around.ndim
     constant = log_peak(FREEDOM, ndim) - 0.5 * (math.log(daughters.along) + (ndim - 1) * math.log(daughters.across))
     constant += math.log(2 / SPHERE[ndim]) - math.log(daughters.spread) - 0.5 * math.log(2 * math.pi)
-    constant += math.log(rates.division) + 2 * math.log(1 - rates.miss)
+    constant += 2 * math.log(1 - rates.miss)
+    divides = math.log(rates.division) + np.log(model.hazard)
+    apart = prices.link + np.log(rates.one_child(around))[edges.source]
     first, second, cost = _pairs(
         np.searchsorted(edges.source, np.arange(len(around) + 1)), edges.target, spans.elapsed, usable, late, birth,
         asked, around.position, around.spacing, drift.around_onward, drift.around_backward,
-        model.motion.drift_coefficient, constant - np.log(1 / model.hazard), math.log(rates.miss),
+        model.motion.drift_coefficient, constant, divides, math.log(rates.miss),
         daughters.log_distance, daughters.spread, daughters.along, daughters.across,
-        prices.appear, prices.disappear,
+        prices.appear, prices.disappear, apart, model.read.pairs,
     )  # fmt: skip
     return Pairs(first, second, cost)
 
@@ -86,6 +89,7 @@ def _pairs(
     around_onward: Floats,
     around_backward: Floats,
     followed: float,
+    constant: float,
     log_divides: Floats,
     log_miss: float,
     log_distance: float,
@@ -94,6 +98,8 @@ def _pairs(
     across: float,
     appear: Floats,
     disappear: Floats,
+    apart: Floats,
+    together: bool,
 ) -> tuple[Ints, Ints, Floats]:
     first, second, cost = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024)
     count = 0
@@ -116,12 +122,15 @@ def _pairs(
                 if not (may or must):
                     continue
                 w = target[b]
-                apart, out_along, out_across, unit = measure(
-                    position, spacing, around_onward, around_backward, u, v, w, elapsed[a], elapsed[b], followed
-                )
-                z = (apart - log_distance) / spread
-                tail = half * np.log1p((out_along / along + out_across / across) / FREEDOM)
-                price = tail + 0.5 * z * z + unit - log_divides[u] - (log_miss if late[a] or late[b] else 0.0)
+                price = apart[a] + apart[b] - log_divides[u]
+                if together:
+                    far, out_along, out_across, unit = measure(
+                        position, spacing, around_onward, around_backward, u, v, w, elapsed[a], elapsed[b], followed
+                    )
+                    z = (far - log_distance) / spread
+                    tail = half * np.log1p((out_along / along + out_across / across) / FREEDOM)
+                    price = tail + 0.5 * z * z + unit - constant - log_divides[u]
+                    price -= log_miss if late[a] or late[b] else 0.0
                 if not must and price >= appear[v] + appear[w] + disappear[u]:
                     continue
                 if count == len(cost):

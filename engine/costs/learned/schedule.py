@@ -7,12 +7,13 @@ on, births are shared (`births`) and the densities of motion and of daughters, t
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ....solvers import open_solver
+from ...evidence import EVERYTHING, LearnedConfig
 from .births import births_of, share_births
 from .daughters import Daughters
 from .drift import drift_of, predictors
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 
     from ....solvers.problem import TrackingProblem
     from ....storage.schema import CandidateEdges, Detections
+    from .births import Births
     from .drift import Drift
     from .surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
 ROUNDS: Final = 6
+NEVER: Final = 1e-9  # rate of divisions where cells are said not to divide
 SETTLED: Final = 1e-3  # share of cells that became something else, below which another round tells nothing new
 
 
@@ -78,7 +81,7 @@ class Learned:
         around, drift = self.around, self.drift
         if detections is not self.detections:
             around = surroundings_of(detections)
-            drift = drift_of(around, self.lineage, self.spans.elapsed)
+            drift = drift_of(around, self.lineage, self.spans.elapsed, self.model.read)
         return problem_of(around, edges, self.spans, drift, self.model, forced=forced)
 
     def estimates(self) -> dict[str, float]:
@@ -87,7 +90,9 @@ class Learned:
         return estimates_of(self.around, self.lineage, self.spans.elapsed, self.model, unit)
 
 
-def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS) -> Learned:
+def learn(
+    detections: Detections, edges: CandidateEdges, read: LearnedConfig = EVERYTHING, *, rounds: int = ROUNDS
+) -> Learned:
     """Learn densities and rates from the cells themselves, without labels.
 
     Parameters
@@ -96,19 +101,21 @@ def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS
         n cells.
     edges : CandidateEdges
         m candidates.
+    read : LearnedConfig
+        What to look at.
     rounds : int
         How often to solve at most, the solution that is wanted in the end included.
     """
     around = surroundings_of(detections)
-    spans = Spans.of(around, edges)
-    model = unlearned(around)
+    spans = Spans.of(around, edges, read)
+    model = unlearned(around, read)
     lineage = Lineage.unlinked(edges, len(around))
-    drift = drift_of(around, lineage, spans.elapsed)
+    drift = drift_of(around, lineage, spans.elapsed, read)
     for number in range(rounds - 1):
         problem = problem_of(around, edges, spans, drift, model, divisions=number > 0)
         before, lineage = lineage, Lineage.of(edges, open_solver("ilp").solve(problem))
         changed = lineage.differs_from(before)
-        drift = drift_of(around, lineage, spans.elapsed)
+        drift = drift_of(around, lineage, spans.elapsed, read)
         model = learn_from(around, edges, spans, lineage, drift, model)
         log.debug("round %d: %.2g of the cells changed, %s", number, changed, model.rates)
         if number and changed <= SETTLED:
@@ -116,13 +123,13 @@ def learn(detections: Detections, edges: CandidateEdges, *, rounds: int = ROUNDS
     return Learned(detections, model, lineage, around, spans, drift)
 
 
-def unlearned(around: Surroundings) -> Model:
+def unlearned(around: Surroundings, read: LearnedConfig) -> Model:
     """Return the model to start from."""
     n = len(around)
     motion = Motion.unlearned(around.reach, around.ndim, around.n_frames)
     daughters = Daughters.unlearned(around, float(motion.prior[0, 0]))
     none = np.zeros(n, dtype=bool)
-    return Model(motion, daughters, LearnedRates.unlearned(), np.ones(n), none, none)
+    return Model(motion, daughters, LearnedRates.unlearned(), np.ones(n), none, none, read)
 
 
 def learn_from(
@@ -148,18 +155,39 @@ def learn_from(
     motion = learn_motion(step, known, around.order[source], spans.elapsed[link], before.motion)
     rates = count_rates(around, lineage, spans.missed, spans.reach, before.rates.division)
 
-    log_single = np.full(len(edges), -np.inf)
-    first = lineage.first[lineage.has_child]
-    log_single[first] = log_densities(around, edges, spans, drift, motion, first)
-    log_single[first] += np.log(rates.one_child(around))[edges.source[first]]
-    births = births_of(around, drift, lineage, spans.elapsed, spans.missed, log_single, motion.drift_coefficient)
-    rates, daughters, divisions = share_births(
-        births, around, lineage, before.daughters, rates, before.hazard, spans.reach
-    )
-    hazard = hazard_of(around, lineage, divisions, rates.division)
+    daughters, hazard = before.daughters, before.hazard
+    if not before.read.divisions:
+        rates = replace(rates, division=NEVER)
+    else:
+        births = _births(around, edges, spans, lineage, drift, motion, rates, before.read)
+        rates, daughters, divisions = share_births(births, around, lineage, daughters, rates, hazard, spans.reach)
+        if before.read.hazard:
+            hazard = hazard_of(around, lineage, divisions, rates.division)
 
     open_ = (~lineage.has_parent | ~lineage.cell) & (around.order > 0)
     open_[edges.target[lineage.divided]] = True
     skipped_to = np.zeros(len(around), dtype=bool)
     skipped_to[target[spans.missed[link] == 1]] = True
-    return Model(motion, daughters, rates, hazard, open_, skipped_to)
+    return Model(motion, daughters, rates, hazard, open_, skipped_to, before.read)
+
+
+def _births(
+    around: Surroundings,
+    edges: CandidateEdges,
+    spans: Spans,
+    lineage: Lineage,
+    drift: Drift,
+    motion: Motion,
+    rates: LearnedRates,
+    read: LearnedConfig,
+) -> Births:
+    """Find the births of a lineage, with the densities of the steps that compete with them."""
+    log_single = np.full(len(edges), -np.inf)
+    first = lineage.first[lineage.has_child]
+    log_single[first] = log_densities(around, edges, spans, drift, motion, first)
+    log_single[first] += np.log(rates.one_child(around))[edges.source[first]]
+    births = births_of(around, drift, lineage, spans.elapsed, spans.missed, log_single, motion.drift_coefficient)
+    if read.pairs:
+        return births
+    one, other = (log_densities(around, edges, spans, drift, motion, rows) for rows in (births.sibling, births.edge))
+    return replace(births, log_apart=one + other)
