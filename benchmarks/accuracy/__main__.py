@@ -24,7 +24,7 @@ import pandas as pd
 from cases import NOISE, VARIANTS, Case, cases
 from judging import COLUMNS, Verdict, judge
 from measure import head, row
-from running import OTHERS, OURS, STOP_AFTER_S, by_another, by_trackdb
+from running import ABLATION, OTHERS, OURS, STOP_AFTER_S, by_another, by_trackdb
 
 HEAD = ("case", "role", "seed", "tracker", *COLUMNS, "CPU s", "peak MB")
 KEY = slice(4)  # what names a line
@@ -83,7 +83,12 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="*", default=[], help="parts of the names of movies")
     options.add_argument("--variants", nargs="*", default=[*VARIANTS], choices=VARIANTS)
-    options.add_argument("--trackers", nargs="*", default=[*OURS, *OTHERS], choices=[*OURS, *OTHERS])
+    options.add_argument(
+        "--trackers",
+        nargs="*",
+        default=[name for name in (*OURS, *OTHERS) if name not in ABLATION],
+        choices=[*OURS, *OTHERS],
+    )
     options.add_argument("--seeds", nargs="+", type=int, default=[1])
     options.add_argument("--csv", type=Path, help="file for the table")
     options.add_argument("--env", type=Path, help="folder of the peers' environment")

@@ -9,6 +9,8 @@ from measure import BIN, Spent, run
 from peers import BTRACK, PINNED, environment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cases import Case
 
 TRACKERS = Path(__file__).with_name("trackers.py")
@@ -23,6 +25,18 @@ OURS = {
     "trackdb_defaults": lambda _: ([], []),
     "trackdb_learned": lambda _: (["--max-gap", 1], ["--cost", "learned"]),
 }
+# the learned cost without one kind of evidence each, for the ablation; and without what only it has
+EVIDENCE = ("drift,velocity", "drift", "velocity", "pairs", "optional", "gaps", "skip_divisions", "hazard", "divisions")
+
+
+def _blinded(without: str) -> Callable[[float], tuple[list[object], list[object]]]:
+    """Return how trackdb is called without a kind of evidence."""
+    linking: list[object] = [] if without == "gaps" else ["--max-gap", 1]
+    return lambda _: (linking, ["--cost", "learned", "--without", without])
+
+
+ABLATION = {f"trackdb_without_{left_out.replace(',', '_')}": _blinded(left_out) for left_out in EVIDENCE}
+OURS |= ABLATION
 LINKS = """
     select a.label as source, b.label as target from links l
     join cells a on a.cell = l.source join cells b on b.cell = l.target where l.solution = 'ilp-1'
