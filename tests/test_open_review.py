@@ -207,7 +207,7 @@ def test_a_list_after_answers_is_the_list_computed_whole_to_the_last_digit(seed,
         for name, mine, whole in zip(fresh.doubts._fields, kept.doubts, fresh.doubts, strict=True):
             assert np.array_equal(mine, whole), name
         if lists:
-            review._standing = fresh
+            review._standing, review._written = fresh, {}
             known = review._worth._known.copy()
             review._worth._known[:] = np.nan
             assert [review.uncertain(8, by=by) for by in ORDERS] == lists

@@ -6,7 +6,7 @@ is as it was. Nothing is written: `Database.annotate` keeps what was said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...solvers.pins import PinnedProblem
+    from .queue import Question
     from .rerun import Take
     from .standing import Before
 
@@ -61,10 +62,11 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Said:
-    """An answer, whose question needs no other (its row, -1 for none), and what stood where it changed something."""
+    """An answer, whose question needs no other (its row, -1 for none), whom it touched, and what stood there before."""
 
     take: Take
     answers: int
+    mothers: Ints
     before: Before
 
 
@@ -115,6 +117,7 @@ class OpenReview:
         self._links = reported.source[by_mother], reported.target[by_mother]
         self._count = np.bincount(np.searchsorted(ids, reported.source), minlength=n)
         self._standing = Standing(self._open, self._told)
+        self._written: dict[int, Question] = {}  # by row, as they stand
 
     def __len__(self) -> int:
         return len(self._said)
@@ -177,7 +180,9 @@ class OpenReview:
         if not self._said:
             raise MissingRowsError("there is no answer to take back")
         self._open.undo()
-        restore(self._said.pop().before)
+        last = self._said.pop()
+        restore(last.before)
+        self._write_anew(last.mothers)
 
     def outcomes(self, cell: int) -> dict[tuple[int, ...], float]:
         """Return what a cell may do next: its daughters, and how likely that is, the likeliest first."""
@@ -206,7 +211,7 @@ class OpenReview:
             rows, worth = most_reducing(doubts.piece, doubts.errors, doubts.entropy, doubted, top, reductions)
         else:
             rows, _ = best_of_pieces(doubts.piece, np.where(doubted, scores, 0.0), top)
-        items = items_of(self._listed(rows), worth)
+        items = self._items(rows, worth)
         return ReviewList(self._reported.posterior, self._reported.solution, by, items, int(np.count_nonzero(doubted)))
 
     def _scores(self, by: str) -> NDArray[np.float64]:
@@ -238,8 +243,26 @@ class OpenReview:
         told = self._told, no_cell, self._told[no_cell]
         self._told[no_cell] = False
         rows, before = self._standing.judge(touched)
-        self._said.append(_Said(take, answers, [told, *before]))
+        self._said.append(_Said(take, answers, touched.mothers, [told, *before]))
+        self._write_anew(touched.mothers)
         return tuple(self._ids[rows].tolist())
+
+    def _items(self, rows: Ints, worth: NDArray[np.float64] | None) -> list[Question]:
+        """Return the questions of a list; those that no answer changed are as they were written before."""
+        lacking = [row for row in rows.tolist() if row not in self._written]
+        if lacking:
+            found = items_of(self._listed(np.array(lacking)), None)
+            self._written.update(zip(lacking, found, strict=True))
+        fewer = [None] * len(rows) if worth is None else worth.tolist()
+        return [
+            replace(self._written[row], rank=place, expected_error_reduction=value)
+            for place, (row, value) in enumerate(zip(rows.tolist(), fewer, strict=True), start=1)
+        ]
+
+    def _write_anew(self, mothers: Ints) -> None:
+        """Forget the questions about some cells as they were written."""
+        for row in mothers.tolist():
+            self._written.pop(row, None)
 
     def _listed(self, rows: Ints) -> Listed:
         """Return what a list tells of cells, links that annotations force in among their outcomes."""

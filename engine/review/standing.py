@@ -37,7 +37,7 @@ class Standing:
         self._found, self._told = found, told
         self.doubts = Doubts.none(len(told), found.n_links)
         every = np.arange(len(told))
-        found.judge(told, every, every, self.doubts)
+        found.judge(told, every, every, every, self.doubts)
 
     def judge(self, touched: Touched) -> tuple[Ints, Before]:
         """Find out what is asked now about all groups that hold touched cells, before or after.
@@ -56,7 +56,7 @@ class Standing:
         links = self._found.links_leaving(mothers)
         before.append((doubts.daughter_piece, daughters, doubts.daughter_piece[daughters]))
         before.append((doubts.likely, links, doubts.likely[links]))
-        self._found.judge(self._told, mothers, daughters, doubts)
+        self._found.judge(self._told, touched.mothers, mothers, daughters, doubts)
         return mothers, before
 
     def _around(self, mothers: Ints, daughters: Ints) -> tuple[Ints, Ints]:

@@ -208,9 +208,9 @@ class OpenPosterior:
         asked = Asked(cells, found.first, found.a, found.b, found.probability)
         return error_reductions(graph, self._cut, self._of_graph, self._position, asked, self._room)
 
-    def judge(self, asked: NDArray[np.bool_], mothers: Ints, daughters: Ints, into: Doubts) -> None:
+    def judge(self, asked: NDArray[np.bool_], changed: Ints, mothers: Ints, daughters: Ints, into: Doubts) -> None:
         """Write what is in doubt about the cells of some groups; see `doubts.judge`."""
-        judge(self._graph, self._weighed.choice, LEAST, asked, mothers, daughters, into)
+        judge(self._graph, self._weighed.choice, LEAST, asked, changed, mothers, daughters, into)
 
     def links_leaving(self, mothers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the links of the graph that leave some cells."""

@@ -59,7 +59,14 @@ class Doubts(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def judge(
-    graph: ChoiceGraph, choice: Floats, least: float, asked: Bools, mothers: Ints, daughters: Ints, into: Doubts
+    graph: ChoiceGraph,
+    choice: Floats,
+    least: float,
+    asked: Bools,
+    changed: Ints,
+    mothers: Ints,
+    daughters: Ints,
+    into: Doubts,
 ) -> None:
     """Write anew what is in doubt about all cells of some groups.
 
@@ -73,17 +80,20 @@ def judge(
         Outcomes that are less likely are left aside, and the rest scaled up.
     asked : (n,) bool
         Cells that are asked about.
+    changed : int64
+        Rows of the mothers, among the next, who do something else than before.
     mothers, daughters : int64
         Rows of all cells of these groups, before and now, increasing.
     into : Doubts
         What is known of the others.
     """
     for u in mothers:
+        into.errors[u] = 0.0
+        into.piece[u] = u if asked[u] else -1
+    for u in changed:
         into.entropy[u] = 0.0
         into.doubt[u] = 0.0
         into.children[u] = 0.0
-        into.errors[u] = 0.0
-        into.piece[u] = u if asked[u] else -1
         into.likely[graph.first[u] : graph.first[u + 1]] = 0.0
         if asked[u]:
             _describe(graph, choice, least, u, into)
