@@ -49,11 +49,17 @@ def posterior(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same (0).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the posterior; by default posterior-1 and so on.")] = None,
+    afresh: Annotated[
+        bool,
+        typer.Option("--afresh", help="Weigh all, also where annotations alone are newer than a stored posterior."),
+    ] = False,
     solution: Solution = None,
     dataset: Dataset = None,
     config: ConfigFile = None,
 ) -> None:
     """Say how sure a solution is: the probability of each link, and of what each cell does next.
+
+    Given again after annotations it weighs the pieces that they touch, and takes the rest over from what is stored.
 
     Example: trackdb posterior movie.trackdb
 
@@ -73,12 +79,19 @@ def posterior(
     if temperature == AUTO and not (settings.posterior.calibrated or settings.posterior.calibration):
         face.note(f"no temperature was fitted yet: {settings.posterior.temperature:g}")
     with face.progress() as progress:
-        report = weigh(opened, chosen, info, settings, name=name, progress=progress)
+        report = weigh(opened, chosen, info, settings, name=name, afresh=afresh, progress=progress)
     how = ", ".join(f"{count:,} {label}" for label, count in report.how.items() if count)
     pinned = f", {plural(report.pins, 'annotation')} taken for certain" if report.pins else ""
+    again = report.again
+    part = (
+        f"; {again.pieces:,} of {plural(again.of_pieces, 'piece')} and {again.cells:,} of {plural(report.cells, 'cell')} "
+        f"weighed again, the rest as in {again.base}"
+        if again
+        else ""
+    )
     face.close(
         f"posterior {report.posterior} of {report.solution} by {report.method}: {plural(report.cells, 'cell')}"
-        f"{f' ({how})' if how else ''}, {report.mean_entropy_bits:.3g} bits each{pinned}, {report.seconds:.1f} s",
+        f"{f' ({how})' if how else ''}, {report.mean_entropy_bits:.3g} bits each{pinned}{part}, {report.seconds:.1f} s",
         asdict(report),
     )
 

@@ -187,9 +187,13 @@ class Database:
         draws: int | None = None,
         seed: int | None = None,
         name: str | None = None,
+        afresh: bool = False,
         dataset: str | None = None,
     ) -> StoredPosterior:
         """Compute how sure a solution is, and keep it: the probability of each link, and of what each cell does.
+
+        Where annotations alone are newer than a posterior that is stored, the pieces that they touch are weighed again
+        and the rest is taken over from it.
 
         Parameters
         ----------
@@ -208,6 +212,8 @@ class Database:
             Of the methods that draw.
         name : str or None
             Name of the posterior; by default ``posterior`` and a number.
+        afresh : bool
+            Weigh all, whatever is stored.
         dataset : str or None
             Where the store holds several.
 
@@ -236,7 +242,7 @@ class Database:
             **temperature_options(temperature, calibration),
         }
         settings = load_config(self._store.path, overrides={"posterior": given})
-        report = weigh(self._store, chosen, info, settings, name=name)
+        report = weigh(self._store, chosen, info, settings, name=name, afresh=afresh)
         return StoredPosterior(self._store, *find_posterior(self._store, chosen.movie.name, report.posterior))
 
     def annotate(

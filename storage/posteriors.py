@@ -188,19 +188,31 @@ def add_posterior(
         If its dataset has a posterior of that name.
     """
     with store.writing() as connection:
-        if posteriors(connection, tables.posterior.c.name == info.name, in_dataset(tables.posterior, info.set_id)):
-            raise StoreExistsError(f"there is already a posterior named {info.name}", **{"try": "another --name"})
-        posterior_id = catalogue.take_ids(connection, tables.posterior, 1)
-        facts = {name: getattr(info, name) for name in ("set_id", "solution_id", "run_id", "name", "method")}
-        connection.execute(
-            sa.insert(tables.posterior).values(
-                posterior_id=posterior_id, **facts, temperature=info.temperature, calibrated=info.calibrated
-            )
-        )
-        append(connection, tables.edge_probability, _link_rows(links, posterior_id))
+        posterior_id = enter(connection, info)
+        append(connection, tables.edge_probability, link_rows(links, posterior_id))
         if outcomes is not None:
-            append(connection, tables.cell_outcome, _outcome_rows(outcomes, posterior_id))
+            append(connection, tables.cell_outcome, outcome_rows(outcomes, posterior_id))
         catalogue.close_run(connection, run.id, "done", found)
+
+
+def enter(connection: sa.Connection, info: PosteriorInfo) -> int:
+    """Enter a posterior without its rows, and return the number that it gets.
+
+    Raises
+    ------
+    StoreExistsError
+        If its dataset has a posterior of that name.
+    """
+    if posteriors(connection, tables.posterior.c.name == info.name, in_dataset(tables.posterior, info.set_id)):
+        raise StoreExistsError(f"there is already a posterior named {info.name}", **{"try": "another --name"})
+    posterior_id = catalogue.take_ids(connection, tables.posterior, 1)
+    facts = {name: getattr(info, name) for name in ("set_id", "solution_id", "run_id", "name", "method")}
+    connection.execute(
+        sa.insert(tables.posterior).values(
+            posterior_id=posterior_id, **facts, temperature=info.temperature, calibrated=info.calibrated
+        )
+    )
+    return posterior_id
 
 
 def posteriors(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[PosteriorInfo]:
@@ -220,6 +232,14 @@ def posteriors(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> lis
         )
         for row in connection.execute(query).mappings()
     ]
+
+
+def posteriors_of(store: DuckDBStore, chosen: DetectionSet) -> list[tuple[PosteriorInfo, dict[str, Any]]]:
+    """Return the finished posteriors of the dataset of some detections with what their runs keep, oldest first."""
+    with store.reading() as connection:
+        known = posteriors(connection, in_dataset(tables.posterior, chosen.id))
+        params = {run.id: run.params for run in catalogue.runs(connection, tables.run.c.kind == "posterior")}
+    return [(info, params[info.run_id]) for info in known]
 
 
 def posterior_names(store: DuckDBStore, chosen: DetectionSet) -> set[str]:
@@ -319,7 +339,8 @@ def _daughter(place: int) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.literal_column(f"cast(cell_outcome.daughters as bigint[])[{place}]"), -1)
 
 
-def _link_rows(links: LinkProbabilities, posterior_id: int) -> pa.Table:
+def link_rows(links: LinkProbabilities, posterior_id: int) -> pa.Table:
+    """Return links as rows of `edge_probability`, ordered by their numbers."""
     order = np.argsort(links.edge, kind="stable")
     return pa.table(
         {
@@ -330,7 +351,8 @@ def _link_rows(links: LinkProbabilities, posterior_id: int) -> pa.Table:
     )
 
 
-def _outcome_rows(outcomes: CellOutcomes, posterior_id: int) -> pa.Table:
+def outcome_rows(outcomes: CellOutcomes, posterior_id: int) -> pa.Table:
+    """Return outcomes as rows of `cell_outcome`."""
     first = outcomes.first
     return pa.table(
         {

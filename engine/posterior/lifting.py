@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...solvers.pins import PinnedProblem
-    from ...storage.schema import CandidateEdges, Detections
+    from ...storage.schema import CandidateEdges
     from .estimate import Posterior
 
 
@@ -67,24 +67,33 @@ def stored_links(posterior: Posterior, edges: CandidateEdges) -> LinkProbabiliti
     return LinkProbabilities(edges.id, np.clip(posterior.link, 0, 1), posterior.how, posterior.error)
 
 
-def stored_outcomes(posterior: Posterior, left: PinnedProblem, detections: Detections) -> CellOutcomes | None:
+def stored_outcomes(
+    posterior: Posterior, left: PinnedProblem, ids: NDArray[np.int64], asked: NDArray[np.bool_]
+) -> CellOutcomes | None:
     """Return the outcomes of a posterior by numbers of cells; None where its method tells of links alone.
 
-    What is no cell does nothing, and of what cells do after the last frame nobody knows: neither has outcomes.
+    Parameters
+    ----------
+    posterior : Posterior
+        Of all n cells of `left.asked`.
+    left : PinnedProblem
+        What annotations leave of their problem; what is no cell does nothing, and has no outcomes.
+    ids : (n,) int64
+        Numbers of the cells.
+    asked : (n,) bool
+        Cells whose outcomes are wanted; of what cells do after the last frame nobody knows.
     """
     outcomes, whole = posterior.outcomes, left.asked
     if outcomes is None:
         return None
-    frame = detections.frame
-    told = left.problem.pinned_node != FORBIDDEN
-    told &= frame < (frame[-1] if len(frame) else 0)
-    cell = np.repeat(np.arange(len(frame)), np.diff(outcomes.first))
+    told = asked & (left.problem.pinned_node != FORBIDDEN)
+    cell = np.repeat(np.arange(len(ids)), np.diff(outcomes.first))
     kept = told[cell]
     cell, link_a, link_b = cell[kept], outcomes.a[kept], outcomes.b[kept]
-    one, two = (_daughters(link, whole.target, detections.id) for link in (link_a, link_b))
+    one, two = (_daughters(link, whole.target, ids) for link in (link_a, link_b))
     swap = (two >= 0) & (two < one)
     return CellOutcomes(
-        cell=detections.id[cell],
+        cell=ids[cell],
         a=np.where(swap, two, one),
         b=np.where(swap, one, two),
         probability=outcomes.probability[kept],

@@ -93,6 +93,8 @@ class WeighedMovie:
         Where their scores come from.
     price : callable
         Makes a problem of the cells, the candidates and their scores; the same ones elsewhere are priced alike.
+    priced : TrackingProblem
+        The problem of all n and m, what people said left aside.
     pinned : Pins
         What annotations decide.
     left : PinnedProblem
@@ -107,6 +109,7 @@ class WeighedMovie:
     edges: CandidateEdges
     score_run: RunInfo
     price: Price
+    priced: TrackingProblem
     pinned: Pins
     left: PinnedProblem
     pins: int
@@ -131,7 +134,15 @@ def weighed(
     movie = priced_again(store, chosen, info, config, progress)
     left = decided(movie.problem, movie.pinned)
     return WeighedMovie(
-        movie.detections, movie.edges, movie.score_run, movie.price, movie.pinned, left, movie.pins, movie.left_out
+        movie.detections,
+        movie.edges,
+        movie.score_run,
+        movie.price,
+        movie.problem,
+        movie.pinned,
+        left,
+        movie.pins,
+        movie.left_out,
     )
 
 

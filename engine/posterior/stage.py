@@ -10,12 +10,13 @@ import logging
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ConfigError
+from ...errors import ConfigError, SchemaError
 from ...solvers.posterior.outcomes import HowWeighed
+from ...storage.followed import add_followed
 from ...storage.posteriors import HOW, PosteriorInfo, add_posterior
 from ..annotations.pins import decided
 from ..config import Config
@@ -23,6 +24,7 @@ from ..names import free_posterior_name
 from ..pixels import pixels_of
 from ..progress import Silent
 from ..scorers import known_scorers, open_scorer
+from .again import Again, fingerprints, to_follow
 from .calibration_file import read_calibration
 from .estimate import PERTURBING, Redrawn, method_named, posterior_of
 from .lifting import lifted, stored_links, stored_outcomes
@@ -33,8 +35,9 @@ from .softmax import parent_entropy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...solvers.posterior.touched import TouchedPart
     from ...solvers.problem import TrackingProblem
-    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.catalogue import DetectionSet, RunInfo, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.posteriors import CellOutcomes
     from ...storage.schema import CandidateEdges, Detections
@@ -75,6 +78,8 @@ class PosteriorReport:
         Candidates without a score, of which nothing is said.
     draws : int
         How many were made, or lineages listed; 0 where none are.
+    again : Again or None
+        How much was weighed again, the rest being that of a stored posterior; None where all was weighed.
     seconds : float
         How long it took.
     """
@@ -91,6 +96,7 @@ class PosteriorReport:
     pins: int
     left_out: int
     draws: int
+    again: Again | None
     seconds: float
 
 
@@ -101,9 +107,13 @@ def posterior(
     config: Config | None = None,
     *,
     name: str | None = None,
+    afresh: bool = False,
     progress: Progress | None = None,
 ) -> PosteriorReport:
     """Compute how sure a solution is, and keep it.
+
+    Where the store holds a posterior of the solution by ``auto`` or ``exact`` that differs by annotations alone, the
+    pieces that these touch are weighed again, and all else is taken over from it.
 
     Parameters
     ----------
@@ -117,6 +127,8 @@ def posterior(
         Method, temperature and options.
     name : str or None
         Name of the posterior; by default ``posterior`` and a number.
+    afresh : bool
+        Weigh all, whatever the store holds.
     progress : Progress
         Who is told how far it is.
 
@@ -146,39 +158,103 @@ def posterior(
         progress.note(f"{info.name} is by {solver}: what it knows beyond the costs is left aside")
     with store.running("posterior", name, {**asdict(settings), "solution": info.name}, chosen=chosen) as run:
         progress.start("pricing")
-        heard = max((decision.seq for decision in store.decisions()), default=0)
+        said = store.decisions()
         movie = weighed(store, chosen, info, config, progress)
         if settings.calibration:
             settings = _calibrated(settings, method, store, chosen, movie)
             progress.note(f"temperature {settings.temperature:.4g}, fitted on other movies")
         progress.start("weighing")
-        redrawn = redrawn_of(store, chosen, movie, settings, progress) if method in PERTURBING else None
-        found = lifted(posterior_of(movie.left.problem, settings, redrawn), movie.left)
-        outcomes = stored_outcomes(found, movie.left, movie.detections)
-        entropy, how = _summary(found, movie, outcomes)
-        counts = {label: int(np.count_nonzero(how == code)) for code, label in enumerate(HOW)}
+        prints = fingerprints(movie)
+        followed = None
+        if not afresh:
+            followed, why = to_follow(store, chosen, info, movie, prints, settings, said)
+            if why:
+                progress.note(f"all is weighed: {why}")
         report = PosteriorReport(
             posterior=name,
             solution=info.name,
             method=method,
             temperature=settings.temperature,
             calibrated=settings.calibrated,
-            cells=len(how),
-            links=len(movie.edges),
-            how=counts,
-            mean_entropy_bits=float(entropy.mean()) if len(entropy) else 0.0,
+            cells=0,  # these follow
+            links=0,
+            how={},
+            mean_entropy_bits=0.0,
             pins=movie.pins,
             left_out=movie.left_out,
-            draws=found.draws,
-            seconds=0.0,  # until it is kept
+            draws=0,
+            again=None,
+            seconds=0.0,
         )
-        progress.start("saving")
+        kept = {"scores": movie.score_run.name, "heard": max((d.seq for d in said), default=0)} | prints
         made = PosteriorInfo(0, chosen.id, info.id, run.id, name, method, settings.temperature, report.calibrated)
-        kept = {key: value for key, value in asdict(report).items() if key not in ("posterior", "seconds")}
-        kept |= {"scores": movie.score_run.name, "heard": heard}
-        add_posterior(store, run, made, stored_links(found, movie.edges), outcomes, kept)
+        if followed is None:
+            redrawn = redrawn_of(store, chosen, movie, settings, progress) if method in PERTURBING else None
+            report = _all_of(store, run, made, movie, posterior_of(movie.left.problem, settings, redrawn), report, kept)
+        else:
+            report = _some_of(store, run, made, movie, *followed, settings, report, kept)
     log.info("posterior: %s, %d cells", name, report.cells)
     return replace(report, seconds=time.perf_counter() - started)
+
+
+def _all_of(
+    store: DuckDBStore,
+    run: RunInfo,
+    made: PosteriorInfo,
+    movie: WeighedMovie,
+    found: Posterior,
+    report: PosteriorReport,
+    kept: dict[str, Any],
+) -> PosteriorReport:
+    """Keep what was found of the whole movie, and return the report of it."""
+    found = lifted(found, movie.left)
+    outcomes = stored_outcomes(found, movie.left, movie.detections.id, _before_the_last_frame(movie.detections))
+    entropy, how = _summary(found, movie, outcomes)
+    report = replace(
+        report,
+        cells=len(how),
+        links=len(movie.edges),
+        how={label: int(np.count_nonzero(how == code)) for code, label in enumerate(HOW)},
+        mean_entropy_bits=float(entropy.mean()) if len(entropy) else 0.0,
+        draws=found.draws,
+    )
+    add_posterior(store, run, made, stored_links(found, movie.edges), outcomes, _told(report) | kept)
+    return report
+
+
+def _some_of(
+    store: DuckDBStore,
+    run: RunInfo,
+    made: PosteriorInfo,
+    movie: WeighedMovie,
+    base: PosteriorInfo,
+    part: TouchedPart,
+    settings: PosteriorConfig,
+    report: PosteriorReport,
+    kept: dict[str, Any],
+) -> PosteriorReport:
+    """Weigh a part of the movie and keep it with what a stored posterior tells of the rest; return the report."""
+    found = lifted(posterior_of(part.left.problem, settings), part.left)
+    ids = movie.detections.id[part.cells]
+    asked = part.mothers & _before_the_last_frame(movie.detections)[part.cells]
+    outcomes = stored_outcomes(found, part.left, ids, asked)
+    if outcomes is None:
+        raise SchemaError(f"{report.method} tells of links alone, and cannot follow annotations")
+    again = Again(base.name, part.pieces, part.of_pieces, int(np.count_nonzero(asked)))
+    report = replace(report, again=again)
+    links = stored_links(found, movie.edges.take(part.links))
+    totals = add_followed(store, run, made, base, links, outcomes, ids[asked], _told(report) | kept)
+    return replace(report, **asdict(totals))
+
+
+def _told(report: PosteriorReport) -> dict[str, Any]:
+    """Return what the run keeps of a report."""
+    return {key: value for key, value in asdict(report).items() if key not in ("posterior", "seconds")}
+
+
+def _before_the_last_frame(detections: Detections) -> NDArray[np.bool_]:
+    frame = detections.frame
+    return np.less(frame, frame[-1] if len(frame) else 0)
 
 
 def _calibrated(

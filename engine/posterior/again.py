@@ -1,0 +1,177 @@
+"""What a stored posterior still holds of after people said more: all pieces but those that their words touch.
+
+A posterior keeps fingerprints of what it weighed: of the costs, and of what annotations decided. Where the costs are
+the same, the pieces that a pin which came or went touches are weighed again, and the rest is taken over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ...errors import InfeasibleError
+from ...solvers.posterior.touched import TouchedPart, touched_part
+from ...solvers.problem import on_grid
+from ...storage.catalogue import code_version
+from ...storage.posteriors import posteriors_of
+from ..annotations.pins import decided, pins_among
+from .estimate import method_named
+from .temperature import COLDEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ...solvers.pins import Pins
+    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.decisions import Decision
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.posteriors import PosteriorInfo
+    from ..config import PosteriorConfig
+    from .problem import WeighedMovie
+
+FOLLOWING: Final = ("auto", "exact")
+"""Methods that weigh each piece by itself; a list of lineages, a draw and a sweep of messages are of the whole."""
+
+SETTINGS: Final = ("temperature", "prune", "width")
+"""What the probabilities of a piece depend on besides its costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """How much of a posterior was weighed again.
+
+    Parameters
+    ----------
+    base : str
+        Posterior from which the rest was taken over.
+    pieces, of_pieces : int
+        Pieces that were weighed again, and all that something is undecided about.
+    cells : int
+        Cells whose outcomes were found again.
+    """
+
+    base: str
+    pieces: int
+    of_pieces: int
+    cells: int
+
+
+def fingerprints(movie: WeighedMovie) -> dict[str, str]:
+    """Return what tells whether two posteriors weighed the same: costs, what was decided, and the trackdb."""
+    problem = movie.priced
+    costs = hashlib.sha256()
+    for column in (movie.detections.id, movie.edges.id, problem.frame, problem.source, problem.target):
+        _add(costs, column)
+    for cost in (
+        problem.edge_cost,
+        problem.node_cost,
+        problem.appear_cost,
+        problem.disappear_cost,
+        problem.division_cost,
+    ):
+        _add(costs, on_grid(cost))
+    _add(costs, problem.pinned_node)
+    if problem.pairs is not None:
+        for column in (problem.pairs.first, problem.pairs.second, on_grid(problem.pairs.cost)):
+            _add(costs, column)
+    return {"costs": costs.hexdigest(), "decided": _of_pins(movie.pinned), "code": code_version()}
+
+
+def _of_pins(pins: Pins) -> str:
+    found = hashlib.sha256()
+    _add(found, pins.edge)
+    _add(found, pins.node)
+    return found.hexdigest()
+
+
+def _add(found: hashlib._Hash, column: NDArray[np.generic]) -> None:
+    found.update(f"{len(column)} {column.dtype.str} ".encode())
+    found.update(np.ascontiguousarray(column).tobytes())
+
+
+def to_follow(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    info: SolutionInfo,
+    movie: WeighedMovie,
+    prints: Mapping[str, str],
+    settings: PosteriorConfig,
+    said: Sequence[Decision],
+) -> tuple[tuple[PosteriorInfo, TouchedPart] | None, str]:
+    """Return the newest posterior of a solution that differs by annotations alone, and what these touch.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    chosen, info
+        Detections and solution.
+    movie : WeighedMovie
+        Its movie, priced, with what people said up to now.
+    prints : dict
+        Its `fingerprints`.
+    settings : PosteriorConfig
+        Method, temperature and options.
+    said : sequence of Decision
+        The log.
+
+    Returns
+    -------
+    followed : tuple of PosteriorInfo and TouchedPart, or None
+        None where all has to be weighed.
+    why : str
+        Why so, in words; empty where nothing was weighed before.
+    """
+    method = method_named(settings.method)
+    known = posteriors_of(store, chosen)
+    if not known:
+        return None, ""
+    of_solution = [(found, params) for found, params in reversed(known) if found.solution_id == info.id]
+    of_method = [(found, params) for found, params in of_solution if found.method == method]
+    if method not in FOLLOWING:
+        return None, f"{method} weighs all each time" if of_method else ""
+    if settings.temperature < COLDEST:
+        return None, f"at a temperature below {COLDEST:g} all is weighed together"
+    if not of_method:
+        return None, f"{info.name} has no posterior by {method} yet"
+    reasons = []
+    for found, params in of_method:
+        why = _differs(found, params, prints, settings)
+        if not why:
+            before = _pins_then(movie, params, chosen.movie.name, said)
+            if before is not None:
+                return (found, touched_part(decided(movie.priced, before), movie.left)), ""
+            why = f"the log of annotations is not the one that {found.name} heard"
+        reasons.append(why)
+    return None, reasons[0]
+
+
+def _differs(
+    found: PosteriorInfo, params: Mapping[str, Any], prints: Mapping[str, str], settings: PosteriorConfig
+) -> str:
+    """Return in words what else than annotations differs from a stored posterior; empty where nothing does."""
+    if params.get("code") != prints["code"]:
+        return f"{found.name} is of another version of trackdb"
+    for name in SETTINGS:
+        now = getattr(settings, name)
+        if params[name] != now:
+            return f"{name} is {now:g}, and {params[name]:g} in {found.name}"
+    if params["costs"] != prints["costs"]:
+        return f"candidates or costs are not those of {found.name}"
+    return ""
+
+
+def _pins_then(movie: WeighedMovie, params: Mapping[str, Any], dataset: str, said: Sequence[Decision]) -> Pins | None:
+    """Return what was decided when a posterior was weighed, None if the log no longer tells."""
+    heard = [decision for decision in said if decision.seq <= params["heard"]]
+    try:
+        pins, _ = pins_among(heard, dataset, movie.detections)
+        found = pins.for_edges(movie.edges, len(movie.detections))
+    except InfeasibleError:
+        return None
+    return found if _of_pins(found) == params["decided"] else None
