@@ -11,6 +11,7 @@ from .options import ConfigFile, Dataset, Solution, Store, open_solution, open_s
 from .view import Face, as_table, command, plural
 
 if TYPE_CHECKING:
+    from ..engine.posterior.stage import PosteriorReport
     from ..engine.review.queue import Question
 
 AUTO = "auto"
@@ -82,18 +83,22 @@ def posterior(
         report = weigh(opened, chosen, info, settings, name=name, afresh=afresh, progress=progress)
     how = ", ".join(f"{count:,} {label}" for label, count in report.how.items() if count)
     pinned = f", {plural(report.pins, 'annotation')} taken for certain" if report.pins else ""
-    again = report.again
-    part = (
-        f"; {again.pieces:,} of {plural(again.of_pieces, 'piece')} and {again.cells:,} of {plural(report.cells, 'cell')} "
-        f"weighed again, the rest as in {again.base}"
-        if again
-        else ""
-    )
     face.close(
         f"posterior {report.posterior} of {report.solution} by {report.method}: {plural(report.cells, 'cell')}"
-        f"{f' ({how})' if how else ''}, {report.mean_entropy_bits:.3g} bits each{pinned}{part}, {report.seconds:.1f} s",
+        f"{f' ({how})' if how else ''}, {report.mean_entropy_bits:.3g} bits each{pinned}{_again(report)}, "
+        f"{report.seconds:.1f} s",
         asdict(report),
     )
+
+
+def _again(report: "PosteriorReport") -> str:
+    """Return in words how much was weighed again; nothing where all was weighed."""
+    again = report.again
+    if again is None:
+        return ""
+    pieces = f"{again.pieces:,} of {plural(again.of_pieces, 'piece')}"
+    cells = f"{again.cells:,} of {plural(report.cells, 'cell')}"
+    return f"; {pieces} and {cells} weighed again, the rest as in {again.base}"
 
 
 def _number(text: str) -> float:
