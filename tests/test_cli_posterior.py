@@ -54,7 +54,17 @@ def test_a_posterior_is_kept_shown_and_asked(path):
     assert 1 <= len(asked["items"]) <= 3
     for rank, item in enumerate(asked["items"], start=1):
         assert set(item) == {
-            *("rank", "cell", "frame", "outcomes", "entropy_bits", "expected_error_reduction", "chosen", "how")
+            *(
+                "rank",
+                "cell",
+                "frame",
+                "outcomes",
+                "entropy_bits",
+                "expected_error_reduction",
+                "chosen",
+                "how",
+                "worth_how",
+            )
         }
         assert item["rank"] == rank
         assert sum(outcome["probability"] for outcome in item["outcomes"]) == pytest.approx(1, abs=1e-9)

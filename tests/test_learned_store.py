@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import trackdb
 from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.costs.learned import told
 from trackdb.engine.ingest import ingest
@@ -145,3 +146,20 @@ def test_a_movie_without_cells_to_link_is_solved(tmp_path):
     assert found.divisions == 0
     with pytest.raises(ConfigError, match="reads places"):
         solve(made, made.detection_set(), LEARNED, scores="distance")
+
+
+def test_the_list_asks_what_takes_most_errors_away_also_where_points_may_be_no_cells(store):
+    answer("solve", store.path, "--cost", "learned")
+    answer("posterior", store.path)
+    told = answer("uncertain", store.path, "--top", 3)
+    assert told["by"] == "error-reduction"
+    worth = [item["expected_error_reduction"] for item in told["items"]]
+    assert worth == sorted(worth, reverse=True)
+    assert worth[0] > 0.1
+    assert {item["worth_how"] for item in told["items"]} <= {"pruned", "belief"}
+    review = trackdb.open(store.path).solution().posterior().open()
+    live = review.uncertain(3)
+    assert [item.expected_error_reduction for item in live] == pytest.approx(worth, abs=0.02)
+    first = told["items"][0]
+    review.choose(first["cell"], first["outcomes"][0]["daughters"])
+    assert first["cell"] not in {item.cell for item in review.uncertain(3)}

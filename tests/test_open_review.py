@@ -24,6 +24,7 @@ from trackdb.testing.frame_pairs import frame_pair
 
 from .command_line import run
 from .movies import jostling_cells, write_rows
+from .weighed import coupled_problem
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
 
@@ -169,11 +170,16 @@ def test_only_pieces_that_changed_are_computed_again(db, monkeypatch):
 
 def drawn_review(seed, sigma, width):
     """Return an open review of two frames of which nobody said anything."""
-    problem = frame_pair(150, sigma, seed).problem
+    return review_of(frame_pair(150, sigma, seed).problem, width)
+
+
+def review_of(problem, width, *, optional=False):
     n = problem.n_nodes
     left = pin(problem, Pins(np.zeros(problem.n_edges, np.int8), np.zeros(n, np.int8)))
     no_links, no_cells = np.empty(0, np.int64), np.zeros(n, bool)
-    return OpenReview(left, np.arange(n), Reported("p", "s", no_links, no_links, no_cells, no_cells), width=width)
+    return OpenReview(
+        left, np.arange(n), Reported("p", "s", no_links, no_links, no_cells, no_cells, optional), width=width
+    )
 
 
 def answer_something(review, rng):
@@ -199,11 +205,22 @@ def answer_something(review, rng):
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), sigma=st.sampled_from([0.15, 0.3]), width=st.sampled_from([3, 6, 14]))
 def test_a_list_after_answers_is_the_list_computed_whole_to_the_last_digit(seed, sigma, width):
-    review, rng = drawn_review(seed, sigma, width), np.random.default_rng(seed)
+    require_same_after_answers(drawn_review(seed, sigma, width), seed)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10**6), width=st.sampled_from([3, 6, 14]))
+def test_so_is_the_list_of_detections_that_may_be_no_cells(seed, width):
+    problem = coupled_problem(seed, gaps=seed % 2 == 0, n_frames=6, per_frame=5, most_links=99)
+    require_same_after_answers(review_of(problem, width, optional=True), seed, optional=True)
+
+
+def require_same_after_answers(review, seed, *, optional=False):
+    rng = np.random.default_rng(seed)
     for step in range(8):
         answer_something(review, rng)
         lists = [review.uncertain(8, by=by) for by in ORDERS] if step % 3 == 0 else []
-        kept, fresh = review._standing, Standing(review._open, review._told)
+        kept, fresh = review._standing, Standing(review._open, review._told, optional=optional)
         for name, mine, whole in zip(fresh.doubts._fields, kept.doubts, fresh.doubts, strict=True):
             assert np.array_equal(mine, whole), name
         if lists:

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from trackdb.engine.review.questions import questions_of
 from trackdb.engine.review.ranking import best_of_pieces, most_reducing
 from trackdb.engine.review.rerun import WIDTH, Rerun
-from trackdb.errors import SchemaError
+from trackdb.solvers.posterior import trying
 from trackdb.solvers.posterior.conditioning import OpenPosterior
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.testing.frame_pairs import frame_pair
 
 from .posteriors import ByTryingAll, outcomes_of
+from .weighed import coupled_problem, worth_by_trying_all
 
 # Mothers above, daughters below, numbers are ids. The first two may exchange their daughters, the third is sure of one
 # and may have another, which else begins:
@@ -210,9 +211,47 @@ def test_what_an_answer_is_worth_is_told_by_the_posterior_after_it(sigma, close)
         assert told == pytest.approx(now - later, abs=close)
 
 
-def test_cells_that_are_optional_are_refused():
-    problem = small(0)
-    problem.pinned_node[0] = 0
-    cells = {row: {(): 1.0} for row in range(4)} | {0: {(4,): 0.5, (): 0.5}}
-    with pytest.raises(SchemaError, match="every detection is kept"):
-        Rerun(problem, np.arange(problem.n_nodes), questions_of(outcomes_of(cells))).reductions(np.array([0]))
+def optional_questions(problem):
+    """Return the questions of a problem of a few optional detections, as a posterior that leaves nothing out has it."""
+    found = OpenPosterior(problem)
+    cells = {}
+    for row in np.unique(problem.source).tolist():
+        told = cells.setdefault(row, {})
+        for a, b, p in zip(*found.outcomes_of(row), strict=True):
+            told[tuple(sorted(problem.target[[link for link in (a, b) if link >= 0]].tolist()))] = p
+    return found, questions_of(outcomes_of(cells), optional=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), gaps=st.booleans())
+def test_an_answer_about_an_optional_detection_is_worth_the_errors_that_it_takes_away(seed, gaps):
+    problem = coupled_problem(seed, gaps=gaps)
+    found, asked = optional_questions(problem)
+    rerun = Rerun(problem, np.arange(problem.n_nodes), asked)
+    told = found.error_reductions(asked.cell)
+    again = rerun.reductions(np.arange(len(asked)))
+    for place, cell in enumerate(asked.cell.tolist()):
+        worth = worth_by_trying_all(problem, cell)
+        assert told[place] == pytest.approx(worth, abs=5e-3)  # answers of less than a thousandth are not tried
+        assert again[place] == pytest.approx(worth, abs=1e-2)  # nor are links of less than one read
+        assert told[place] <= asked.errors[asked.piece[place]] + 5e-3
+
+
+def test_every_answer_is_told_to_the_last_digit_where_all_are_tried(monkeypatch):
+    monkeypatch.setattr(trying, "LEAST_TRIED", 1e-7)
+    for seed in range(6):
+        problem = coupled_problem(seed, gaps=seed % 2 == 0)
+        cells = np.unique(problem.source)
+        told = OpenPosterior(problem).error_reductions(cells)
+        assert told == pytest.approx([worth_by_trying_all(problem, cell) for cell in cells.tolist()], abs=1e-5)
+
+
+def test_a_cell_that_may_be_none_ties_what_it_does_to_who_its_mother_is():
+    """1 -> 2 -> 3, each with some doubt: if 2 may be no cell, an answer about 1 tells of 2."""
+    chain = {1: {(2,): 0.7, (): 0.3}, 2: {(3,): 0.7, (): 0.3}}
+    apart, together = (questions_of(outcomes_of(chain), optional=optional) for optional in (False, True))
+    assert apart.piece[0] != apart.piece[1]
+    assert together.piece[0] == together.piece[1]
+    assert together.errors[together.piece[0]] == pytest.approx(0.6)
+    sure = questions_of(outcomes_of({1: {(2,): 1.0}, 2: {(3,): 0.7, (): 0.3}}), optional=True)
+    assert sure.piece[0] != sure.piece[1]

@@ -86,6 +86,45 @@ def weigh_all(problem, temperature=1.0):
     return Weighed(weight @ links, weight @ (cell * (parents == 0)), weight @ cell, outcomes, same)
 
 
+def worth_by_trying_all(problem, cell):
+    """Return how many errors fewer are expected once it is known what a cell does; that it is none is an outcome.
+
+    An error is a detection whose mother is another than its likeliest, none being one. Answers are given one by one to
+    all 2^m sets of links; no pairs, no conflicts.
+    """
+    links, weight, absent = _all_selections(problem)
+    parents = np.stack([links[:, problem.target == v].sum(axis=1) == 0 for v in range(problem.n_nodes)], axis=1)
+
+    def errors(weight):
+        p = weight / weight.sum()
+        best = p @ parents
+        np.maximum.at(best, problem.target, p @ links)
+        return (1 - best).sum()
+
+    own = links[:, problem.source == cell]
+    answers = [weight * (own == chosen).all(axis=1) * (1 - absent[:, cell]) for chosen in np.unique(own, axis=0)]
+    answers.append(weight * absent[:, cell])
+    later = sum(answer.sum() * errors(answer) for answer in answers if answer.sum() > 0)
+    return errors(weight) - later
+
+
+def _all_selections(problem):
+    """Return all sets of links (s, m), how likely each is, and how likely each cell is absent given it (s, n)."""
+    m, n = problem.n_edges, problem.n_nodes
+    links = (np.arange(2**m)[:, None] >> np.arange(m)) & 1 == 1
+    parents = links.astype(int) @ (problem.target[:, None] == np.arange(n)).astype(int)
+    children = links.astype(int) @ (problem.source[:, None] == np.arange(n)).astype(int)
+    linked = (parents > 0) | (children > 0)
+    allowed = ((parents <= 1) & (children <= 2) & ~(linked & (problem.pinned_node == -1))).all(axis=1)
+    links, parents, children, linked = (a[allowed] for a in (links, parents, children, linked))
+    alone = np.exp(-(problem.node_cost + problem.appear_cost + problem.disappear_cost))
+    cost = links @ problem.edge_cost + (children == 2) @ problem.division_cost + linked @ problem.node_cost
+    cost = cost + (linked & (parents == 0)) @ problem.appear_cost + (linked & (children == 0)) @ problem.disappear_cost
+    weight = np.exp(-cost) * np.where(linked, 1.0, np.choose(problem.pinned_node + 1, [1, 1 + alone, alone])).prod(1)
+    absent = np.where(linked, 0.0, np.choose(problem.pinned_node + 1, [1.0, 1 / (1 + alone), 0.0]))
+    return links, weight / weight.sum(), absent
+
+
 def flipped_by_trying_all(problem):
     """Return the least cost of all selections, and of those without and with each link, new cell and cell.
 

@@ -201,6 +201,11 @@ def goes_by_cost(params: Mapping[str, Any]) -> bool:
     return params.get("by") == COST
 
 
+def may_leave_out(params: Mapping[str, Any]) -> bool:
+    """Tell whether the costs that a run went by leave it open which detections are cells."""
+    return goes_by_cost(params) and params.get("cost") == LEARNED and params.get("learned", {}).get("optional", True)
+
+
 def _scores_of(
     store: DuckDBStore,
     chosen: DetectionSet,

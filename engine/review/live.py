@@ -18,6 +18,7 @@ from ...solvers.posterior.marginals import PRUNE
 from ...solvers.posterior.outcomes import HowWeighed
 from ...solvers.posterior.plan import WIDTH
 from ...solvers.problem import FORBIDDEN
+from ...storage.posteriors import HOW
 from .queue import ERROR_REDUCTION, Listed, ReviewList, items_of, require_list
 from .ranking import LEAST, best_of_pieces, most_reducing
 from .rerun import AnswerWorth
@@ -50,6 +51,8 @@ class Reported:
         Cells that are part of the solution.
     answered : (n,) bool
         Cells of which people said what they do, or that they cannot tell.
+    optional : bool
+        Whether it was left to the solution which detections are cells.
     """
 
     posterior: str
@@ -58,6 +61,7 @@ class Reported:
     target: Ints
     part: NDArray[np.bool_]
     answered: NDArray[np.bool_]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +120,7 @@ class OpenReview:
         by_mother = np.argsort(reported.source, kind="stable")
         self._links = reported.source[by_mother], reported.target[by_mother]
         self._count = np.bincount(np.searchsorted(ids, reported.source), minlength=n)
-        self._standing = Standing(self._open, self._told)
+        self._standing = Standing(self._open, self._told, optional=reported.optional)
         self._written: dict[int, Question] = {}  # by row, as they stand
 
     def __len__(self) -> int:
@@ -206,12 +210,14 @@ class OpenReview:
         doubted[self._reported.answered] = False
         doubted[[said.answers for said in self._said if said.answers >= 0]] = False
         worth: NDArray[np.float64] | None = None
+        worth_how: NDArray[np.uint8] | None = None
         if by == ERROR_REDUCTION:
-            reductions = self._worth_of_answers().reductions
-            rows, worth = most_reducing(doubts.piece, doubts.errors, doubts.entropy, doubted, top, reductions)
+            answers = self._worth_of_answers()
+            rows, worth = most_reducing(doubts.piece, doubts.errors, doubts.entropy, doubted, top, answers.reductions)
+            worth_how = answers.how(rows)
         else:
             rows, _ = best_of_pieces(doubts.piece, np.where(doubted, scores, 0.0), top)
-        items = self._items(rows, worth)
+        items = self._items(rows, worth, worth_how)
         return ReviewList(self._reported.posterior, self._reported.solution, by, items, int(np.count_nonzero(doubted)))
 
     def _scores(self, by: str) -> NDArray[np.float64]:
@@ -247,16 +253,19 @@ class OpenReview:
         self._write_anew(touched.mothers)
         return tuple(self._ids[rows].tolist())
 
-    def _items(self, rows: Ints, worth: NDArray[np.float64] | None) -> list[Question]:
+    def _items(
+        self, rows: Ints, worth: NDArray[np.float64] | None, worth_how: NDArray[np.uint8] | None
+    ) -> list[Question]:
         """Return the questions of a list; those that no answer changed are as they were written before."""
         lacking = [row for row in rows.tolist() if row not in self._written]
         if lacking:
             found = items_of(self._listed(np.array(lacking)), None)
             self._written.update(zip(lacking, found, strict=True))
         fewer = [None] * len(rows) if worth is None else worth.tolist()
+        known = [None] * len(rows) if worth_how is None else [HOW[how] for how in worth_how.tolist()]
         return [
-            replace(self._written[row], rank=place, expected_error_reduction=value)
-            for place, (row, value) in enumerate(zip(rows.tolist(), fewer, strict=True), start=1)
+            replace(self._written[row], rank=place, expected_error_reduction=value, worth_how=how)
+            for place, (row, value, how) in enumerate(zip(rows.tolist(), fewer, known, strict=True), start=1)
         ]
 
     def _write_anew(self, mothers: Ints) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...errors import ConfigError
-from ..posterior.problem import weighed
+from ..posterior.problem import may_leave_out, run_of, weighed
 from ..progress import Silent
 from .live import OpenReview, Reported
 from .queue import answered_cells
@@ -54,6 +54,7 @@ def open_review(
         *store.link_ends(info),
         np.isin(ids, store.solution(info).node),
         np.isin(ids, answered_cells(store, chosen)),
+        may_leave_out(run_of(store, info).params),
     )
     return OpenReview(
         movie.left,

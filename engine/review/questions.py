@@ -1,7 +1,9 @@
 """Every question that a posterior leaves open, in arrays: what does this cell do next, and how much hangs on it.
 
 All of it comes from the outcomes of the cells, so a stored posterior is enough. Two cells are in one piece if they may
-have a daughter in common; who answers one question of a piece changes the others, those of other pieces stay.
+have a daughter in common; who answers one question of a piece changes the others, those of other pieces stay. Where
+detections may be no cells, one that may have neither parent nor daughter ties both of its roles: an answer about its
+mother changes what it does itself.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...storage.posteriors import CellOutcomes
+
+    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +42,9 @@ class CellQuestions:
     daughter, daughter_piece : (d,) int64
         Numbers of all daughters that the outcomes name, increasing, and the piece of each.
     errors : (pieces,) float64
-        How many daughters of the piece are expected to have another mother than their likeliest, "new" being one.
+        How many daughters of the piece are expected to have another mother than their likeliest, "none" being one.
+    orphan : (d,) float64
+        Probability of each daughter to have no mother.
     """
 
     outcomes: CellOutcomes
@@ -48,6 +54,7 @@ class CellQuestions:
     daughter: NDArray[np.int64]
     daughter_piece: NDArray[np.int64]
     errors: NDArray[np.float64]
+    orphan: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.cell)
@@ -79,6 +86,11 @@ class CellQuestions:
         count = (self.outcomes.a >= 0).astype(np.int64) + (self.outcomes.b >= 0)
         return np.bincount(self.owner, count * self.probability, len(self)).astype(np.float64)
 
+    @property
+    def childless(self) -> NDArray[np.float64]:
+        """(c,) Probability of each cell to have no daughter."""
+        return _childless(self.outcomes, self.owner, self.probability)
+
     def degree_difference(self, mother: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return how far the expected number of daughters is from that of a solution, (c,).
 
@@ -100,8 +112,16 @@ class CellQuestions:
         return np.abs(self.children - np.bincount(place[there], minlength=len(self)))
 
 
-def questions_of(outcomes: CellOutcomes) -> CellQuestions:
-    """Return the questions that outcomes of cells leave open, certain ones among them."""
+def questions_of(outcomes: CellOutcomes, *, optional: bool = False) -> CellQuestions:
+    """Return the questions that outcomes of cells leave open, certain ones among them.
+
+    Parameters
+    ----------
+    outcomes : CellOutcomes
+        Of c cells.
+    optional : bool
+        Whether detections may be no cells.
+    """
     first = outcomes.first
     cell = outcomes.cell[first[:-1]]
     owner = np.repeat(np.arange(len(cell)), np.diff(first))
@@ -109,18 +129,38 @@ def questions_of(outcomes: CellOutcomes) -> CellQuestions:
     probability = outcomes.probability / total[owner]  # they are kept in few digits
     mother, daughter, likely = _links(outcomes, owner, probability)
     daughters, child = np.unique(daughter, return_inverse=True)
+    orphan = 1 - np.bincount(child, likely, len(daughters)).astype(np.float64)
     strong = likely > TIES
+    one, other = mother[strong], child[strong]
+    if optional:
+        loose, as_daughter = _loose(cell, _childless(outcomes, owner, probability), daughters, orphan)
+        one, other = np.append(one, loose), np.append(other, as_daughter)
     n = len(cell)
-    ties = coo_matrix(
-        (np.ones(np.count_nonzero(strong)), (mother[strong], n + child[strong])),
-        shape=(n + len(daughters), n + len(daughters)),
-    )
+    size = n + len(daughters)
+    ties = coo_matrix((np.ones(len(one)), (one, n + other)), shape=(size, size))
     label = connected_components(ties, directed=False)[1].astype(np.int64) if n else np.empty(0, dtype=np.int64)
-    best = 1 - np.bincount(child, likely, len(daughters))  # to be new
+    best = orphan.copy()
     np.maximum.at(best, child, likely)
     pieces = int(label.max()) + 1 if n else 0
     errors = np.bincount(label[n:], np.clip(1 - best, 0, 1), pieces)
-    return CellQuestions(outcomes, cell, probability, label[:n], daughters, label[n:], errors.astype(np.float64))
+    return CellQuestions(
+        outcomes, cell, probability, label[:n], daughters, label[n:], errors.astype(np.float64), orphan
+    )
+
+
+def _childless(outcomes: CellOutcomes, owner: Ints, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability of each cell to have no daughter."""
+    c = len(outcomes.first) - 1
+    return np.bincount(owner, np.where(outcomes.a < 0, probability, 0.0), c).astype(np.float64)
+
+
+def _loose(
+    cell: Ints, childless: NDArray[np.float64], daughter: Ints, orphan: NDArray[np.float64]
+) -> tuple[Ints, Ints]:
+    """Return the cells that may have neither mother nor daughter: rows among the cells, and among the daughters."""
+    _, as_cell, as_daughter = np.intersect1d(cell, daughter, assume_unique=True, return_indices=True)
+    loose = (childless[as_cell] > TIES) & (orphan[as_daughter] > TIES)
+    return as_cell[loose], as_daughter[loose]
 
 
 def _links(

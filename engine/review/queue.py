@@ -16,7 +16,7 @@ from ...errors import ConfigError, MissingRowsError
 from ...storage.decisions import DecisionKind, live
 from ...storage.posteriors import HOW, frames_of, read_outcomes
 from ..annotations.pins import PINNING
-from ..posterior.problem import weighed
+from ..posterior.problem import may_leave_out, run_of, weighed
 from ..progress import Silent
 from .questions import CellQuestions, questions_of
 from .ranking import LEAST, best_of_pieces, most_reducing
@@ -66,6 +66,8 @@ class Question:
         Daughters in the solution; None where the cell is not part of it.
     how : str
         How the outcomes were got: ``exact``, ``pruned``, ``belief``, ``sampled``.
+    worth_how : str or None
+        How the expected error reduction was got, by the same words; None in lists by something else.
     """
 
     rank: int
@@ -76,6 +78,7 @@ class Question:
     expected_error_reduction: float | None
     chosen: tuple[int, ...] | None
     how: str
+    worth_how: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +227,18 @@ def uncertain(
     if newer:
         several = "1 annotation" if newer == 1 else f"{newer} annotations"
         progress.note(f"{several} since {posterior.name}: trackdb posterior again conditions on them")
-    asked = questions_of(outcomes)
+    asked = questions_of(outcomes, optional=may_leave_out(run_of(store, info).params))
     source, target = store.link_ends(info)
     doubted = _scores(asked, source, by) > LEAST
     doubted &= ~np.isin(asked.cell, answered_cells(store, chosen))
     worth: NDArray[np.float64]
+    worth_how: NDArray[np.uint8] | None = None
     if by == ERROR_REDUCTION:
         progress.start("weighing answers")
         movie = weighed(store, chosen, info, config, progress)
         rerun = Rerun(movie.left.problem, movie.detections.id, asked, posterior.temperature)
         rows, worth = most_reducing(asked.piece, asked.errors, asked.entropy_bits, doubted, top, rerun.reductions)
+        worth_how = rerun.how(rows)
     else:
         rows, worth = best_of_pieces(asked.piece, np.where(doubted, _scores(asked, source, by), 0.0), top)
     cells = asked.cell[rows]
@@ -253,7 +258,7 @@ def uncertain(
             for cell, there in zip(cells.tolist(), part_of, strict=True)
         ],
     )
-    items = items_of(listed, worth if by == ERROR_REDUCTION else None)
+    items = items_of(listed, worth if by == ERROR_REDUCTION else None, worth_how)
     return ReviewList(posterior.name, info.name, by, items, int(np.count_nonzero(doubted)))
 
 
@@ -295,7 +300,9 @@ def pins_since(store: DuckDBStore, chosen: DetectionSet, posterior: PosteriorInf
     return len(now ^ then)
 
 
-def items_of(told: Listed, worth: NDArray[np.float64] | None) -> list[Question]:
+def items_of(
+    told: Listed, worth: NDArray[np.float64] | None, worth_how: NDArray[np.uint8] | None = None
+) -> list[Question]:
     """Return questions with all that a person has to know of them.
 
     Parameters
@@ -304,6 +311,8 @@ def items_of(told: Listed, worth: NDArray[np.float64] | None) -> list[Question]:
         What q cells may do.
     worth : (q,) float64 or None
         Expected error reduction of each.
+    worth_how : (q,) uint8 or None
+        A `HowKnown` of each of these.
     """
     if not len(told.cell):
         return []
@@ -321,6 +330,7 @@ def items_of(told: Listed, worth: NDArray[np.float64] | None) -> list[Question]:
         [None] * len(told.cell) if worth is None else worth.tolist(),
         told.chosen,
         told.how.tolist(),
+        [None] * len(told.cell) if worth_how is None else [HOW[how] for how in worth_how.tolist()],
         strict=True,
     )
     return [
@@ -333,6 +343,7 @@ def items_of(told: Listed, worth: NDArray[np.float64] | None) -> list[Question]:
             expected_error_reduction=fewer,
             chosen=chosen,
             how=HOW[how],
+            worth_how=worth_known,
         )
-        for place, (cell, frame, begin, end, entropy, fewer, chosen, how) in enumerate(columns, start=1)
+        for place, (cell, frame, begin, end, entropy, fewer, chosen, how, worth_known) in enumerate(columns, start=1)
     ]

@@ -1,7 +1,8 @@
 """What answers are worth: pieces of a posterior weighed again, once for each thing that a cell may do.
 
 Pieces are cut narrower for it than for the probabilities themselves, so that each takes less than a millisecond: an
-order of questions needs fewer digits. Design note 23 tells how far that is from the posterior after the answer.
+order of questions needs fewer digits. Design note 23 tells how far that is from the posterior after the answer. Where
+detections may be no cells, each answer is given, what it touches weighed, and the answer taken back: milliseconds.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...solvers.posterior.conditioning import OpenPosterior
+from ...solvers.posterior.doubts import TIES
 from ...solvers.posterior.marginals import PRUNE
-from ...solvers.problem import TrackingProblem
+from ...solvers.posterior.outcomes import HowWeighed
+from ...solvers.problem import KEPT, TrackingProblem
 from ...storage.schema import rows_of
 
 if TYPE_CHECKING:
@@ -37,11 +40,11 @@ class Rerun:
     Parameters
     ----------
     problem : TrackingProblem
-        What the posterior was of, after annotations; no cell in it is optional.
+        What the posterior was of, after annotations.
     ids : (n,) int64
         Numbers of its cells, increasing.
     questions : CellQuestions
-        What the posterior leaves open.
+        What the posterior leaves open; of optional detections if some in the problem are.
     temperature : float
         As of the posterior.
     """
@@ -59,6 +62,15 @@ class Rerun:
         inside = np.flatnonzero((of_edge >= 0) & (of_edge == daughter_piece[problem.target]))
         self._edges = inside[np.argsort(of_edge[inside], kind="stable")]  # by piece, in each as in the problem
         self._first = np.searchsorted(of_edge[self._edges], np.arange(len(questions.errors) + 1))
+        self._sure = self._sure_cells()
+        self._how = np.full(n, HowWeighed.EXACT, dtype=np.uint8)
+
+    def _sure_cells(self) -> NDArray[np.bool_]:
+        """Return which cells have a mother or a daughter for certain, (n,): they are cells, and their roles untied."""
+        alone = np.ones((2, self._problem.n_nodes))
+        alone[0, self._row], alone[1, self._daughter_row] = self._questions.childless, self._questions.orphan
+        sure: NDArray[np.bool_] = (alone.min(axis=0) <= TIES) & (self._problem.pinned_node == 0)
+        return sure
 
     def reductions(self, asked: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return by how many errors the answer to each question is expected to lessen those of its piece.
@@ -70,19 +82,22 @@ class Rerun:
         ----------
         asked : (q,) int64
             Rows of the questions.
-
-        Raises
-        ------
-        SchemaError
-            If a cell is optional: then its two sides do not fall apart.
         """
         if not len(asked):
             return np.empty(0)
         pieces = np.unique(self._questions.piece[asked])
         edges = np.concatenate([self._edges[self._first[p] : self._first[p + 1]] for p in pieces.tolist()])
-        cells, part = _part(self._problem, np.sort(edges), self._row[asked])
+        cells, part = _part(self._problem, np.sort(edges), self._row[asked], self._sure)
         found = OpenPosterior(part, temperature=self._temperature, width=WIDTH)
+        self._how[cells] = found.how_cell
         return found.error_reductions(np.searchsorted(cells, self._row[asked]))
+
+    def how(self, asked: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return how known it is what the answer to each question is worth, (q,) uint8, after `reductions`.
+
+        Links that tie no pieces are left out, so that it is pruned at best.
+        """
+        return np.maximum(self._how[self._row[asked]], np.uint8(HowWeighed.PRUNED))
 
 
 class AnswerWorth:
@@ -91,7 +106,7 @@ class AnswerWorth:
     Parameters
     ----------
     problem : TrackingProblem
-        n cells, of which none is optional.
+        n cells.
     temperature, prune, width
         As of the posterior.
     """
@@ -100,6 +115,7 @@ class AnswerWorth:
         self._found = OpenPosterior(problem, temperature=temperature, prune=prune, width=min(width, WIDTH))
         self._followed: list[tuple[Take, Touched]] = []
         self._known = np.full(problem.n_nodes, np.nan)
+        self._optional = bool((problem.pinned_node == 0).any())
 
     def follow(self, said: Sequence[Take]) -> None:
         """Take the answers that stand now, and take back those that do not."""
@@ -121,18 +137,28 @@ class AnswerWorth:
             self._known[lacking] = self._found.error_reductions(lacking)
         return self._known[cells]
 
+    def how(self, cells: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return how known it is what the answer to the question of each cell is worth, (q,) uint8."""
+        least = HowWeighed.PRUNED if self._optional else HowWeighed.EXACT  # some answers are not tried
+        known: NDArray[np.uint8] = np.maximum(self._found.how_cell[cells], np.uint8(least))
+        return known
+
     def _forget_around(self, touched: Touched) -> None:
         """Forget what was known in the pieces of touched cells, and in those that had links into them cut."""
         piece = self._found.piece
         mothers = np.append(touched.mothers, self._found.possible_mothers(touched.daughters))
+        if self._optional:  # an answer about a daughter, that she is no cell, changes what her mothers do
+            mothers = np.append(mothers, touched.daughters)
         gone = np.zeros(int(piece.max(initial=0)) + 2, dtype=bool)
         gone[piece[mothers]] = True
         gone[-1] = False  # that of no piece
         self._known[gone[piece]] = np.nan
 
 
-def _part(problem: TrackingProblem, edges: Ints, mothers: Ints) -> tuple[Ints, TrackingProblem]:
-    """Return some of the cells of a problem, and what is left of it with these edges alone."""
+def _part(
+    problem: TrackingProblem, edges: Ints, mothers: Ints, sure: NDArray[np.bool_]
+) -> tuple[Ints, TrackingProblem]:
+    """Return some of the cells of a problem, and what is left of it with these edges alone; who is sure is kept."""
     cells = np.unique(np.concatenate([problem.source[edges], problem.target[edges], mothers]))
     part = TrackingProblem(
         frame=problem.frame[cells],
@@ -143,7 +169,7 @@ def _part(problem: TrackingProblem, edges: Ints, mothers: Ints) -> tuple[Ints, T
         appear_cost=problem.appear_cost[cells],
         disappear_cost=problem.disappear_cost[cells],
         division_cost=problem.division_cost[cells],
-        pinned_node=problem.pinned_node[cells],
+        pinned_node=np.where(sure[cells], np.int8(KEPT), problem.pinned_node[cells]),
         pairs=None if problem.pairs is None else problem.pairs.among(edges, problem.n_edges),
     )
     return cells, part

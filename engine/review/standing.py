@@ -26,6 +26,8 @@ class Standing:
         Where the probabilities stand, answers among them.
     told : (n,) bool
         Cells that it tells of; it may change.
+    optional : bool
+        Whether detections may be no cells: one that may have neither mother nor daughter ties its two roles.
 
     Attributes
     ----------
@@ -33,11 +35,11 @@ class Standing:
         What is in doubt now; to be read only.
     """
 
-    def __init__(self, found: OpenPosterior, told: NDArray[np.bool_]) -> None:
-        self._found, self._told = found, told
+    def __init__(self, found: OpenPosterior, told: NDArray[np.bool_], *, optional: bool = False) -> None:
+        self._found, self._told, self._optional = found, told, optional
         self.doubts = Doubts.none(len(told), found.n_links)
         every = np.arange(len(told))
-        found.judge(told, every, every, every, self.doubts)
+        found.judge(told, every, every, every, self.doubts, optional)
 
     def judge(self, touched: Touched) -> tuple[Ints, Before]:
         """Find out what is asked now about all groups that hold touched cells, before or after.
@@ -56,7 +58,7 @@ class Standing:
         links = self._found.links_leaving(mothers)
         before.append((doubts.daughter_piece, daughters, doubts.daughter_piece[daughters]))
         before.append((doubts.likely, links, doubts.likely[links]))
-        self._found.judge(self._told, touched.mothers, mothers, daughters, doubts)
+        self._found.judge(self._told, touched.mothers, mothers, daughters, doubts, self._optional)
         return mothers, before
 
     def _around(self, mothers: Ints, daughters: Ints) -> tuple[Ints, Ints]:
@@ -64,6 +66,8 @@ class Standing:
         piece, daughter_piece = self.doubts.piece, self.doubts.daughter_piece
         wanted = np.zeros(len(piece) + 1, dtype=bool)
         wanted[piece[mothers]] = wanted[daughter_piece[daughters]] = True
+        if self._optional:  # who is a daughter here may tie in what she does as a mother
+            wanted[piece[daughters]] = wanted[daughter_piece[mothers]] = True
         wanted[-1] = False  # where there is no group
         of_mothers, of_daughters = wanted[piece], wanted[daughter_piece]
         of_mothers[mothers] = of_daughters[daughters] = True

@@ -24,6 +24,7 @@ from .order import keep_order, order_of_sweep
 from .outcomes import LEAST, Outcomes
 from .plan import WIDTH, cut_plan, piece_of_cells
 from .trial_states import new_tape
+from .trying import Parents, reductions_by_trying
 from .views import agree, both_views, ranked
 from .worth import Asked, Weighing, error_reductions
 
@@ -185,19 +186,12 @@ class OpenPosterior:
         Returns
         -------
         (q,) float64
-            Daughters fewer that are expected to have another mother than their likeliest, "new" being one.
-
-        Raises
-        ------
-        SchemaError
-            If a cell is optional: then its two sides do not fall apart.
+            Daughters fewer that are expected to have another mother than their likeliest, none being one. Where a
+            detection may be no cell, this tries every answer (`trying`).
         """
         graph = self._graph
         if np.any(graph.state == OPTIONAL):
-            raise SchemaError(
-                "what an answer is worth is known where every detection is kept",
-                use="an order by entropy, margin or degree, where solutions may leave detections out",
-            )
+            return reductions_by_trying(self, cells)
         if self._room is None:
             pieces, sweep = self._first_order
             most, widest = int(sweep.n_states.max(initial=1)), int(sweep.width.max(initial=0))
@@ -208,9 +202,18 @@ class OpenPosterior:
         asked = Asked(cells, found.first, found.a, found.b, found.probability)
         return error_reductions(graph, self._cut, self._of_graph, self._position, asked, self._room)
 
-    def judge(self, asked: NDArray[np.bool_], changed: Ints, mothers: Ints, daughters: Ints, into: Doubts) -> None:
+    def parents_of(self, cells: NDArray[np.int64]) -> Parents:
+        """Return how likely each link into some cells is, rows increasing, of those that have candidates."""
+        graph = self._graph
+        cells = cells[graph.into_first[cells] < graph.into_first[cells + 1]]
+        size = graph.into_first[cells + 1] - graph.into_first[cells]
+        return Parents(cells, np.cumsum(size) - size, self._of_graph[self._entering_all(cells)])
+
+    def judge(
+        self, asked: NDArray[np.bool_], changed: Ints, mothers: Ints, daughters: Ints, into: Doubts, optional: bool
+    ) -> None:
         """Write what is in doubt about the cells of some groups; see `doubts.judge`."""
-        judge(self._graph, self._weighed.choice, LEAST, asked, changed, mothers, daughters, into)
+        judge(self._graph, self._weighed.choice, LEAST, asked, changed, mothers, daughters, into, optional)
 
     def links_leaving(self, mothers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the links of the graph that leave some cells."""
@@ -220,6 +223,11 @@ class OpenPosterior:
     def n_links(self) -> int:
         """Number of links of the graph: those between cells that may be selected."""
         return self._graph.n_links
+
+    @property
+    def how_cell(self) -> NDArray[np.uint8]:
+        """(n,) `HowWeighed` what each cell does was known before the first decision."""
+        return self._before.how_cell
 
     def marginals(self) -> Marginals:
         """Return all probabilities as they are now; how each is known stays as it was. One pass over all cells."""

@@ -1,7 +1,8 @@
 """What is in doubt about mothers: entropy, margin, expected daughters; and which of them lean on the same daughters.
 
 Two mothers are in one group if they may have a daughter in common, each more often than `TIES`: what becomes known of
-one then changes the other. The errors that are expected in a group are added up, as a list of questions sees them.
+one then changes the other. Where detections may be no cells, one that may have neither mother nor daughter is in one
+group in both of its roles. The errors that are expected in a group are added up, as a list of questions sees them.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def judge(
     mothers: Ints,
     daughters: Ints,
     into: Doubts,
+    optional: bool,
 ) -> None:
     """Write anew what is in doubt about all cells of some groups.
 
@@ -86,6 +88,8 @@ def judge(
         Rows of all cells of these groups, before and now, increasing.
     into : Doubts
         What is known of the others.
+    optional : bool
+        Whether detections may be no cells.
     """
     for u in mothers:
         into.errors[u] = 0.0
@@ -108,6 +112,11 @@ def judge(
                 into.daughter_piece[v] = root
             other = _root(into.piece, into.daughter_piece[v])
             into.piece[max(root, other)] = min(root, other)
+    if optional:
+        for v in daughters:
+            if into.daughter_piece[v] >= 0 and into.piece[v] >= 0 and _is_loose(graph, choice, least, v, into.likely):
+                root, other = _root(into.piece, v), _root(into.piece, into.daughter_piece[v])
+                into.piece[max(root, other)] = min(root, other)
     for u in mothers:
         if into.piece[u] >= 0:
             into.piece[u] = _root(into.piece, u)
@@ -122,6 +131,22 @@ def judge(
             best = max(best, p)
             new -= p
         into.errors[into.daughter_piece[v]] += min(max(1.0 - max(best, new), 0.0), 1.0)
+
+
+@njit(cache=True, inline="always")
+def _is_loose(graph: ChoiceGraph, choice: Floats, least: float, v: int, likely: Floats) -> bool:
+    """Tell whether a cell may have neither mother nor daughter."""
+    new = 1.0
+    for k in range(graph.into_first[v], graph.into_first[v + 1]):
+        new -= likely[graph.into[k]]
+    if new <= TIES:
+        return False
+    at = v + graph.first[v] + graph.pair_first[v]
+    total = 0.0
+    for o in range(at, v + 1 + graph.first[v + 1] + graph.pair_first[v + 1]):
+        if choice[o] >= least:
+            total += choice[o]
+    return bool(choice[at] > TIES * total)
 
 
 @njit(cache=True, inline="always")
