@@ -15,7 +15,6 @@ import numpy as np
 from numba import njit
 
 from ..inner import inner
-from .graph import spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,6 +124,7 @@ def log_add(a: float, b: float) -> float:
     return a + math.log1p(math.exp(b - a))
 
 
+@njit(cache=True, nogil=True)
 def see(graph: ChoiceGraph, cut: Cut, wanted: Bools, messages: Messages, cells: Ints) -> None:
     """Write what some cells see in both roles, given the links of a cut that live.
 
@@ -137,48 +137,51 @@ def see(graph: ChoiceGraph, cut: Cut, wanted: Bools, messages: Messages, cells: 
     cells : (k,) int64
         Who looks, each once.
     """
-    at, as_daughter = spans(graph.into_first, cells)
-    link = graph.into[at]
-    lives = cut.alive[link]
-    n_in = np.bincount(as_daughter[lives], minlength=len(cells))
-    out, as_mother = spans(graph.first, cells)
-    n_out = np.bincount(as_mother[cut.alive[out]], minlength=len(cells))
-    optional = graph.state[cells] == OPTIONAL
-    tied = optional & wanted[cells] & (n_in > 0) & (n_out > 0)
-    dead = link[~lives]
-    without = graph.new[cells]
-    np.logaddexp.at(without, as_daughter[~lives], graph.link[dead] + messages.down[dead])
-    cut.tied[cells], cut.leave[cells], cut.idle[cells] = tied, without, graph.none[cells]
-    cut.absent[cells] = 0.0
-    cut.unborn[cells] = 0.0
-    _see_untied(graph, cut, messages, cells, without, n_in, n_out, np.flatnonzero(optional & ~tied))
-    cut.shared[link] = lives & (tied | (n_in > 1))[as_daughter]
-    private = np.where(cut.shared[link], 0.0, cut.leave[cells][as_daughter])
-    cut.take[link] = np.where(lives, graph.link[link] - private, messages.up[link])
+    for v in cells:
+        without = graph.new[v]
+        n_in, n_out = 0, 0
+        for k in range(graph.into_first[v], graph.into_first[v + 1]):
+            e = graph.into[k]
+            if cut.alive[e]:
+                n_in += 1
+            else:
+                without = log_add(without, graph.link[e] + messages.down[e])
+        for e in range(graph.first[v], graph.first[v + 1]):
+            n_out += cut.alive[e]
+        optional = graph.state[v] == OPTIONAL
+        tied = bool(optional and wanted[v] and n_in > 0 and n_out > 0)
+        cut.tied[v], cut.leave[v], cut.idle[v] = tied, without, graph.none[v]
+        cut.absent[v], cut.unborn[v] = 0.0, 0.0
+        if optional and not tied:
+            _see_untied(graph, cut, messages, v, n_in, n_out)
+        for k in range(graph.into_first[v], graph.into_first[v + 1]):
+            e = graph.into[k]
+            cut.shared[e] = cut.alive[e] and (tied or n_in > 1)
+            private = 0.0 if cut.shared[e] else cut.leave[v]
+            cut.take[e] = graph.link[e] - private if cut.alive[e] else messages.up[e]
 
 
-def _see_untied(
-    graph: ChoiceGraph, cut: Cut, messages: Messages, cells: Ints, without: Floats, n_in: Ints, n_out: Ints, rows: Ints
-) -> None:
-    """Write what optional cells see whose roles are not tied: of each role the other one is a message."""
-    cells, without = cells[rows], without[rows]
-    outward = np.where(n_out[rows] == 0, _outward(graph, messages, cells), messages.outward[cells])
-    inward = np.where(n_in[rows] == 0, without, messages.inward[cells]) + graph.node[cells]
-    cut.leave[cells] = np.logaddexp(without, -outward)
-    cut.unborn[cells] = np.exp(-outward - cut.leave[cells])
-    cut.idle[cells] = np.logaddexp(graph.none[cells], -inward)
-    cut.absent[cells] = np.exp(-inward - cut.idle[cells])
+@inner
+def _see_untied(graph: ChoiceGraph, cut: Cut, messages: Messages, v: int, n_in: int, n_out: int) -> None:
+    """Write what an optional cell sees whose roles are not tied: of each role the other one is a message."""
+    without = cut.leave[v]
+    outward = messages.outward[v] if n_out > 0 else _outward(graph, messages, v)
+    inward = (messages.inward[v] if n_in > 0 else without) + graph.node[v]
+    cut.leave[v] = log_add(without, -outward)
+    cut.unborn[v] = math.exp(-outward - cut.leave[v])
+    cut.idle[v] = log_add(graph.none[v], -inward)
+    cut.absent[v] = math.exp(-inward - cut.idle[v])
 
 
-def _outward(graph: ChoiceGraph, messages: Messages, cells: Ints) -> Floats:
-    """Return all that cells may do as mothers when all their links are cut, being selected included."""
-    whole = graph.none[cells]
-    link, owner = spans(graph.first, cells)
-    np.logaddexp.at(whole, owner, messages.up[link])
-    pair, owner = spans(graph.pair_first, cells)
-    a, b = graph.pair_a[pair], graph.pair_b[pair]
-    np.logaddexp.at(whole, owner, messages.up[a] + messages.up[b] + graph.bond[pair])
-    return np.asarray(graph.node[cells] + whole)
+@inner
+def _outward(graph: ChoiceGraph, messages: Messages, v: int) -> float:
+    """Return all that a cell may do as a mother when all its links are cut, being selected included."""
+    whole = graph.none[v]
+    for e in range(graph.first[v], graph.first[v + 1]):
+        whole = log_add(whole, messages.up[e])
+    for q in range(graph.pair_first[v], graph.pair_first[v + 1]):
+        whole = log_add(whole, messages.up[graph.pair_a[q]] + messages.up[graph.pair_b[q]] + graph.bond[q])
+    return float(graph.node[v] + whole)
 
 
 def find_pieces(graph: ChoiceGraph, alive: Bools, tied: Bools, seeds: Ints) -> Pieces:

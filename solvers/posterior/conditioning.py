@@ -20,7 +20,7 @@ from .doubts import judge
 from .frontier import WIDEST, weigh_pieces
 from .graph import ChoiceGraph
 from .marginals import PRUNE, assemble, check_options, in_rows_of_problem
-from .order import keep_order, order_of_sweep
+from .order import keep_order
 from .outcomes import LEAST, Outcomes
 from .plan import WIDTH, cut_plan, piece_of_cells
 from .trial_states import new_tape
@@ -304,7 +304,7 @@ class OpenPosterior:
     def _decide(self, gone: Ints, cells: Ints, state: int, fixed: tuple[int, int] | None = None) -> Touched:
         """Take links away, say what cells are, and weigh anew what that touches."""
         graph = self._graph
-        gone = np.unique(gone[~self._dead[gone]])
+        gone = gone[~self._dead[gone]]
         if state == KEPT and np.any(graph.state[cells] == FORBIDDEN):
             raise InfeasibleError(f"detection {cells[graph.state[cells] == FORBIDDEN][0]} is decided the other way")
         mothers, daughters = self._touched(gone, cells)
@@ -323,8 +323,8 @@ class OpenPosterior:
     def _touched(self, gone: Ints, cells: Ints) -> tuple[Ints, Ints]:
         """Return the mothers of all pieces that a decision touches, with their daughters."""
         graph = self._graph
-        into = np.concatenate([gone, self._entering_all(np.unique(np.concatenate([cells, graph.target[gone]])))])
-        seeds = np.unique(np.concatenate([graph.source[gone], graph.source[into[self._cut.alive[into]]], cells]))
+        into = np.concatenate([gone, self._entering_all(np.concatenate([cells, graph.target[gone]]))])
+        seeds = np.concatenate([graph.source[gone], graph.source[into[self._cut.alive[into]]], cells])
         seeds = seeds[graph.first[seeds] < graph.first[seeds + 1]]
         mothers = find_pieces(graph, self._cut.alive, self._cut.tied, seeds).mother
         leaving = _spans(graph.first[mothers], graph.first[mothers + 1])
@@ -344,7 +344,7 @@ class OpenPosterior:
         self._set(self._of_graph, links, self._of_graph[links])
         see(graph, cut, self._wanted, self._messages, daughters)
         pieces = find_pieces(graph, cut.alive, cut.tied, mothers)
-        sweep = keep_order(graph, cut, pieces, order_of_sweep(graph, cut, pieces, WIDEST), self._position)
+        sweep = keep_order(graph, cut, pieces, self._position, WIDEST)
         weigh_pieces(graph, cut, pieces, sweep, WIDEST, into=self._weighed)
         decided = mothers[self._fixed[mothers] >= 0]
         begin, end = self._options(decided)
@@ -353,7 +353,7 @@ class OpenPosterior:
         agree(graph, cut, self._weighed.choice, self._weighed.absent, mothers, daughters,
               self._of_graph, self.new, self.present)  # fmt: skip
         self._set(self.link, graph.row[links], self._of_graph[links])
-        number = np.repeat(np.arange(len(pieces.first) - 1), np.diff(pieces.first)) + self._n_pieces
+        number = np.repeat(np.arange(len(pieces.first) - 1), pieces.first[1:] - pieces.first[:-1]) + self._n_pieces
         self._set(self.piece, pieces.mother, number)
         self._n_pieces += len(pieces.first) - 1
 

@@ -79,7 +79,10 @@ def weigh_pieces(
         into = Weighed(np.zeros(graph.n_options), np.zeros(graph.n_cells), np.empty(0))
     log_z = np.full(len(sweep.width), np.nan)
     for some in _in_parts(pieces, sweep, narrow):
-        first, mother = rows_of_pieces(pieces.first, sweep.mother, some)
+        if len(some) == len(sweep.width):
+            first, mother = pieces.first, sweep.mother
+        else:
+            first, mother = rows_of_pieces(pieces.first, sweep.mother, some)
         log_z[some] = weigh_these(graph, cut, first, mother, int(sweep.width[some].max()), into)
     return into._replace(log_z=log_z)
 
@@ -96,9 +99,12 @@ def write_choice(options: Options, mass: Floats, mother: Ints, into: Weighed) ->
     """Write what mothers choose from the probability of each group of their options."""
     probability = mass[options.group] * options.share
     chosen = options.absent < 0
+    into.absent[mother] = 0.0
+    if chosen.all():
+        into.choice[options.choice] = probability
+        return
     into.choice[options.choice[chosen]] = probability[chosen]
     into.choice[options.choice[~chosen]] += probability[~chosen]
-    into.absent[mother] = 0.0
     into.absent[options.absent[~chosen]] = probability[~chosen]
 
 
@@ -150,6 +156,8 @@ def rows_of_pieces(first: Ints, mother: Ints, some: Ints) -> tuple[Ints, Ints]:
 
 def _in_parts(pieces: Pieces, sweep: Sweep, some: Ints) -> list[Ints]:
     """Return pieces in parts of bounded size, unless one piece alone is larger."""
-    size = sweep.n_states[some] + STATES_OF_OPTIONS * np.diff(pieces.first)[some]
+    size = sweep.n_states[some] + STATES_OF_OPTIONS * (pieces.first[some + 1] - pieces.first[some])
+    if size.sum() < MOST_STATES:
+        return [some] if len(some) else []
     part = np.cumsum(size) // MOST_STATES
-    return np.split(some, np.flatnonzero(np.diff(part)) + 1) if len(some) else []
+    return np.split(some, np.flatnonzero(np.diff(part)) + 1)

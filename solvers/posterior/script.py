@@ -10,11 +10,14 @@ does, so it is open to those without a parent only; then that bit closes as any 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numba import njit
 
-from .graph import spans
+from ..inner import inner
+from .components import log_add
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
-
-MASK: Final = 32
-"""Bits that a mask of bits may take."""
 
 
 class Script(NamedTuple):
@@ -91,23 +91,42 @@ class Options(NamedTuple):
     share: NDArray[np.float64]
 
 
-class _Bits(NamedTuple):
-    """When the daughters that are remembered are open, in the order in which they open, and which bit they have then.
+class _Read(NamedTuple):
+    """What of a graph and a cut is read, for numba takes longer over more arrays."""
 
-    The bit of daughter d is ``rank[at[d] + step - opened[d]]``.
+    first: Ints
+    target: Ints
+    pair_first: Ints
+    pair_a: NDArray[np.int32]
+    pair_b: NDArray[np.int32]
+    bond: Floats
+    node: Floats
+    tied: NDArray[np.bool_]
+    shared: NDArray[np.bool_]
+    take: Floats
+    leave: Floats
+    idle: Floats
+
+
+class _Desk(NamedTuple):
+    """What writing a script goes by, from step to step.
+
+    Parameters
+    ----------
+    to_come : (n,) int64
+        How many mothers of each daughter are still to choose.
+    bit : (n,) int64
+        Number of the bit of each daughter who is open, from 1; 0 of those who are not.
+    daughter : int64
+        Open daughters by their bit.
+    group : int64
+        Group of each link of the mother who chooses, among those of her step.
     """
 
-    number: Ints
-    opened: Ints
-    closed: Ints
-    at: Ints
-    rank: Ints
-    n_open: Ints
-
-    def of(self, cell: Ints, step: Ints) -> Ints:
-        """Return the bits of cells at steps at which they are open."""
-        d = self.number[cell]
-        return np.asarray(1 << self.rank[self.at[d] + step - self.opened[d]])
+    to_come: NDArray[np.int64]
+    bit: NDArray[np.int64]
+    daughter: NDArray[np.int64]
+    group: NDArray[np.int64]
 
 
 def write_script(graph: ChoiceGraph, cut: Cut, first: Ints, mother: Ints) -> tuple[Script, Options, Floats]:
@@ -120,92 +139,167 @@ def write_script(graph: ChoiceGraph, cut: Cut, first: Ints, mother: Ints) -> tup
     first, mother : (p + 1,), (L,) int64
         Mothers of each piece in the order of the sweep; a tied cell after all its own mothers.
     """
+    read = _Read(
+        graph.first, graph.target, graph.pair_first, graph.pair_a, graph.pair_b, graph.bond, graph.node,
+        cut.tied, cut.shared, cut.take, cut.leave, cut.idle,
+    )  # fmt: skip
+    steps, options, closings, top = _write(read, mother)
+    opened, n_open, group_first, bits, weight, span = steps
+    return Script(first, opened, n_open, group_first, bits, weight, *closings, span), Options(*options), top
+
+
+_Steps = tuple["Ints", "Ints", "Ints", "Ints", "Floats", "Floats"]
+_Listed = tuple["Ints", "Ints", "Ints", "Floats"]
+_Closings = tuple["Ints", "Ints", "Floats"]
+
+
+@njit(cache=True, nogil=True)
+def _write(read: _Read, mother: Ints) -> tuple[_Steps, _Listed, _Closings, Floats]:
     n_steps = len(mother)
-    link, step = spans(graph.first, mother)
-    bits = _bits(graph, cut, mother, link, step)
-    bit = np.zeros(len(link), np.int64)
-    kept = cut.shared[link]
-    bit[kept] = bits.of(graph.target[link[kept]], step[kept])
-
-    pair, pair_step = spans(graph.pair_first, mother)
-    tied = np.flatnonzero(cut.tied[mother])
-    a, b = graph.pair_a[pair], graph.pair_b[pair]
-    of_first = np.searchsorted(step, np.arange(n_steps)) - graph.first[mother]  # from links to their rows here
-    at = np.concatenate([np.arange(n_steps), step, pair_step, tied])
-    weight = np.concatenate(
-        [cut.idle[mother], cut.take[link], cut.take[a] + cut.take[b] + graph.bond[pair], -graph.node[mother[tied]]]
-    )
-    mask = np.concatenate(
-        [
-            np.zeros(n_steps, np.int64),
-            bit,
-            bit[a + of_first[pair_step]] | bit[b + of_first[pair_step]],
-            bits.of(mother[tied], tied),
-        ]
-    )
-    none = graph.none_of(mother)
-    choice = np.concatenate([none, graph.single_of(link), graph.pair_of(pair), none[tied]])
-    absent = np.full(len(at), -1, np.int64)
-    absent[len(at) - len(tied) :] = mother[tied]
-
-    top = np.full(n_steps, -np.inf)
-    np.maximum.at(top, at, weight)
-    weight -= top[at]
-    key = (at << MASK) | mask
-    order = np.argsort(key)
-    key = key[order]
-    new = np.append(True, key[1:] != key[:-1])[: len(key)]
-    group = np.empty(len(key), np.int64)
-    group[order] = np.cumsum(new) - 1
-    begin = np.flatnonzero(new)
-    grouped = np.logaddexp.reduceat(weight[order], begin) if len(begin) else np.empty(0)
-    key = key[begin]
-    mask = key & ((1 << MASK) - 1)
-    low = mask & -mask
-    several = mask != low
-    group_first = np.searchsorted(key >> MASK, np.arange(n_steps + 1))
-
-    closing = np.lexsort((-bits.rank[bits.at + bits.closed - bits.opened], bits.closed))
-    cell = np.flatnonzero(bits.number >= 0)
-    cell = cell[np.argsort(bits.number[cell])][closing]
-    leave, closed = cut.leave[cell], bits.closed[closing]
-    least = np.minimum.reduceat(grouped, group_first[:-1]) if n_steps else grouped
-    top += np.bincount(closed, np.maximum(leave, 0.0), n_steps)
-    top[tied] += graph.node[mother[tied]]
-    script = Script(
-        first=first,
-        opened=np.bincount(bits.opened, minlength=n_steps),
-        n_open=bits.n_open,
-        group_first=group_first,
-        bits=np.stack([np.where(several, low, 0), np.where(several, mask - low, mask)], axis=1),
-        weight=grouped,
-        closed_first=np.searchsorted(closed, np.arange(n_steps + 1)),
-        place=bits.rank[bits.at + bits.closed - bits.opened][closing],
-        leave=leave,
-        span=least - np.bincount(closed, np.abs(leave), n_steps),
-    )
-    return script, Options(group, choice, absent, np.exp(weight - grouped[group])), top
+    desk, n_options, n_closings = _desk(read, mother)
+    opened, n_open = np.zeros(n_steps, np.int64), np.zeros(n_steps, np.int64)
+    group_first, closed_first = np.zeros(n_steps + 1, np.int64), np.zeros(n_steps + 1, np.int64)
+    bits, weight = np.zeros((n_options, 2), np.int64), np.empty(n_options)
+    group, choice = np.zeros(n_options, np.int64), np.zeros(n_options, np.int64)
+    absent, share = np.empty(n_options, np.int64), np.empty(n_options)
+    place, leave = np.empty(n_closings, np.int64), np.empty(n_closings)
+    span, top = np.empty(n_steps), np.empty(n_steps)
+    n = 0  # daughters that are open
+    o = 0  # options of the steps before
+    for t in range(n_steps):
+        u = mother[t]
+        opened[t] = _open(read, u, desk, n)
+        n += opened[t]
+        n_open[t] = n
+        g = group_first[t]
+        n_groups, end = _list(read, u, desk, g, o, bits, group, choice, absent, share)
+        top[t] = _weigh(group[o:end], share[o:end], weight)
+        group_first[t + 1] = g + n_groups
+        o = end
+        if read.tied[u]:
+            top[t] += read.node[u]
+        c = closed_first[t]
+        closed_first[t + 1] = c + _close(read, u, desk, n, place[c:], leave[c:])
+        n -= closed_first[t + 1] - c
+        span[t] = 0.0
+        for k in range(g, g + n_groups):
+            span[t] = min(span[t], weight[k])
+        for k in range(c, closed_first[t + 1]):
+            span[t] -= abs(leave[k])
+            top[t] += max(leave[k], 0.0)
+    g = group_first[n_steps]
+    steps = opened, n_open, group_first, bits[:g], weight[:g], span
+    c = closed_first[n_steps]
+    return steps, (group[:o], choice[:o], absent[:o], share[:o]), (closed_first, place[:c], leave[:c]), top
 
 
-def _bits(graph: ChoiceGraph, cut: Cut, mother: Ints, link: Ints, step: Ints) -> _Bits:
-    """Tell when each daughter is open, and her bit at each of these steps: how many below her opened before."""
-    shared = cut.shared[link]
-    cell, step = graph.target[link[shared]], step[shared]
-    found, begin = np.unique(cell, return_index=True)
-    order = np.argsort(begin)
-    found, opened = found[order], step[begin[order]]
-    number = np.full(graph.n_cells, -1, np.int64)
-    number[found] = np.arange(len(found))
-    closed = np.zeros(len(found), np.int64)
-    np.maximum.at(closed, number[cell], step)
-    own = np.flatnonzero(cut.tied[mother])
-    closed[number[mother[own]]] = own
-    size = closed - opened + 1
-    at = np.cumsum(size) - size
-    daughter = np.repeat(np.arange(len(found)), size)
-    when = np.arange(len(daughter)) - at[daughter] + opened[daughter]
-    by_step = np.argsort(when, kind="stable")
-    n_open = np.bincount(when, minlength=len(mother))
-    rank = np.empty(len(daughter), np.int64)
-    rank[by_step] = np.arange(len(daughter)) - (np.cumsum(n_open) - n_open)[when[by_step]]
-    return _Bits(number, opened, closed, at, rank, n_open)
+@inner
+def _desk(read: _Read, mother: Ints) -> tuple[_Desk, int, int]:
+    """Return an empty desk, and how many options these mothers have, and shared links at most."""
+    n = len(read.node)
+    to_come = np.zeros(n, np.int64)
+    n_options = 0
+    n_shared = 0
+    most = 0
+    for u in mother:
+        begin, end = read.first[u], read.first[u + 1]
+        most = max(most, end - begin)
+        n_options += 1 + end - begin + read.pair_first[u + 1] - read.pair_first[u] + (1 if read.tied[u] else 0)
+        for e in range(begin, end):
+            if read.shared[e]:
+                to_come[read.target[e]] += 1
+                n_shared += 1
+    desk = _Desk(to_come, np.zeros(n, np.int64), np.empty(n_shared, np.int64), np.empty(most, np.int64))
+    return desk, n_options, n_shared
+
+
+@inner
+def _open(read: _Read, u: int, desk: _Desk, n: int) -> int:
+    """Open the daughters of whom a mother is the first one, above n others; return how many."""
+    opened = 0
+    for e in range(read.first[u], read.first[u + 1]):
+        d = read.target[e]
+        if read.shared[e]:
+            desk.to_come[d] -= 1
+            if desk.bit[d] == 0:
+                desk.daughter[n + opened] = d
+                opened += 1
+                desk.bit[d] = n + opened
+    return opened
+
+
+@inner
+def _list(
+    read: _Read, u: int, desk: _Desk, g: int, o: int, bits: Ints, group: Ints, choice: Ints,
+    absent: Ints, weight: Floats,
+) -> tuple[int, int]:  # fmt: skip
+    """List what a mother may do, from group g and option o on; return how many groups, and where her options end.
+
+    Options that set the same bits: one who is private to her sets none, so a pair with her sets that of the other.
+    """
+    at = u + read.first[u] + read.pair_first[u]
+    begin = o
+    group[o], weight[o] = g, read.idle[u]
+    o += 1
+    n_groups = 1
+    for e in range(read.first[u], read.first[u + 1]):
+        own = 0
+        if read.shared[e]:
+            own = n_groups
+            bits[g + own, 1] = 1 << (desk.bit[read.target[e]] - 1)
+            n_groups += 1
+        desk.group[e - read.first[u]] = own
+        group[o], weight[o] = g + own, read.take[e]
+        o += 1
+    for q in range(read.pair_first[u], read.pair_first[u + 1]):
+        a, b = np.int64(read.pair_a[q]), np.int64(read.pair_b[q])
+        one, other = desk.group[a - read.first[u]], desk.group[b - read.first[u]]
+        own = one + other
+        if one > 0 and other > 0:
+            own = n_groups
+            bits[g + own, 0] = min(bits[g + one, 1], bits[g + other, 1])
+            bits[g + own, 1] = max(bits[g + one, 1], bits[g + other, 1])
+            n_groups += 1
+        group[o], weight[o] = g + own, read.take[a] + read.take[b] + read.bond[q]
+        o += 1
+    for k in range(begin, o):
+        choice[k], absent[k] = at + k - begin, -1
+    if read.tied[u]:
+        bits[g + n_groups, 1] = 1 << (desk.bit[u] - 1)
+        group[o], weight[o], choice[o], absent[o] = g + n_groups, -read.node[u], at, u
+        n_groups += 1
+        o += 1
+    return n_groups, o
+
+
+@inner
+def _weigh(group: Ints, share: Floats, weight: Floats) -> float:
+    """Add up the weights of options by group, and leave the share of each in its group; return what was taken out."""
+    top = -np.inf
+    for o in range(len(share)):
+        top = max(top, share[o])
+        weight[group[o]] = -np.inf
+    for o in range(len(share)):
+        share[o] -= top
+        weight[group[o]] = log_add(weight[group[o]], share[o])
+    for o in range(len(share)):
+        share[o] = math.exp(share[o] - weight[group[o]])
+    return top
+
+
+@inner
+def _close(read: _Read, u: int, desk: _Desk, n: int, place: Ints, leave: Floats) -> int:
+    """Close the daughters of whom a mother is the last one, and herself; return how many."""
+    closed = 0
+    for k in range(n - 1, -1, -1):
+        d = desk.daughter[k]
+        if desk.to_come[d] > 0 or (read.tied[d] and d != u):
+            continue
+        desk.bit[d] = 0
+        for above in range(k + 1, n - closed):
+            moved = desk.daughter[above]
+            desk.daughter[above - 1] = moved
+            desk.bit[moved] = above
+        place[closed], leave[closed] = k, read.leave[d]
+        closed += 1
+    return closed

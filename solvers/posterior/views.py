@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numba import njit
 
+from ..inner import inner
 from .components import OPTIONAL
-from .graph import spans
 from .outcomes import LEAST, Outcomes, ranked_outcomes
 
 if TYPE_CHECKING:
@@ -63,16 +64,21 @@ def both_views(graph: ChoiceGraph, cut: Cut, choice: Floats, absent: Floats) -> 
     return Views(link, new, present, ranked(graph, choice, everyone))
 
 
+@njit(cache=True, nogil=True)
 def links_of(graph: ChoiceGraph, choice: Floats, mothers: Ints, link: Floats) -> None:
     """Write the probability of the links of some mothers: the sum of the options that hold each."""
-    links, _ = spans(graph.first, mothers)
-    pairs, _ = spans(graph.pair_first, mothers)
-    link[links] = choice[graph.single_of(links)]
-    together = choice[graph.pair_of(pairs)]
-    np.add.at(link, graph.pair_a[pairs], together)
-    np.add.at(link, graph.pair_b[pairs], together)
+    for u in mothers:
+        begin, end = graph.first[u], graph.first[u + 1]
+        single = u + graph.pair_first[u] + 1
+        for e in range(begin, end):
+            link[e] = choice[single + e]
+        for q in range(graph.pair_first[u], graph.pair_first[u + 1]):
+            together = choice[u + end + 1 + q]
+            link[graph.pair_a[q]] += together
+            link[graph.pair_b[q]] += together
 
 
+@njit(cache=True, nogil=True)
 def agree(
     graph: ChoiceGraph,
     cut: Cut,
@@ -85,64 +91,72 @@ def agree(
     present: Floats,
 ) -> None:
     """Write both views of some mothers, whose links lead to these daughters; other mothers stay as they are."""
-    childless = mothers[graph.first[mothers] == graph.first[mothers + 1]]
-    choice[graph.none_of(childless)] = 1.0
+    mine = np.zeros(len(graph.state), np.bool_)
+    for u in mothers:
+        mine[u] = True
+        if graph.first[u] == graph.first[u + 1]:
+            choice[u + graph.first[u] + graph.pair_first[u]] = 1.0
     links_of(graph, choice, mothers, link)
-    at, owner = spans(graph.into_first, daughters)
-    into = graph.into[at]
-    n = len(daughters)
-    selected = 1.0 - _absent_of(graph, cut, choice, link, absent, daughters, into, owner)
-    is_mine = np.zeros(graph.n_cells, dtype=bool)
-    is_mine[mothers] = True
-    mine = is_mine[graph.source[into]]
-    of_mine = np.bincount(owner[mine], link[into[mine]], n)
-    of_others = np.bincount(owner[~mine], link[into[~mine]], n)
-    too_much = (of_mine + of_others > 1.0) & (of_mine > 0.0)
-    loose = mine & too_much[owner]
-    if loose.any():
-        hold = np.ones(graph.n_links)
-        hold[into[loose]] = (np.maximum(1.0 - of_others, 0.0)[owner] / of_mine[owner].clip(1e-300))[loose]
-        link[into[loose]] *= hold[into[loose]]
-        _let_go(graph, choice, hold, np.unique(graph.source[into[loose]]))
-    total = np.bincount(owner, link[into], n)
-    optional = graph.state[daughters] == OPTIONAL
-    busy = np.maximum(total, 1.0 - choice[graph.none_of(daughters)])
-    present[daughters] = np.where(optional, np.minimum(np.maximum(selected, busy), 1.0), selected)
-    new[daughters] = np.maximum(present[daughters] - total, 0.0)
+    for v in daughters:
+        present[v] = 1.0 - _absent_of(graph, cut, choice, link, absent, v)
+    for v in daughters:
+        of_mine, of_others = 0.0, 0.0
+        for k in range(graph.into_first[v], graph.into_first[v + 1]):
+            e = graph.into[k]
+            if mine[graph.source[e]]:
+                of_mine += link[e]
+            else:
+                of_others += link[e]
+        if of_mine + of_others > 1.0 and of_mine > 0.0:
+            hold = max(1.0 - of_others, 0.0) / of_mine
+            for k in range(graph.into_first[v], graph.into_first[v + 1]):
+                if mine[graph.source[graph.into[k]]]:
+                    _let_go(graph, choice, graph.into[k], hold, link)
+    for v in daughters:
+        total = 0.0
+        for k in range(graph.into_first[v], graph.into_first[v + 1]):
+            total += link[graph.into[k]]
+        if graph.state[v] == OPTIONAL:
+            busy = max(total, 1.0 - choice[v + graph.first[v] + graph.pair_first[v]])
+            present[v] = min(max(present[v], busy), 1.0)
+        new[v] = max(present[v] - total, 0.0)
 
 
-def _absent_of(
-    graph: ChoiceGraph, cut: Cut, choice: Floats, link: Floats, absent: Floats, cells: Ints, into: Ints, owner: Ints
-) -> Floats:
-    """Return the probability that each cell is not selected, from the side on which its options live."""
-    lives = cut.alive[into]
-    n = len(cells)
-    taken = np.bincount(owner[lives], link[into[lives]], n)
-    lived = np.bincount(owner[lives], minlength=n) > 0
-    as_daughter = np.maximum(1.0 - taken, 0.0) * cut.unborn[cells]
-    as_mother = choice[graph.none_of(cells)] * cut.absent[cells]
-    childless = graph.first[cells] == graph.first[cells + 1]
-    free = np.where(cut.tied[cells], absent[cells], np.where(lived | childless, as_daughter, as_mother))
-    state = graph.state[cells]
-    return np.where(state == OPTIONAL, free, np.where(state > OPTIONAL, 0.0, 1.0))
+@inner
+def _absent_of(graph: ChoiceGraph, cut: Cut, choice: Floats, link: Floats, absent: Floats, v: int) -> float:
+    """Return the probability that a cell is not selected, from the side on which its options live."""
+    if graph.state[v] != OPTIONAL:
+        return 0.0 if graph.state[v] > OPTIONAL else 1.0
+    if cut.tied[v]:
+        return float(absent[v])
+    lived = graph.first[v] == graph.first[v + 1]  # a cell that is never a mother counts as a daughter
+    taken = 0.0
+    for k in range(graph.into_first[v], graph.into_first[v + 1]):
+        if cut.alive[graph.into[k]]:
+            lived = True
+            taken += link[graph.into[k]]
+    if lived:
+        return float(max(1.0 - taken, 0.0) * cut.unborn[v])
+    return float(choice[v + graph.first[v] + graph.pair_first[v]] * cut.absent[v])
 
 
-def _let_go(graph: ChoiceGraph, choice: Floats, hold: Floats, mothers: Ints) -> None:
-    """Thin what mothers choose: each daughter stays with the probability `hold` of the link, by herself."""
-    none = graph.none_of(mothers)
-    links, owner = spans(graph.first, mothers)
-    single = graph.single_of(links)
-    gone = choice[single] * (1.0 - hold[links])
-    choice[single] -= gone
-    np.add.at(choice, none[owner], gone)
-    pairs, owner = spans(graph.pair_first, mothers)
-    a, b = graph.pair_a[pairs].astype(np.int64), graph.pair_b[pairs].astype(np.int64)
-    pair = graph.pair_of(pairs)
-    p = choice[pair]
-    choice[pair] = p * hold[a] * hold[b]
-    np.add.at(choice, graph.single_of(a), p * hold[a] * (1.0 - hold[b]))
-    np.add.at(choice, graph.single_of(b), p * hold[b] * (1.0 - hold[a]))
-    np.add.at(choice, none[owner], p * (1.0 - hold[a]) * (1.0 - hold[b]))
+@inner
+def _let_go(graph: ChoiceGraph, choice: Floats, e: int, hold: float, link: Floats) -> None:
+    """Thin what a mother chooses: the daughter of a link stays with the probability `hold`, whatever else she takes."""
+    u = graph.source[e]
+    none = u + graph.first[u] + graph.pair_first[u]
+    single = u + graph.pair_first[u] + 1
+    pair = u + graph.first[u + 1] + 1
+    link[e] *= hold
+    gone = choice[single + e] * (1.0 - hold)
+    choice[single + e] -= gone
+    choice[none] += gone
+    for q in range(graph.pair_first[u], graph.pair_first[u + 1]):
+        if e == graph.pair_a[q] or e == graph.pair_b[q]:
+            other = graph.pair_b[q] if e == graph.pair_a[q] else graph.pair_a[q]
+            gone = choice[pair + q] * (1.0 - hold)
+            choice[pair + q] -= gone
+            choice[single + other] += gone
 
 
 def ranked(graph: ChoiceGraph, choice: Floats, mothers: Ints) -> Outcomes:
