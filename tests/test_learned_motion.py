@@ -22,6 +22,12 @@ def links_of(edges, n):
     return Lineage(first, np.full(n, -1), np.ones(n, dtype=bool), edges.source, edges.target)
 
 
+def still(onward, backward, around, elapsed):
+    """What is known of links of n cells to themselves; no two touch."""
+    rows = np.arange(len(onward))
+    return predictors(Drift(onward, backward, around, around, onward, backward), rows, rows, elapsed)
+
+
 def test_the_density_is_that_of_scipy():
     residual = np.random.default_rng(0).normal(size=(50, 2)) * 3
     found = StudentT(SCALE, 4.0).log_density(residual)
@@ -75,8 +81,58 @@ def test_a_link_is_predicted_from_beyond_its_ends_and_never_from_itself():
     assert known.after == pytest.approx(np.array([[0, 5], [0, 0]]))
 
 
+def touching_pair(swapped):
+    """Cells a, b, 1 apart and far from six that stand, go right by 5 a frame for 3 frames; perhaps swapped at first."""
+    standing = np.array([[100, 0], [100, 20], [100, 40], [120, 0], [120, 20], [120, 40]], dtype=float)
+    place = [np.concatenate([[[0, 5.0 * t], [1, 5.0 * t]], standing]) for t in range(3)]
+    movie = cells(np.repeat(np.arange(3), 8), np.concatenate(place))
+    number = np.arange(8)
+    first = np.r_[[1, 0], number[2:]] if swapped else number
+    edges = edges_of(movie, np.arange(16), np.r_[8 + first, 16 + number])
+    around = surroundings_of(movie)
+    drift = drift_of(around, links_of(edges, 24), np.ones(16))
+    return drift, predictors(drift, np.array([8, 8, 9, 9]), np.array([16, 17, 16, 17]), np.ones(4))
+
+
+def test_a_mistaken_swap_of_cells_that_touch_changes_no_prediction_but_their_own_part():
+    """Their steps are (0, 5) each; swapped (1, 5) and (-1, 5), of which the mean is (0, 5) again."""
+    _, right = touching_pair(swapped=False)
+    _, wrong = touching_pair(swapped=True)
+    assert right.before == pytest.approx(np.tile([0.0, 5.0], (4, 1)), abs=0.01)
+    assert wrong.before == pytest.approx(right.before, abs=0.01)
+    assert right.own_before == pytest.approx(np.zeros((4, 2)), abs=0.01)
+    assert wrong.own_before == pytest.approx(np.array([[-1, 0], [-1, 0], [1, 0], [1, 0]]), abs=0.01)
+
+
+def test_cells_that_do_not_touch_share_no_velocity():
+    drift, _ = touching_pair(swapped=False)
+    assert drift.shared_backward[10:16] == pytest.approx(np.zeros((6, 2)), abs=0.01)
+    lone = np.array([[0, 0], [0, 10], [10, 0], [10, 10]], dtype=float)
+    step = np.array([[0, 1], [0, 2], [1, 0], [2, 0]], dtype=float)
+    movie = cells([0] * 4 + [1] * 4, np.concatenate([lone, lone + step]))
+    edges = edges_of(movie, np.arange(4), np.arange(4, 8))
+    found = drift_of(surroundings_of(movie), links_of(edges, 8), np.ones(4))
+    assert found.shared_onward[:4] == pytest.approx(step, abs=0.01)
+
+
+def test_what_cells_that_touch_keep_for_themselves_is_learned_apart_from_what_they_share():
+    """Of what they share 0.5 lasts, while 0.6 of their own turns back, as jitter does."""
+    rng = np.random.default_rng(7)
+    n = 2000
+    shared, own = rng.normal(size=(2, n, 2))
+    zero, none = np.zeros((n, 2)), np.full((n, 2), np.nan)
+    rows = np.arange(n)
+    known = predictors(Drift(none, shared + own, zero, zero, none, shared), rows, rows, np.ones(n))
+    step = 0.5 * shared - 0.6 * own + rng.normal(0, 0.1, (n, 2))
+    motion = Motion.unlearned(1.0, 2, 1)
+    for _ in range(4):
+        motion = learn_motion(step, known, np.zeros(n, dtype=np.int64), np.ones(n), motion)
+    assert motion.coefficient[1] == pytest.approx([0, 0.5, 0, -0.6, 0], abs=0.02)
+
+
 def test_a_prediction_grows_with_the_time_that_a_link_spans():
-    drift = Drift(np.full((2, 2), np.nan), np.array([[0.0, 3.0], [np.nan] * 2]), np.ones((2, 2)), np.ones((2, 2)))
+    onward, backward = np.full((2, 2), np.nan), np.array([[0.0, 3.0], [np.nan] * 2])
+    drift = Drift(onward, backward, np.ones((2, 2)), np.ones((2, 2)), onward, backward)
     known = predictors(drift, np.array([0]), np.array([1]), np.array([2.0]))
     assert known.drift == pytest.approx(np.array([[2, 2]]))
     assert known.before == pytest.approx(np.array([[-2, 4]]))
@@ -88,12 +144,12 @@ def test_coefficients_and_scale_are_recovered_from_links():
     n = 4000
     drift, before = rng.normal(size=(2, n, 2))
     nothing = np.full((n, 2), np.nan)
-    known = predictors(Drift(nothing, before + drift, drift, drift), np.arange(n), np.arange(n), np.ones(n))
+    known = still(nothing, before + drift, drift, np.ones(n))
     step = 0.8 * drift + 0.5 * before + rng.normal(0, 0.2, (n, 2))
     motion = Motion.unlearned(1.0, 2, 1)
     for _ in range(4):
         motion = learn_motion(step, known, np.zeros(n, dtype=np.int64), np.ones(n), motion)
-    assert motion.coefficient[1] == pytest.approx([0.8, 0.5, 0], abs=0.02)
+    assert motion.coefficient[1] == pytest.approx([0.8, 0.5, 0, 0, 0], abs=0.02)
     assert motion.scale[1] * motion.frame_scale[0] ** 2 == pytest.approx(0.04 * np.eye(2), abs=0.01)
 
 
@@ -102,9 +158,7 @@ def test_restless_frames_have_a_scale_of_their_own():
     order = np.repeat(np.arange(30), 100)
     step = rng.normal(size=(len(order), 2)) * np.where(order < 15, 1.0, 3.0)[:, None]
     zero = np.zeros((len(order), 2))
-    drift = Drift(np.full_like(zero, np.nan), np.full_like(zero, np.nan), zero, zero)
-    rows = np.arange(len(order))
-    known = predictors(drift, rows, rows, np.ones(len(order)))
+    known = still(np.full_like(zero, np.nan), np.full_like(zero, np.nan), zero, np.ones(len(order)))
     motion = learn_motion(step, known, order, np.ones(len(order)), Motion.unlearned(5.0, 2, 30))
     assert motion.frame_scale[25] / motion.frame_scale[4] == pytest.approx(3, rel=0.15)
 
@@ -115,9 +169,7 @@ def test_steps_over_a_missed_frame_tell_whether_cells_diffuse(growth, sigma):
     elapsed = np.r_[np.ones(3000), np.full(1000, 2.0)]
     step = rng.normal(size=(4000, 2)) * np.where(elapsed == 1, 1.0, sigma)[:, None]
     zero = np.zeros_like(step)
-    drift = Drift(np.full_like(zero, np.nan), np.full_like(zero, np.nan), zero, zero)
-    rows = np.arange(4000)
-    known = predictors(drift, rows, rows, elapsed)
+    known = still(np.full_like(zero, np.nan), np.full_like(zero, np.nan), zero, elapsed)
     motion = learn_motion(step, known, np.zeros(4000, dtype=np.int64), elapsed, Motion.unlearned(5.0, 2, 1))
     assert motion.growth == pytest.approx(growth, abs=0.25)
 
@@ -125,18 +177,18 @@ def test_steps_over_a_missed_frame_tell_whether_cells_diffuse(growth, sigma):
 def test_a_few_links_teach_nothing():
     start = Motion.unlearned(3.0, 2, 1)
     zero = np.zeros((5, 2))
-    rows = np.arange(5)
-    known = predictors(Drift(zero, zero, zero, zero), rows, rows, np.ones(5))
+    known = still(zero, zero, zero, np.ones(5))
     assert learn_motion(zero, known, np.zeros(5, dtype=np.int64), np.ones(5), start) is start
 
 
 def test_the_density_of_motion_integrates_to_one():
     """Over a fine grid of targets, drift and a restless frame included."""
-    motion = Motion(np.full((4, 3), 0.5), np.stack([SCALE] * 4), 4.0, np.array([1.5]), 2.0, np.eye(2))
+    motion = Motion(np.full((4, 5), 0.5), np.stack([SCALE] * 4), 4.0, np.array([1.5]), 2.0, np.eye(2))
     axis = np.arange(-60, 60, 0.25)
     step = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     n = len(step)
-    drift = Drift(np.full((1, 2), np.nan), np.full((1, 2), 3.0), np.ones((1, 2)), np.ones((1, 2)))
+    nothing, velocity, common = np.full((1, 2), np.nan), np.full((1, 2), 3.0), np.ones((1, 2))
+    drift = Drift(nothing, velocity, common, common, nothing, velocity)
     nobody = np.zeros(n, dtype=np.int64)
     known = predictors(drift, nobody, nobody, np.full(n, 2.0))
     density = np.exp(motion.log_density(step, known, nobody, np.full(n, 2.0)))

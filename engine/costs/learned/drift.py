@@ -4,6 +4,11 @@ Each cell of a lineage has a displacement to the frame before and to the frame a
 drift is the median of the neighbours' displacements, the cell itself left out; medians, since some neighbours are
 linked wrongly. A link is predicted from the drift around both of its ends, and from how its ends move beyond it,
 relative to their neighbours.
+
+Cells that touch move together, and how they move to each other does not last: on C2C12 half of each step follows from
+the steps before and after, but between two cells nearer than a step only what they have in common. Were each predicted
+from its own, two that were swapped by mistake would support each other from round to round. So velocities are shared
+with the cells that touch, which no swap changes, and what a cell has for itself is a predictor of its own.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 FEWEST: Final = 3  # neighbours whose median is a drift
+TOUCHING: Final = 0.35  # share of the reach within which velocities are shared, by weights that fall off around it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,12 +45,16 @@ class Drift:
         Displacement to the only child, and from the cell whose only child this is.
     around_onward, around_backward : (n, ndim) float64
         Median of the same over the neighbours; 0 where fewer than three are known.
+    shared_onward, shared_backward : (n, ndim) float64
+        Mean of the same over the cell and those that touch it.
     """
 
     onward: NDArray[np.float64]
     backward: NDArray[np.float64]
     around_onward: NDArray[np.float64]
     around_backward: NDArray[np.float64]
+    shared_onward: NDArray[np.float64]
+    shared_backward: NDArray[np.float64]
 
 
 def drift_of(
@@ -73,7 +83,9 @@ def drift_of(
         medians[:] = _medians(onward, around.neighbours), _medians(backward, around.neighbours)
     if not read.velocity:
         onward, backward = np.full((2, *around.position.shape), np.nan)
-    return Drift(onward, backward, *medians)
+    near = TOUCHING * around.reach
+    shared = (_shared(step, around.position, around.neighbours, near) for step in (onward, backward))
+    return Drift(onward, backward, *medians, *shared)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +97,10 @@ class Predictors:
     drift : (k, ndim) float64
         Of the neighbours of both ends.
     before, after : (k, ndim) float64
-        Of the source before, and of the target after, relative to the neighbours there; 0 where it is not known.
+        Of the source before, and of the target after, shared with those that touch and relative to the neighbours
+        there; 0 where it is not known.
+    own_before, own_after : (k, ndim) float64
+        The same of the cell itself, relative to what it shares.
     pattern : (k,) int64
         0: neither of these is known; 1: before; 2: after; 3: both.
     """
@@ -93,16 +108,25 @@ class Predictors:
     drift: NDArray[np.float64]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
+    own_before: NDArray[np.float64]
+    own_after: NDArray[np.float64]
     pattern: NDArray[np.int64]
 
     @property
     def columns(self) -> NDArray[np.float64]:
-        """All of them as columns, (k, ndim, 3)."""
-        return np.stack([self.drift, self.before, self.after], axis=2)
+        """All of them as columns, (k, ndim, 5)."""
+        return np.stack([self.drift, self.before, self.after, self.own_before, self.own_after], axis=2)
 
     def take(self, rows: NDArray[np.int64]) -> Predictors:
         """Return those of some links."""
-        return Predictors(self.drift[rows], self.before[rows], self.after[rows], self.pattern[rows])
+        return Predictors(
+            self.drift[rows],
+            self.before[rows],
+            self.after[rows],
+            self.own_before[rows],
+            self.own_after[rows],
+            self.pattern[rows],
+        )
 
 
 def predictors(
@@ -119,13 +143,13 @@ def predictors(
     elapsed : (k,) float64
         Time that each spans.
     """
-    common, before, after = np.empty((3, len(source), drift.onward.shape[1]))
+    common, before, after, own_before, own_after = np.empty((5, len(source), drift.onward.shape[1]))
     pattern = np.empty(len(source), dtype=np.int64)
     _predict(
-        drift.onward, drift.backward, drift.around_onward, drift.around_backward, source, target, elapsed,
-        common, before, after, pattern,
+        drift.onward, drift.backward, drift.around_onward, drift.around_backward, drift.shared_onward,
+        drift.shared_backward, source, target, elapsed, common, before, after, own_before, own_after, pattern,
     )  # fmt: skip
-    return Predictors(common, before, after, pattern)
+    return Predictors(common, before, after, own_before, own_after, pattern)
 
 
 @njit(cache=True, nogil=True)
@@ -134,12 +158,16 @@ def _predict(
     backward: Floats,
     around_onward: Floats,
     around_backward: Floats,
+    shared_onward: Floats,
+    shared_backward: Floats,
     source: Ints,
     target: Ints,
     elapsed: Floats,
     common: Floats,
     before: Floats,
     after: Floats,
+    own_before: Floats,
+    own_after: Floats,
     pattern: Ints,
 ) -> None:
     for k in range(len(source)):
@@ -149,8 +177,10 @@ def _predict(
         pattern[k] = comes + 2 * goes
         for d in range(onward.shape[1]):
             common[k, d] = 0.5 * (around_onward[u, d] + around_backward[v, d]) * time
-            before[k, d] = (backward[u, d] - around_backward[u, d]) * time if comes else 0.0
-            after[k, d] = (onward[v, d] - around_onward[v, d]) * time if goes else 0.0
+            before[k, d] = (shared_backward[u, d] - around_backward[u, d]) * time if comes else 0.0
+            after[k, d] = (shared_onward[v, d] - around_onward[v, d]) * time if goes else 0.0
+            own_before[k, d] = (backward[u, d] - shared_backward[u, d]) * time if comes else 0.0
+            own_after[k, d] = (onward[v, d] - shared_onward[v, d]) * time if goes else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -174,3 +204,27 @@ def _medians(step: Floats, neighbours: Ints) -> Floats:
             for d in range(ndim):
                 median[i, d] = 0.5 * (ordered[d, (count - 1) // 2] + ordered[d, count // 2])
     return median
+
+
+@njit(cache=True, nogil=True)
+def _shared(step: Floats, position: Floats, neighbours: Ints, near: float) -> Floats:
+    """Return means over each cell and those of its neighbours that are near; NaN where its own is not known."""
+    n, ndim = step.shape
+    shared = step.copy()
+    for i in range(n):
+        if np.isnan(step[i, 0]):
+            continue
+        total = 1.0
+        for j in neighbours[i]:
+            if j < 0 or np.isnan(step[j, 0]):
+                continue
+            square = 0.0
+            for d in range(ndim):
+                square += (position[j, d] - position[i, d]) ** 2
+            weight = np.exp(-(square**2) / near**4)
+            total += weight
+            for d in range(ndim):
+                shared[i, d] += weight * step[j, d]
+        for d in range(ndim):
+            shared[i, d] /= total
+    return shared

@@ -54,7 +54,7 @@ def estimates_of(
         f"residual_{unit}": motion.typical_step,
         "degrees_of_freedom": motion.freedom,
         "share_of_drift": float(motion.coefficient[3, 0]),
-        "share_of_velocity": float(motion.coefficient[3, 1:].sum()),
+        "share_of_velocity": float(motion.coefficient[3, 1:3].sum()),
         "variance_over_a_missed_frame": motion.growth,
         "daughter_distance_spacings": float(np.exp(daughters.log_distance)),
         "daughter_distance_log_deviation": daughters.spread,

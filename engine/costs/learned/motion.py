@@ -1,8 +1,9 @@
 """Density of the step of a cell: Student-t around where drift and its own velocity take it, as learned from links.
 
-A displacement is ``b0 drift + b1 before + b2 after`` plus a Student-t residual. The coefficients and the scale matrix
-depend on what is known of the link (`Predictors.pattern`); the scale also changes from frame to frame. Over a missed
-frame the variance grows by a factor of its own: 1 where cells jitter around their places, 2 where they diffuse.
+A displacement is ``b0 drift + b1 before + b2 after + b3 own_before + b4 own_after`` plus a Student-t residual. The
+coefficients and the scale matrix depend on what is known of the link (`Predictors.pattern`); the scale also changes
+from frame to frame. Over a missed frame the variance grows by a factor of its own: 1 where cells jitter around their
+places, 2 where they diffuse.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 PATTERNS: Final = 4
+COLUMNS: Final = 5
 SWEEPS: Final = 5  # of the scales of frames
 FEW: Final = 20  # links from which on anything is learned
 OWN: Final = 30  # links of a pattern from which on it has coefficients of its own
@@ -44,8 +46,8 @@ class Motion:
 
     Parameters
     ----------
-    coefficient : (4, 3) float64
-        Of drift, before and after, for each pattern.
+    coefficient : (4, 5) float64
+        Of the columns of `Predictors`, for each pattern.
     scale : (4, ndim, ndim) float64
         Scale matrix of the residual for each pattern.
     freedom : float
@@ -70,7 +72,7 @@ class Motion:
         """Return the motion to start from: steps of which one in a hundred is longer than `reach`."""
         prior = np.eye(ndim) * 2 * (reach / 3.5) ** 2 / ndim
         return cls(
-            coefficient=np.zeros((PATTERNS, 3)),
+            coefficient=np.zeros((PATTERNS, COLUMNS)),
             scale=np.stack([prior] * PATTERNS),
             freedom=4.0,
             frame_scale=np.ones(n_frames),
@@ -121,7 +123,8 @@ class Motion:
     def residual(self, step: NDArray[np.float64], known: Predictors) -> NDArray[np.float64]:
         """Return what is left of k steps when drift and velocity are taken off, (k, ndim)."""
         b = self.coefficient[known.pattern][:, :, None]
-        return step - b[:, 0] * known.drift - b[:, 1] * known.before - b[:, 2] * known.after
+        left = step - b[:, 0] * known.drift - b[:, 1] * known.before - b[:, 2] * known.after
+        return np.asarray(left - b[:, 3] * known.own_before - b[:, 4] * known.own_after)
 
 
 def learn_motion(
@@ -166,14 +169,14 @@ def learn_motion(
 def _regressed(step: NDArray[np.float64], known: Predictors, weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the coefficients of each pattern by weighted least squares; a ridge holds those that say nothing at 0."""
     columns = known.columns
-    coefficient = np.zeros((PATTERNS, 3))
+    coefficient = np.zeros((PATTERNS, COLUMNS))
     for pattern in range(PATTERNS):
         rows = np.flatnonzero(known.pattern == pattern)
         if len(rows) < OWN:
             rows = np.arange(len(step))
         a, w = columns[rows], weight[rows][:, None, None]
         gram = np.einsum("nda,ndb->ab", a * w, a)
-        gram += np.eye(3) * (TINY + RIDGE * np.trace(gram) / (3 * len(rows)))
+        gram += np.eye(COLUMNS) * (TINY + RIDGE * np.trace(gram) / (3 * len(rows)))
         coefficient[pattern] = np.linalg.solve(gram, np.einsum("nda,nd->a", a * w, step[rows]))
     return coefficient
 
