@@ -33,6 +33,10 @@ class LearnedConfig:
         Daughters that are missed in their first frame.
     hazard : bool
         Waves of divisions, and how long ago a cell last divided.
+    areas : bool
+        Areas or volumes, where masks or a table tell them.
+    intensity : bool
+        Mean brightness in each channel, where there are masks and images.
     """
 
     drift: bool = True
@@ -43,6 +47,8 @@ class LearnedConfig:
     optional: bool = True
     skip_divisions: bool = True
     hazard: bool = True
+    areas: bool = True
+    intensity: bool = True
 
     @property
     def left_out(self) -> tuple[str, ...]:

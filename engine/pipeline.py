@@ -203,7 +203,9 @@ def solve(
         if left_out:
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-        problem, estimates = priced(detections, edges, given, pinned.forced, config, score_run.name, progress)
+        problem, estimates = priced(
+            store, chosen, detections, edges, given, pinned.forced, config, score_run.name, progress
+        )
         if shifts is not None:
             problem, estimates = shifts.applied(problem), {**estimates, **shifts.as_dict()}
         left = decided(problem, pinned)

@@ -10,6 +10,7 @@ import numpy as np
 from . import costs
 from .annotations.pins import PinSet, pins_among, told
 from .linkers import LEARNED, TWO_DISTANCE
+from .looks import traits_of
 from .posterior.calibration_file import read_calibration
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def learned_costs(
 
 
 def priced(
+    store: DuckDBStore,
+    chosen: DetectionSet,
     detections: Detections,
     edges: CandidateEdges,
     given: Scores,
@@ -80,8 +83,10 @@ def priced(
 
     Parameters
     ----------
+    store, chosen : DuckDBStore, DetectionSet
+        Where the cells are kept.
     detections, edges, given : Detections, CandidateEdges, Scores
-        n cells, m candidates and what their scorer says; the learned cost looks at places alone.
+        n cells, m candidates and what their scorer says; the learned cost looks at places and masks instead.
     forced : (m,) bool
         Links that people forced in.
     config : Config
@@ -92,7 +97,8 @@ def priced(
         Who is told what was found.
     """
     if config.solve.cost == LEARNED:
-        learned = costs.learn(detections, edges, config.learned)
+        traits = traits_of(store, chosen, detections, config.learned)
+        learned = costs.learn(detections, edges, config.learned, traits)
         estimates = learned.estimates()
         progress.note(costs.told(estimates))
         return learned.problem(detections, edges, forced), estimates

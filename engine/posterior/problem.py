@@ -19,6 +19,7 @@ from ..config import TwoDistanceConfig
 from ..costs.shifts import CostShifts
 from ..evidence import LearnedConfig
 from ..linkers import COST, LEARNED, TWO_DISTANCE
+from ..looks import traits_of
 from ..names import done, named_scores, require_linked
 from ..pricing import pins_of, with_forced
 from ..scorers.base import Scores, ScoreScale
@@ -183,7 +184,7 @@ def priced_again(
     if not seen.all():
         edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
     scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
-    densities, rates, price = _pricing(detections, edges, scores, pinned.forced, params)
+    densities, rates, price = _pricing(store, chosen, detections, edges, scores, pinned.forced, params)
     problem = price(detections, edges, scores)
     left_out = int(np.count_nonzero(~seen))
     if left_out:
@@ -226,6 +227,8 @@ def _scores_of(
 
 
 def _pricing(
+    store: DuckDBStore,
+    chosen: DetectionSet,
     detections: Detections,
     edges: CandidateEdges,
     scores: Scores,
@@ -239,8 +242,8 @@ def _pricing(
     The learned cost is learned again, which gives the same: drift and ages are those of a lineage, not of a few rates.
     """
     if goes_by_cost(params) and params.get("cost") == LEARNED:
-        read = LearnedConfig(**params.get("learned", {}))
-        learned = costs.learn(detections, edges, read)
+        read = LearnedConfig(**{"areas": False, "intensity": False, **params.get("learned", {})})
+        learned = costs.learn(detections, edges, read, traits_of(store, chosen, detections, read))
         return scores, None, lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .estimates import told
 from .schedule import Learned, learn
+from .traits import Trait
 
-__all__ = ["Learned", "learn", "told"]
+__all__ = ["Learned", "Trait", "learn", "told"]

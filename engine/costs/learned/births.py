@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .daughters import Daughters, Shapes
     from .drift import Drift
     from .lineage import Lineage
+    from .looks import Looks
     from .rates import LearnedRates
     from .surroundings import Surroundings
 
@@ -103,10 +104,11 @@ def share_births(
     around: Surroundings,
     lineage: Lineage,
     daughters: Daughters,
+    looks: Looks,
     rates: LearnedRates,
     hazard: NDArray[np.float64],
     reach: int,
-) -> tuple[LearnedRates, Daughters, NDArray[np.float64]]:
+) -> tuple[LearnedRates, Daughters, Looks, NDArray[np.float64]]:
     """Share births between new cells and second daughters.
 
     Parameters
@@ -115,14 +117,14 @@ def share_births(
         Of `lineage`.
     around, lineage
         Of n cells.
-    daughters, rates, hazard : Daughters, LearnedRates, (n,) float64
+    daughters, looks, rates, hazard : Daughters, Looks, LearnedRates, (n,) float64
         What is known so far.
     reach : int
         Frames that links may skip.
 
     Returns
     -------
-    rates, daughters
+    rates, daughters, looks
         With what births tell.
     divisions : (n,) float64
         Expected divisions of each cell.
@@ -131,9 +133,13 @@ def share_births(
     mothers = int(lineage.has_child.sum())
     counted = [here & (around.order > 1) for here in (~around.border, around.border)]
     log_rate = np.log(1 - rates.miss) + np.log(hazard[births.mother]) - births.log_single
+    family = births.mother, lineage.target[births.sibling], births.child
     for _ in range(SWEEPS):
         log_new = np.log(rates.new(around, reach)) + around.log_density
-        log_pair = daughters.log_density(births.shape) if births.log_apart is None else births.log_apart
+        if births.log_apart is None:
+            log_pair = daughters.log_density(births.shape) + looks.log_daughters(*family)
+        else:
+            log_pair = births.log_apart
         log_daughter = log_pair + log_rate + np.log(rates.division)
         odds = np.exp(np.minimum(log_daughter - log_new[births.child], SUREST))
         total = 1 + np.bincount(births.child, odds, n)
@@ -150,4 +156,5 @@ def share_births(
         )
         if births.log_apart is None:
             daughters = daughters.learned(births.shape, share)
-    return rates, daughters, np.bincount(births.mother, share, n).astype(np.float64)
+            looks = looks.with_daughters(*family, share)
+    return rates, daughters, looks, np.bincount(births.mother, share, n).astype(np.float64)

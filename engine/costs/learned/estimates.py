@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DIVIDES = "division_per_cell_and_frame"
 MISSED = "miss_per_cell_and_frame"
 FALSE = "false_per_detection"
+DAUGHTERS = "daughters_over_mother_"  # and the name of a trait
 
 
 def estimates_of(
@@ -42,7 +43,7 @@ def estimates_of(
     link = lineage.continued
     step = around.position[lineage.target[link]] - around.position[lineage.source[link]]
     length = np.linalg.norm(step, axis=1) / elapsed[link]
-    return {
+    told = {
         f"step_{unit}_per_frame": float(np.median(length)) if len(link) else 0.0,
         DIVIDES: rates.division,
         MISSED: rates.miss,
@@ -62,6 +63,11 @@ def estimates_of(
         "midpoint_across_spacings": float(np.sqrt(daughters.across)),
         f"spacing_{unit}": around.median_spacing,
     }
+    for trait, learned in zip(model.looks.traits, model.looks.inherited, strict=True):
+        if np.isfinite(learned.kept):
+            told[f"{DAUGHTERS}{trait.name}"] = float(np.exp(learned.kept))
+            told[f"{DAUGHTERS}{trait.name}_log_deviation"] = learned.deviation
+    return told
 
 
 def told(estimates: Mapping[str, float]) -> str:
@@ -71,6 +77,9 @@ def told(estimates: Mapping[str, float]) -> str:
     --------
     >>> told({"step_um_per_frame": 4.13, DIVIDES: 0.006, MISSED: 0.018, FALSE: 0.022})
     '4.1 um a frame, 0.6 % divide, 1.8 % missed, 2.2 % false'
+    >>> told({"step_px_per_frame": 2, DIVIDES: 0, MISSED: 0, FALSE: 0, "daughters_over_mother_area": 1.02,
+    ...       "daughters_over_mother_area_log_deviation": 0.12})
+    "2 px a frame, 0 % divide, 0 % missed, 0 % false, daughters 1.02 of the mother's area, +-12 %"
     """
     unit = next((unit for unit in ("um", "px") if f"step_{unit}_per_frame" in estimates), None)
     if unit is None or not {DIVIDES, MISSED, FALSE} <= set(estimates):
@@ -79,4 +88,10 @@ def told(estimates: Mapping[str, float]) -> str:
         f"{100 * estimates[name]:.2g} % {verb}"
         for name, verb in ((DIVIDES, "divide"), (MISSED, "missed"), (FALSE, "false"))
     )
-    return f"{estimates[f'step_{unit}_per_frame']:.2g} {unit} a frame, {shares}"
+    looks = "".join(
+        f", daughters {estimates[name]:.2f} of the mother's {name.removeprefix(DAUGHTERS)}, "
+        f"+-{100 * estimates[f'{name}_log_deviation']:.0f} %"
+        for name in estimates
+        if name.startswith(DAUGHTERS) and f"{name}_log_deviation" in estimates
+    )
+    return f"{estimates[f'step_{unit}_per_frame']:.2g} {unit} a frame, {shares}{looks}"

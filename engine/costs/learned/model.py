@@ -19,6 +19,7 @@ import numpy as np
 from ....solvers.problem import TrackingProblem
 from ...evidence import EVERYTHING, LearnedConfig
 from .drift import predictors
+from .looks import NO_LOOKS
 from .pairs import pairs_that_pay
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ....storage.schema import CandidateEdges
     from .daughters import Daughters
     from .drift import Drift
+    from .looks import Looks
     from .motion import Motion
     from .rates import LearnedRates
     from .surroundings import Surroundings
@@ -83,6 +85,8 @@ class Model:
         Only children over a missed frame in the last lineage, of which the other one may be a daughter, too.
     read : LearnedConfig
         What is looked at.
+    looks : Looks
+        Traits of the cells, and what is learned of each.
     """
 
     motion: Motion
@@ -92,6 +96,7 @@ class Model:
     open: NDArray[np.bool_]
     skipped_to: NDArray[np.bool_]
     read: LearnedConfig = EVERYTHING
+    looks: Looks = NO_LOOKS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,6 +141,7 @@ def prices_of(around: Surroundings, edges: CandidateEdges, spans: Spans, drift: 
         part = slice(begin, begin + AT_ONCE)
         link[part] = seen - one_child[edges.source[part]] + spans.missed[part] * missed
         link[part] -= log_densities(around, edges, spans, drift, model.motion, part)
+        link[part] -= model.looks.log_child(edges.source[part], edges.target[part])
     return Prices(
         link=np.where(spans.barred, DEAREST, np.minimum(link, DEAREST)),
         appear=-np.log(rates.new(around, spans.reach)) - around.log_density,

@@ -11,6 +11,7 @@ from numba import njit
 from ....solvers.daughters import Pairs
 from .daughters import FREEDOM, SPHERE, measure
 from .student import log_peak
+from .traits import log_daughters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +71,7 @@ def pairs_that_pay(
         asked, around.position, around.spacing, drift.around_onward, drift.around_backward,
         model.motion.drift_coefficient, constant, divides, math.log(rates.miss),
         daughters.log_distance, daughters.spread, daughters.along, daughters.across,
-        prices.appear, prices.disappear, apart, model.read.pairs,
+        prices.appear, prices.disappear, apart, model.read.pairs, *model.looks.tables, model.looks.worth,
     )  # fmt: skip
     return Pairs(first, second, cost)
 
@@ -100,6 +101,11 @@ def _pairs(
     disappear: Floats,
     apart: Floats,
     together: bool,
+    traits: Floats,
+    log_any: Floats,
+    adds_up: Bools,
+    bells: Floats,
+    worth: float,
 ) -> tuple[Ints, Ints, Floats]:
     first, second, cost = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024)
     count = 0
@@ -131,6 +137,7 @@ def _pairs(
                     tail = half * np.log1p((out_along / along + out_across / across) / FREEDOM)
                     price = tail + 0.5 * z * z + unit - constant - log_divides[u]
                     price -= log_miss if late[a] or late[b] else 0.0
+                    price -= worth * log_daughters(traits, log_any, adds_up, bells, u, v, w)
                 if not must and price >= appear[v] + appear[w] + disappear[u]:
                     continue
                 if count == len(cost):

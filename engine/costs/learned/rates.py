@@ -5,7 +5,7 @@ Each rate starts with as many cells as a small movie has at the usual rate, so t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,6 +37,8 @@ class LearnedRates:
         Detections that are no cell, relative to the density of all.
     miss : float
         A cell is overlooked in a frame.
+    dividing, ending : (n,) float64, or (1,) for all cells alike
+        How much likelier than on average each cell is to divide and to disappear, as it looks.
     """
 
     division: float
@@ -44,6 +46,8 @@ class LearnedRates:
     disappear: NDArray[np.float64]
     false: float
     miss: float
+    dividing: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
+    ending: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
 
     @classmethod
     def unlearned(cls) -> LearnedRates:
@@ -65,7 +69,7 @@ class LearnedRates:
     def last(self, around: Surroundings, reach: int) -> NDArray[np.float64]:
         """Return the probability of each of n cells that nobody sees it again; 1 in the last frame."""
         ahead = around.n_frames - 1 - around.order
-        return self._with_edge(self.disappear[around.border.astype(np.int64)], ahead, reach)
+        return self._with_edge(self._ends(around), ahead, reach)
 
     def _with_edge(self, rate: NDArray[np.float64], frames: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
         rate = rate.copy()  # which a caller may hold
@@ -75,8 +79,10 @@ class LearnedRates:
 
     def one_child(self, around: Surroundings) -> NDArray[np.float64]:
         """Return the probability of each of n cells to go on as one."""
-        leaves = self.division + self.disappear[around.border.astype(np.int64)]
-        return 1 - np.minimum(leaves, MOST)
+        return 1 - np.minimum(self.division * self.dividing + self._ends(around), MOST)
+
+    def _ends(self, around: Surroundings) -> NDArray[np.float64]:
+        return np.asarray(self.disappear[around.border.astype(np.int64)] * self.ending)
 
 
 def count_rates(

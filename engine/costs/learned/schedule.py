@@ -20,12 +20,15 @@ from .drift import drift_of, predictors
 from .estimates import estimates_of
 from .hazard import hazard_of
 from .lineage import Lineage
+from .looks import NO_LOOKS, Looks
 from .model import Model, Spans, log_densities, problem_of
 from .motion import Motion, learn_motion
 from .rates import LearnedRates, count_rates
 from .surroundings import surroundings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ....solvers.problem import TrackingProblem
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from .births import Births
     from .drift import Drift
     from .surroundings import Surroundings
+    from .traits import Trait
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +95,12 @@ class Learned:
 
 
 def learn(
-    detections: Detections, edges: CandidateEdges, read: LearnedConfig = EVERYTHING, *, rounds: int = ROUNDS
+    detections: Detections,
+    edges: CandidateEdges,
+    read: LearnedConfig = EVERYTHING,
+    traits: Sequence[Trait] = (),
+    *,
+    rounds: int = ROUNDS,
 ) -> Learned:
     """Learn densities and rates from the cells themselves, without labels.
 
@@ -103,12 +112,14 @@ def learn(
         m candidates.
     read : LearnedConfig
         What to look at.
+    traits : sequence of Trait
+        How the cells look.
     rounds : int
         How often to solve at most, the solution that is wanted in the end included.
     """
     around = surroundings_of(detections)
     spans = Spans.of(around, edges, read)
-    model = unlearned(around, read)
+    model = unlearned(around, read, Looks.unlearned(traits))
     lineage = Lineage.unlinked(edges, len(around))
     drift = drift_of(around, lineage, spans.elapsed, read)
     for number in range(rounds - 1):
@@ -123,13 +134,13 @@ def learn(
     return Learned(detections, model, lineage, around, spans, drift)
 
 
-def unlearned(around: Surroundings, read: LearnedConfig) -> Model:
+def unlearned(around: Surroundings, read: LearnedConfig, looks: Looks = NO_LOOKS) -> Model:
     """Return the model to start from."""
     n = len(around)
     motion = Motion.unlearned(around.reach, around.ndim, around.n_frames)
     daughters = Daughters.unlearned(around, float(motion.prior[0, 0]))
     none = np.zeros(n, dtype=bool)
-    return Model(motion, daughters, LearnedRates.unlearned(), np.ones(n), none, none, read)
+    return Model(motion, daughters, LearnedRates.unlearned(), np.ones(n), none, none, read, looks)
 
 
 def learn_from(
@@ -154,21 +165,28 @@ def learn_from(
     step = around.position[target] - around.position[source]
     motion = learn_motion(step, known, around.order[source], spans.elapsed[link], before.motion)
     rates = count_rates(around, lineage, spans.missed, spans.reach, before.rates.division)
+    rates = replace(rates, dividing=before.rates.dividing, ending=before.looks.ending(around, lineage, rates))
+    looks = before.looks.with_links(source, target)
 
     daughters, hazard = before.daughters, before.hazard
     if not before.read.divisions:
         rates = replace(rates, division=NEVER)
     else:
-        births = _births(around, edges, spans, lineage, drift, motion, rates, before.read)
-        rates, daughters, divisions = share_births(births, around, lineage, daughters, rates, hazard, spans.reach)
+        births = _births(around, edges, spans, lineage, drift, motion, rates, looks, before.read)
+        rates, daughters, looks, divisions = share_births(
+            births, around, lineage, daughters, looks, rates, hazard, spans.reach
+        )
+        rates = replace(rates, dividing=looks.dividing(lineage, divisions, rates.division))
         if before.read.hazard:
-            hazard = hazard_of(around, lineage, divisions, rates.division)
+            hazard = hazard_of(around, lineage, divisions, rates.division, rates.dividing)
+        else:
+            hazard = np.ones(len(around)) * rates.dividing
 
     open_ = (~lineage.has_parent | ~lineage.cell) & (around.order > 0)
     open_[edges.target[lineage.divided]] = True
     skipped_to = np.zeros(len(around), dtype=bool)
     skipped_to[target[spans.missed[link] == 1]] = True
-    return Model(motion, daughters, rates, hazard, open_, skipped_to, before.read)
+    return Model(motion, daughters, rates, hazard, open_, skipped_to, before.read, looks)
 
 
 def _births(
@@ -179,6 +197,7 @@ def _births(
     drift: Drift,
     motion: Motion,
     rates: LearnedRates,
+    looks: Looks,
     read: LearnedConfig,
 ) -> Births:
     """Find the births of a lineage, with the densities of the steps that compete with them."""
@@ -186,8 +205,13 @@ def _births(
     first = lineage.first[lineage.has_child]
     log_single[first] = log_densities(around, edges, spans, drift, motion, first)
     log_single[first] += np.log(rates.one_child(around))[edges.source[first]]
+    log_single[first] += looks.log_child(edges.source[first], edges.target[first])
     births = births_of(around, drift, lineage, spans.elapsed, spans.missed, log_single, motion.drift_coefficient)
     if read.pairs:
         return births
-    one, other = (log_densities(around, edges, spans, drift, motion, rows) for rows in (births.sibling, births.edge))
+    one, other = (
+        log_densities(around, edges, spans, drift, motion, rows)
+        + looks.log_child(edges.source[rows], edges.target[rows])
+        for rows in (births.sibling, births.edge)
+    )
     return replace(births, log_apart=one + other)

@@ -1,0 +1,112 @@
+"""All traits of the cells of a movie with what is learned of each, and what cells that look so are about to do.
+
+Large cells divide, small ones leave a tissue: how often, is counted by the rank of each trait as the hazard is by age.
+Traits are taken one after the other, each counting what is left to explain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from .hazard import by_rank
+from .traits import Inheritance, Trait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .lineage import Lineage
+    from .rates import LearnedRates
+    from .surroundings import Surroundings
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+
+WORTH: Final = 0.5
+"""Segmentations err for reasons that no density here knows, and in all traits of a cell at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How n cells look.
+
+    Parameters
+    ----------
+    traits : tuple of Trait
+        Of the cells.
+    inherited : tuple of Inheritance
+        What is learned of each.
+    """
+
+    traits: tuple[Trait, ...] = ()
+    inherited: tuple[Inheritance, ...] = ()
+
+    @classmethod
+    def unlearned(cls, traits: Sequence[Trait]) -> Looks:
+        """Return what to start from."""
+        return cls(tuple(traits), tuple(Inheritance.unlearned(trait) for trait in traits))
+
+    def log_child(self, parent: Ints, child: Ints) -> Floats:
+        """Return the evidence of k links in nats."""
+        total = np.zeros(len(parent))
+        for trait, inherited in zip(self.traits, self.inherited, strict=True):
+            total += self.worth * inherited.log_child(trait, parent, child)
+        return total
+
+    def log_daughters(self, mother: Ints, one: Ints, other: Ints) -> Floats:
+        """Return the evidence of k pairs of daughters in nats."""
+        total = np.zeros(len(mother))
+        for trait, inherited in zip(self.traits, self.inherited, strict=True):
+            total += self.worth * inherited.log_daughters(trait, mother, one, other)
+        return total
+
+    def with_links(self, parent: Ints, child: Ints) -> Looks:
+        """Return what k links without a division tell."""
+        both = zip(self.traits, self.inherited, strict=True)
+        return replace(self, inherited=tuple(known.with_links(trait, parent, child) for trait, known in both))
+
+    def with_daughters(self, mother: Ints, one: Ints, other: Ints, share: Floats) -> Looks:
+        """Return what k pairs tell of which each is a pair of daughters with some probability."""
+        both = zip(self.traits, self.inherited, strict=True)
+        learned = tuple(known.with_daughters(trait, mother, one, other, share) for trait, known in both)
+        return replace(self, inherited=learned)
+
+    def ending(self, around: Surroundings, lineage: Lineage, rates: LearnedRates) -> Floats:
+        """Return how much likelier than on average each cell is to disappear; the last two frames tell nothing."""
+        counted = lineage.cell & (around.order < around.n_frames - 2)
+        ended = (counted & ~lineage.has_child).astype(np.float64)
+        return self._by_rank(counted, ended, rates.disappear[around.border.astype(np.int64)])
+
+    def dividing(self, lineage: Lineage, divisions: Floats, rate: float) -> Floats:
+        """Return how much likelier than at the `rate` each cell is to divide, `divisions` of each being expected."""
+        return self._by_rank(lineage.has_child, divisions, np.full(len(divisions), rate))
+
+    def _by_rank(self, counted: NDArray[np.bool_], seen: Floats, expected: Floats) -> Floats:
+        ratio = np.ones(1)
+        for trait in self.traits:
+            ratio = ratio * by_rank(trait.value, counted, seen, expected * ratio)
+        return ratio
+
+    @property
+    def worth(self) -> float:
+        """How much the evidence of each trait counts: together half of what their densities say."""
+        return WORTH / max(len(self.traits), 1)
+
+    @property
+    def tables(self) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+        """Values and their log densities (k, n), which add up (k,), and bells (k, 2, 5), for the kernel of pairs."""
+        none = np.empty((0, 0))
+        return (
+            np.array([trait.value for trait in self.traits]) if self.traits else none,
+            np.array([trait.log_any for trait in self.traits]) if self.traits else none,
+            np.array([trait.adds_up for trait in self.traits], dtype=bool),
+            np.array([known.rows for known in self.inherited]).reshape(-1, 2, 5),
+        )
+
+
+NO_LOOKS: Final = Looks()
