@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 SHOWN_OUTCOMES = 4  # in a table for people, and those that are not nothing; --json has all
 SHOWN_FROM = 0.005
+PARENTS = "parents"  # a view of questions, as engine.review.queue has it: that is imported where it is needed
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -131,43 +132,50 @@ def uncertain(
 ) -> None:
     """List where to look first: what cells may do next, the question whose answer is worth most on top.
 
+    A posterior by softmax or perturb tells of links alone: then it is asked whose daughters cells are.
+
     Example: trackdb uncertain movie.trackdb --top 10
 
     Example: trackdb uncertain movie.trackdb --by entropy --json
     """
     from ..engine.config import load_config
-    from ..engine.review.queue import uncertain as ask
+    from ..engine.review.asking import ask_first
     from ..storage.posteriors import find_posterior
 
     opened = open_store(store, face.command)
     chosen, info, found = find_posterior(opened, dataset, posterior_name, solution=solution, of_cells=True)
     with face.progress() as progress:
-        asked = ask(opened, chosen, info, found, load_config(store, config), top=top, by=by, progress=progress)
+        asked = ask_first(opened, chosen, info, found, load_config(store, config), top=top, by=by, progress=progress)
     if asked.open and not asked.items:
         face.note(
             "no answer would take away a thousandth of a wrong link; --by entropy lists what is open all the same"
         )
-    columns = ["rank", "cell", "frame", "bits", "errors fewer", "what it may do next", "solution", "how"]
+    of_parents = any(item.view == PARENTS for item in asked)
+    told = "whose daughter it may be" if of_parents else "what it may do next"
+    columns = ["rank", "cell", "frame", "bits", "errors fewer", told, "solution", "how"]
     fewer = asked.errors_fewer
     worth = "" if fewer is None else f", {fewer:.3g} wrong links fewer once they are answered"
+    questions = f"{plural(len(asked), 'question')}{' of parents' if of_parents else ''}"
     face.show(
         as_table(columns, [_row(item) for item in asked.items]) if asked.items else "",
-        f"{plural(len(asked), 'question')} by {asked.by} of {asked.open:,} that {asked.posterior} of {asked.solution} "
-        f"leaves open{worth}",
+        f"{questions} by {asked.by} of {asked.open:,} that {asked.posterior} of {asked.solution} leaves open{worth}",
         asked.as_dict(),
     )
 
 
 def _row(item: "Question") -> list[object]:
     """Return a question for people; daughters are joined by a plus."""
+    of_parents = item.view == PARENTS
+    nobody = "new" if of_parents else "ends"
     likely = [outcome for outcome in item.outcomes if outcome.probability >= SHOWN_FROM]
-    shown = [f"{_daughters(outcome.daughters)} {outcome.probability:.2f}" for outcome in likely[:SHOWN_OUTCOMES]]
+    shown = [f"{_named(outcome.cells, nobody)} {outcome.probability:.2f}" for outcome in likely[:SHOWN_OUTCOMES]]
     more = len(likely) - len(shown)
     worth = None if item.expected_error_reduction is None else round(item.expected_error_reduction, 3)
-    chosen = "not part of it" if item.chosen is None else _daughters(item.chosen)
+    chosen = "not part of it" if item.chosen is None else _named(item.chosen, nobody)
     told = " | ".join([*shown, *([f"{more} more"] if more else [])])
-    return [item.rank, item.cell, item.frame, round(item.entropy_bits, 3), worth, told, chosen, item.how]
+    how = f"{item.how}, of parents" if of_parents else item.how
+    return [item.rank, item.cell, item.frame, round(item.entropy_bits, 3), worth, told, chosen, how]
 
 
-def _daughters(cells: tuple[int, ...]) -> str:
-    return "+".join(map(str, cells)) or "ends"
+def _named(cells: tuple[int, ...], nobody: str) -> str:
+    return "+".join(map(str, cells)) or nobody

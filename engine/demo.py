@@ -108,8 +108,8 @@ def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> It
 def _told(question: Question) -> str:
     """Return what a cell may do in words, its two likeliest outcomes."""
     first, *others = (
-        f"{'goes on as' if len(o.daughters) == 1 else 'divides into' if o.daughters else 'ends'}"
-        f"{' ' if o.daughters else ''}{' and '.join(map(str, o.daughters))} ({o.probability:.0%})"
+        f"{'goes on as' if len(o.cells) == 1 else 'divides into' if o.cells else 'ends'}"
+        f"{' ' if o.cells else ''}{' and '.join(map(str, o.cells))} ({o.probability:.0%})"
         for o in question.outcomes[:2]
     )
     return f"cell {question.cell} {' or '.join([first, *others])}"

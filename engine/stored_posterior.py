@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ..storage.sandbox import Answer, ask
 from .config import load_config
 from .posterior.lineages import DrawnLineages, draw_lineages
+from .review.asking import ask_first
 from .review.opening import open_review
-from .review.queue import ERROR_REDUCTION, ReviewList, uncertain
+from .review.queue import ERROR_REDUCTION, ReviewList
 
 if TYPE_CHECKING:
     from ..storage.catalogue import DetectionSet, SolutionInfo
@@ -86,13 +87,15 @@ class StoredPosterior:
     def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION) -> ReviewList:
         """Return the questions whose answers are worth most; see `engine.review.queue.uncertain`.
 
+        Posteriors of links alone (``softmax``, ``perturb``) ask whose daughter a cell is: ``view`` is ``parents``.
+
         Examples
         --------
         >>> for question in posterior.uncertain(top=5):  # doctest: +SKIP
         ...     print(question.cell, question.outcomes)
         """
         settings = load_config(self._store.path)
-        return uncertain(self._store, self._set, self._solution, self._info, settings, top=top, by=by)
+        return ask_first(self._store, self._set, self._solution, self._info, settings, top=top, by=by)
 
     def open(self) -> OpenReview:
         """Open a review: the posterior and the list of questions follow each answer at once; nothing is written.

@@ -303,7 +303,7 @@ def _of_cells(store: DuckDBStore, known: dict[str, PosteriorInfo]) -> dict[str, 
 def read_links(store: DuckDBStore, info: PosteriorInfo) -> LinkProbabilities:
     """Return the probability of every candidate that a posterior knows."""
     v = tables.edge_probability
-    query = sa.select(v.c.edge_id, v.c.probability, _code(v), v.c.error).where(v.c.posterior_id == info.id)
+    query = sa.select(v.c.edge_id, v.c.probability, code_of_how(v), v.c.error).where(v.c.posterior_id == info.id)
     with store.reading() as connection:
         rows = fetch(connection, query.order_by(v.c.edge_id))
     return LinkProbabilities(
@@ -315,7 +315,7 @@ def read_outcomes(store: DuckDBStore, info: PosteriorInfo) -> CellOutcomes:
     """Return what every cell may do according to a posterior; no rows where its method told of links alone."""
     o = tables.cell_outcome
     one, two = (_daughter(place) for place in (1, 2))
-    query = sa.select(o.c.det_id, one.label("a"), two.label("b"), o.c.probability, _code(o), o.c.error)
+    query = sa.select(o.c.det_id, one.label("a"), two.label("b"), o.c.probability, code_of_how(o), o.c.error)
     with store.reading() as connection:
         rows = fetch(connection, query.where(o.c.posterior_id == info.id).order_by(o.c.det_id, o.c.rank))
     return CellOutcomes(
@@ -328,7 +328,7 @@ def read_outcomes(store: DuckDBStore, info: PosteriorInfo) -> CellOutcomes:
     )
 
 
-def _code(table: sa.Table) -> sa.ColumnElement[int]:
+def code_of_how(table: sa.Table) -> sa.ColumnElement[int]:
     """Return the column `how` as the number of a `HowKnown`."""
     place = sa.func.list_position(sa.literal_column(str(list(HOW))), table.c.how)
     return (place - 1).label("code")

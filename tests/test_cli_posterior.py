@@ -64,6 +64,7 @@ def test_a_posterior_is_kept_shown_and_asked(path):
                 "chosen",
                 "how",
                 "worth_how",
+                "view",
             )
         }
         assert item["rank"] == rank

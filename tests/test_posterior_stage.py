@@ -244,7 +244,7 @@ def test_what_is_answered_is_not_asked_again_and_the_answer_takes_errors_away(st
     assert first.cell not in [item.cell for item in uncertain(store, *find_posterior(store), Config())]
 
 
-def test_links_alone_leave_no_question_of_cells(store):
+def test_links_alone_are_asked_only_where_no_posterior_tells_of_cells(store):
     keep(store, method="softmax")
     with pytest.raises(MissingRowsError, match="posterior-1 by softmax tells of links alone"):
         uncertain(store, *find_posterior(store), Config())

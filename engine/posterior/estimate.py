@@ -2,13 +2,14 @@
 
 ``auto``, ``exact``, ``belief`` and ``gibbs`` weigh all selections of the problem, daughters and divisions together,
 ``topk`` the cheapest ones; ``perturb-map`` samples them with a solver. ``softmax`` and ``perturb`` look at one daughter
-at a time, and ``perturb-assign`` at perturbed detections: they tell of links alone. The names of the paper (SM, AS, FP,
+at a time: they tell of links alone. ``perturb-assign`` counts the solutions of perturbed detections; at a temperature
+other than 1 it tempers each daughter, and tells of links alone, too. The names of the paper (SM, AS, FP,
 FP+A) are taken, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -206,9 +207,16 @@ def posterior_at(
 
     def at(temperature: float) -> Posterior:
         parents = tempered(problem.target, often.parents.link, often.parents.new, temperature)
-        return _of_parents(method, temperature, parents, often.error, draws)
+        found = _of_parents(method, temperature, parents, often.error, draws)
+        return found if temperature != 1 else _counted(found, often.outcomes)
 
     return at
+
+
+def _counted(found: Posterior, outcomes: Outcomes) -> Posterior:
+    """Return frequencies of links with those of what mothers do: of the same draws, while neither is tempered."""
+    likeliest = outcomes.probability[outcomes.first[:-1]]
+    return replace(found, outcomes=outcomes, error_cell=np.sqrt(likeliest * (1 - likeliest) / found.draws))
 
 
 def _require_tellable(problem: TrackingProblem, temperature: float, found: Marginals) -> Marginals:

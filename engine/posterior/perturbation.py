@@ -20,6 +20,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects, shift
 
 from ...errors import ConfigError, SchemaError
+from ...solvers.posterior.perturbed import OutcomeTally
 from ..candidates import nearest_distances
 from ..pixels import NO_PIXELS
 from .softmax import ParentProbabilities
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...solvers.base import Solver
+    from ...solvers.posterior.outcomes import Outcomes
     from ...solvers.problem import TrackingProblem
     from ...storage.schema import CandidateEdges, Detections
     from ..pixels import Pixels
@@ -161,12 +163,15 @@ class Frequencies:
         Shares of the draws: of each link, and of each cell without a parent.
     error : (m,) float64
         Standard error of each link's share.
+    outcomes : Outcomes
+        Shares of what each cell does as a mother.
     draws : int
         How many draws.
     """
 
     parents: ParentProbabilities
     error: NDArray[np.float64]
+    outcomes: Outcomes
     draws: int
 
 
@@ -192,11 +197,13 @@ def solved_frequency(
     for number, problem in enumerate(perturbed_problems(perturbation, edges, scorer, price, draws=draws)):
         if not number:
             link, new = np.zeros(problem.n_edges), np.zeros(problem.n_nodes)
+            tally = OutcomeTally(problem)
         found = solver.solve(problem)
         link += found.edge
+        tally.add(found.edge)
         new += found.node & (np.bincount(problem.target[found.edge], minlength=problem.n_nodes) == 0)
     link, new = link / draws, new / draws
-    return Frequencies(ParentProbabilities(link, new), np.sqrt(link * (1 - link) / draws), draws)
+    return Frequencies(ParentProbabilities(link, new), np.sqrt(link * (1 - link) / draws), tally.outcomes(draws), draws)
 
 
 def perturbed_problems(

@@ -39,16 +39,38 @@ ORDERS: Final = (ERROR_REDUCTION, "entropy", "margin", "degree")
 ANSWERS: Final = (DecisionKind.CHOOSE, DecisionKind.NOT_A_CELL, DecisionKind.UNSURE, DecisionKind.SEGMENTATION)
 
 
+DAUGHTERS: Final = "daughters"
+PARENTS: Final = "parents"
+"""What a question is about: what a cell does next, or whose daughter it is."""
+
+
 class Outcome(NamedTuple):
     """One thing that a cell may do: the numbers of its daughters, and how likely that is."""
 
     daughters: tuple[int, ...]
     probability: float
 
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """The daughters, by a name that answers to both questions have."""
+        return self.daughters
+
+
+class Origin(NamedTuple):
+    """Whose daughter a cell may be: the number of its mother, none where it is new, and how likely that is."""
+
+    parents: tuple[int, ...]
+    probability: float
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """The parents, by a name that answers to both questions have."""
+        return self.parents
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question to people: what a cell does next.
+    """A question to people: what a cell does next, or whose daughter it is.
 
     Parameters
     ----------
@@ -56,29 +78,32 @@ class Question:
         Place in the list, from 1.
     cell, frame : int
         Number of the cell, and its frame.
-    outcomes : tuple of Outcome
+    outcomes : tuple of Outcome or of Origin
         All of them, the likeliest first; together they sum to 1.
     entropy_bits : float
         Entropy of these.
     expected_error_reduction : float or None
         Wrong links that an answer takes away on average; None in lists by something else.
     chosen : tuple of int or None
-        Daughters in the solution; None where the cell is not part of it.
+        Daughters in the solution, or its parent; None where the cell is not part of it.
     how : str
         How the outcomes were got: ``exact``, ``pruned``, ``belief``, ``sampled``.
     worth_how : str or None
         How the expected error reduction was got, by the same words; None in lists by something else.
+    view : str
+        ``daughters``: what it does next; ``parents``: whose daughter it is, of posteriors that tell of links alone.
     """
 
     rank: int
     cell: int
     frame: int
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Outcome, ...] | tuple[Origin, ...]
     entropy_bits: float
     expected_error_reduction: float | None
     chosen: tuple[int, ...] | None
     how: str
     worth_how: str | None
+    view: str = DAUGHTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +248,7 @@ def uncertain(
             f"posterior {posterior.name} by {posterior.method} tells of links alone, not of what cells do",
             **{"try": f"trackdb posterior {store.path}"},
         )
-    newer = pins_since(store, chosen, posterior)
-    if newer:
-        several = "1 annotation" if newer == 1 else f"{newer} annotations"
-        progress.note(f"{several} since {posterior.name}: trackdb posterior again conditions on them")
+    note_newer(store, chosen, posterior, progress)
     asked = questions_of(outcomes, optional=may_leave_out(run_of(store, info).params))
     source, target = store.link_ends(info)
     doubted = _scores(asked, source, by) > LEAST
@@ -284,6 +306,14 @@ def answered_cells(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64
     """Return the numbers of the cells of which people said what they do, or that they cannot tell."""
     said = [d for d in live(store.decisions()) if d.kind in ANSWERS and d.dataset == chosen.movie.name]
     return np.array([d.cell.id for d in said if d.cell is not None], dtype=np.int64)
+
+
+def note_newer(store: DuckDBStore, chosen: DetectionSet, posterior: PosteriorInfo, progress: Progress) -> None:
+    """Tell how many annotations are newer than a posterior."""
+    newer = pins_since(store, chosen, posterior)
+    if newer:
+        several = "1 annotation" if newer == 1 else f"{newer} annotations"
+        progress.note(f"{several} since {posterior.name}: trackdb posterior again conditions on them")
 
 
 def pins_since(store: DuckDBStore, chosen: DetectionSet, posterior: PosteriorInfo) -> int:

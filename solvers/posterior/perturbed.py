@@ -124,7 +124,7 @@ def perturb_and_map(
         raise ConfigError(f"probabilities need at least one draw, got {draws}")
     m, n = problem.n_edges, problem.n_nodes
     link, new, present = (np.zeros(length, dtype=np.int64) for length in (m, n, n))
-    tally = _Tally(problem)
+    tally = OutcomeTally(problem)
     for draw in perturbed_selections(
         problem, solver=solver, draws=draws, scale=scale, temperature=temperature, seed=seed, window=window
     ):
@@ -227,7 +227,7 @@ def _windows_of(problem: TrackingProblem) -> Windows | None:
     return Windows(first, last, core, CONTEXT * reach, reach)
 
 
-class _Tally:
+class OutcomeTally:
     """Counts what each mother does, without keeping the draws."""
 
     def __init__(self, problem: TrackingProblem) -> None:

@@ -1,0 +1,48 @@
+"""Where to look first, whatever a posterior tells: what cells do, or else whose daughters they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ...storage.parents import tells_of_cells
+from ..progress import Silent
+from .parents import uncertain_parents
+from .queue import ERROR_REDUCTION, ReviewList, uncertain
+
+if TYPE_CHECKING:
+    from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.duckdb_store import DuckDBStore
+    from ...storage.posteriors import PosteriorInfo
+    from ..config import Config
+    from ..progress import Progress
+
+
+COUNTED: Final = "perturb-assign"
+"""It counts solutions of other detections: how an answer would change the rest is not among what it counts."""
+
+
+def ask_first(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    info: SolutionInfo,
+    posterior: PosteriorInfo,
+    config: Config,
+    *,
+    top: int = 20,
+    by: str = ERROR_REDUCTION,
+    progress: Progress | None = None,
+) -> ReviewList:
+    """Return the questions of a stored posterior that are worth most; parameters and errors as of `queue.uncertain`.
+
+    Where the posterior tells what cells do, that is what is asked; where it tells of links alone, whose daughters they
+    are (`Question.view`).
+    """
+    progress = progress or Silent()
+    if tells_of_cells(store, posterior) or not store.count_candidates(chosen):
+        if by == ERROR_REDUCTION and posterior.method == COUNTED:
+            progress.note(
+                f"{posterior.name} by {posterior.method} is counted: what answers are worth is weighed by the costs "
+                "of the detections as they were found"
+            )
+        return uncertain(store, chosen, info, posterior, config, top=top, by=by, progress=progress)
+    return uncertain_parents(store, chosen, info, posterior, top=top, by=by, progress=progress)
