@@ -263,10 +263,11 @@ class OpenReview:
             self._written.update(zip(lacking, found, strict=True))
         fewer = [None] * len(rows) if worth is None else worth.tolist()
         known = [None] * len(rows) if worth_how is None else [HOW[how] for how in worth_how.tolist()]
-        return [
-            replace(self._written[row], rank=place, expected_error_reduction=value, worth_how=how)
-            for place, (row, value, how) in enumerate(zip(rows.tolist(), fewer, known, strict=True), start=1)
-        ]
+        for place, (row, value, how) in enumerate(zip(rows.tolist(), fewer, known, strict=True), start=1):
+            question = self._written[row]
+            if (question.rank, question.expected_error_reduction, question.worth_how) != (place, value, how):
+                self._written[row] = replace(question, rank=place, expected_error_reduction=value, worth_how=how)
+        return [self._written[row] for row in rows.tolist()]
 
     def _write_anew(self, mothers: Ints) -> None:
         """Forget the questions about some cells as they were written."""

@@ -23,10 +23,9 @@ from .marginals import PRUNE, assemble, check_options, in_rows_of_problem
 from .order import keep_order
 from .outcomes import LEAST, Outcomes
 from .plan import WIDTH, cut_plan, piece_of_cells
-from .trial_states import new_tape
 from .trying import Parents, reductions_by_trying
 from .views import agree, both_views, ranked
-from .worth import Asked, Weighing, error_reductions
+from .worth import error_reductions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,8 +92,6 @@ class OpenPosterior:
         self._n_pieces = len(plan.pieces.first) - 1
         self._position = np.zeros(graph.n_cells, dtype=np.int64)  # of each mother in the first order
         self._position[plan.sweep.mother] = np.arange(len(plan.sweep.mother))
-        self._first_order = plan.pieces, plan.sweep
-        self._room: Weighing | None = None
 
     def choose(self, cell: int, links: Sequence[int]) -> Touched:
         """Say what a cell does as a mother: it goes on to, or divides into, the targets of these links, or ends.
@@ -192,15 +189,8 @@ class OpenPosterior:
         graph = self._graph
         if np.any(graph.state == OPTIONAL):
             return reductions_by_trying(self, cells)
-        if self._room is None:
-            pieces, sweep = self._first_order
-            most, widest = int(sweep.n_states.max(initial=1)), int(sweep.width.max(initial=0))
-            tape = new_tape(graph, self._cut.shared, pieces.first, most, widest)
-            choice, absent = np.zeros(graph.n_options), np.zeros(graph.n_cells)
-            self._room = Weighing(tape, choice, absent, np.zeros(graph.n_links))
-        found = ranked(graph, self._weighed.choice, cells)
-        asked = Asked(cells, found.first, found.a, found.b, found.probability)
-        return error_reductions(graph, self._cut, self._of_graph, self._position, asked, self._room)
+        choice = self._weighed.choice
+        return error_reductions(graph, self._cut, choice, self._of_graph, self._position, cells)
 
     def parents_of(self, cells: NDArray[np.int64]) -> Parents:
         """Return how likely each link into some cells is, rows increasing, of those that have candidates."""
@@ -296,9 +286,13 @@ class OpenPosterior:
             link = int(self._graph.row[chosen[self._dead[chosen]][0]])
             raise InfeasibleError(f"link {link} is ruled out by an earlier decision", use="undo")
 
+    def _remember(self, rows: Ints, *columns: NDArray[np.generic]) -> None:
+        """Remember what stands in these rows."""
+        self._decisions[-1].extend((column, rows, column[rows]) for column in columns)
+
     def _set(self, column: NDArray[np.generic], rows: Ints, values: NDArray[np.generic] | float) -> None:
         """Write, and remember what stood there."""
-        self._decisions[-1].append((column, rows, column[rows].copy()))
+        self._remember(rows, column)
         column[rows] = values
 
     def _decide(self, gone: Ints, cells: Ints, state: int, fixed: tuple[int, int] | None = None) -> Touched:
@@ -333,15 +327,13 @@ class OpenPosterior:
     def _weigh(self, mothers: Ints, daughters: Ints) -> None:
         graph, cut = self._graph, self._cut
         into = self._entering_all(daughters)
-        for column in (cut.take, cut.shared):
-            self._set(column, into, column[into])
-        for column in (cut.tied, cut.leave, cut.idle, cut.absent, cut.unborn, self.new, self.present):
-            self._set(column, daughters, column[daughters])
+        self._remember(into, cut.take, cut.shared)
+        self._remember(daughters, cut.tied, cut.leave, cut.idle, cut.absent, cut.unborn, self.new, self.present)
         links = _spans(graph.first[mothers], graph.first[mothers + 1])
         options = _spans(*self._options(mothers))
         self._set(self._weighed.choice, options, 0.0)
         self._set(self._weighed.absent, mothers, 0.0)
-        self._set(self._of_graph, links, self._of_graph[links])
+        self._remember(links, self._of_graph)
         see(graph, cut, self._wanted, self._messages, daughters)
         pieces = find_pieces(graph, cut.alive, cut.tied, mothers)
         sweep = keep_order(graph, cut, pieces, self._position, WIDEST)

@@ -141,7 +141,7 @@ def sweep_over(script: Script, most: int, *, both_ways: bool = True) -> tuple[Sw
         logs[some] = mode == LOG_SUM
         sweep_forward(script, some, kept_at, kept, log_z, sure, most, mode)
         if both_ways:
-            sweep_backward(script, some[sure[some]], kept_at, kept, mass, sure, most, mode)
+            sweep_backward(script, some[sure[some]], kept_at, kept, np.empty(0), mass, sure, most, mode)
         some = np.flatnonzero(~sure)
         if not len(some):
             break

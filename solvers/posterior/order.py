@@ -144,18 +144,27 @@ def keep_order(graph: ChoiceGraph, cut: Cut, pieces: Pieces, position: Ints, wid
     width : int
         As in `order_of_sweep`.
     """
-    piece = np.repeat(np.arange(len(pieces.first) - 1), pieces.first[1:] - pieces.first[:-1])
-    mother = pieces.mother[np.lexsort((position[pieces.mother], piece))]
-    before = Sweep(mother, *_states_of(graph.first, graph.target, cut.shared, cut.tied, pieces.first, mother))
+    before = earlier_order(graph, cut, pieces, position)
     if before.width.max(initial=0) <= QUICK:
         return before
     anew = order_of_sweep(graph, cut, pieces, width)
+    piece = _piece_of_each(pieces)
     less = anew.n_states <= before.n_states
     return Sweep(
         np.where(less[piece], anew.mother, before.mother),
         np.where(less, anew.width, before.width),
         np.where(less, anew.n_states, before.n_states),
     )
+
+
+def earlier_order(graph: ChoiceGraph, cut: Cut, pieces: Pieces, position: Ints) -> Sweep:
+    """Return the sweep in which the mothers of each piece come as they did earlier; as `keep_order`."""
+    mother = pieces.mother[np.lexsort((position[pieces.mother], _piece_of_each(pieces)))]
+    return Sweep(mother, *_states_of(graph.first, graph.target, cut.shared, cut.tied, pieces.first, mother))
+
+
+def _piece_of_each(pieces: Pieces) -> Ints:
+    return np.repeat(np.arange(len(pieces.first) - 1), pieces.first[1:] - pieces.first[:-1])
 
 
 @njit(cache=True, nogil=True)

@@ -46,6 +46,8 @@ class Script(NamedTuple):
         The lower and the higher bit that each group sets; 0 is none, and one bit alone is the higher one.
     weight : (G,) float64
         Log weight of all options of the group, the likeliest option of the step at 0.
+    factor : (G,) float64
+        The weight itself.
     closed_first : (L + 1,) int64
         Daughters that close after each step.
     place, leave : (c,) int64, float64
@@ -60,6 +62,7 @@ class Script(NamedTuple):
     group_first: NDArray[np.int64]
     bits: NDArray[np.int64]
     weight: NDArray[np.float64]
+    factor: NDArray[np.float64]
     closed_first: NDArray[np.int64]
     place: NDArray[np.int64]
     leave: NDArray[np.float64]
@@ -145,7 +148,8 @@ def write_script(graph: ChoiceGraph, cut: Cut, first: Ints, mother: Ints) -> tup
     )  # fmt: skip
     steps, options, closings, top = _write(read, mother)
     opened, n_open, group_first, bits, weight, span = steps
-    return Script(first, opened, n_open, group_first, bits, weight, *closings, span), Options(*options), top
+    script = Script(first, opened, n_open, group_first, bits, weight, np.exp(weight), *closings, span)
+    return script, Options(*options), top
 
 
 _Steps = tuple["Ints", "Ints", "Ints", "Ints", "Floats", "Floats"]

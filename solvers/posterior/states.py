@@ -65,20 +65,14 @@ def sweep_forward(
         for t in range(script.first[p], script.first[p + 1]):
             n_open += script.opened[t]
             before = kept[kept_at[t] : kept_at[t + 1]]
-            was = len(before) >> script.opened[t]
-            for s in range(len(before)):
-                before[s] = now[s] if s < was else (0.0 if mode == SUM else -np.inf)
-                now[s] = 0.0 if mode == SUM else -np.inf
-            for g in range(script.group_first[t], script.group_first[t + 1]):
-                _spread(before, now, script.bits[g, 0], script.bits[g, 1], script.weight[g], mode)
-            for c in range(script.closed_first[t], script.closed_first[t + 1]):
-                n_open -= 1
-                _close(now, 1 << n_open, script.place[c], script.leave[c], mode)
+            open_up(now, before, script.opened[t], mode)
+            choose(script, t, before, now, mode)
+            n_open = close_up(script, t, now, n_open, mode)
             if mode == SUM:
                 if not least + script.span[t] > FARTHEST:
                     sure[p] = False
                     break
-                factor, least = _rescale(now, 1 << n_open)
+                factor, least = rescale(now, 1 << n_open)
                 log_z[p] += factor
         if mode != SUM:
             log_z[p] = now[0]
@@ -86,7 +80,15 @@ def sweep_forward(
 
 @njit(cache=True, nogil=True)
 def sweep_backward(
-    script: Script, pieces: Ints, kept_at: Ints, kept: Floats, mass: Floats, sure: Bools, most: int, mode: int
+    script: Script,
+    pieces: Ints,
+    kept_at: Ints,
+    kept: Floats,
+    after: Floats,
+    mass: Floats,
+    sure: Bools,
+    most: int,
+    mode: int,
 ) -> None:
     """Sweep back over pieces and write the probability of each group of options.
 
@@ -94,6 +96,8 @@ def sweep_backward(
     ----------
     script, pieces, kept_at, kept, most, mode
         As in `sweep_forward`, which came before.
+    after : float64
+        Is written, if there is room: what each state after a mother chose leads to, at the places of `kept`.
     mass : (G,) float64
         Is written: the probability of each group.
     sure : (p,) bool
@@ -108,26 +112,71 @@ def sweep_backward(
             if mode == SUM and not least + script.span[t] > FARTHEST:
                 sure[p] = False
                 break
-            for c in range(script.closed_first[t + 1] - 1, script.closed_first[t] - 1, -1):
-                _reopen(beta, back, 1 << n_open, script.place[c], script.leave[c], mode)
-                n_open += 1
-            before = kept[kept_at[t] : kept_at[t + 1]]
-            for s in range(len(before)):
-                back[s] = 0.0 if mode == SUM else -np.inf
-            for g in range(script.group_first[t], script.group_first[t + 1]):
-                mass[g] = _gather(before, beta, back, script.bits[g, 0], script.bits[g, 1], script.weight[g], mode)
-            _share(mass, script.group_first[t], script.group_first[t + 1], mode)
+            n_open = reopen(script, t, beta, back, n_open, mode)
+            if len(after):
+                after[kept_at[t] : kept_at[t + 1]] = beta[: 1 << n_open]
+            choose_back(script, t, kept[kept_at[t] : kept_at[t + 1]], beta, back, mass, mode)
             beta, back = back, beta
             n_open -= script.opened[t]
             if mode == SUM:
-                _, least = _rescale(beta, 1 << n_open)
+                _, least = rescale(beta, 1 << n_open)
 
 
 @inner
-def _spread(old: Floats, new: Floats, low: int, high: int, nats: float, mode: int) -> None:
+def open_up(now: Floats, before: Floats, opened: int, mode: int) -> None:
+    """Write the states before a mother chooses: nobody has taken the daughters who open."""
+    was = len(before) >> opened
+    for s in range(len(before)):
+        before[s] = now[s] if s < was else (0.0 if mode == SUM else -np.inf)
+
+
+@inner
+def choose(script: Script, t: int, before: Floats, now: Floats, mode: int) -> None:
+    """Let the mother of a step choose: write the states after it."""
+    for s in range(len(before)):
+        now[s] = 0.0 if mode == SUM else -np.inf
+    for g in range(script.group_first[t], script.group_first[t + 1]):
+        spread(before, now, script.bits[g, 0], script.bits[g, 1], weight_of(script, g, mode), mode)
+
+
+@inner
+def choose_back(script: Script, t: int, before: Floats, beta: Floats, back: Floats, mass: Floats, mode: int) -> None:
+    """Undo on the way back what the mother of a step chose, and write the probability of each group of hers."""
+    for s in range(len(before)):
+        back[s] = 0.0 if mode == SUM else -np.inf
+    for g in range(script.group_first[t], script.group_first[t + 1]):
+        mass[g] = gather(before, beta, back, script.bits[g, 0], script.bits[g, 1], weight_of(script, g, mode), mode)
+    _share(mass, script.group_first[t], script.group_first[t + 1], mode)
+
+
+@inner
+def close_up(script: Script, t: int, now: Floats, n_open: int, mode: int) -> int:
+    """Close the daughters whose last mother chose; return how many stay open."""
+    for c in range(script.closed_first[t], script.closed_first[t + 1]):
+        n_open -= 1
+        _close(now, 1 << n_open, script.place[c], script.leave[c], mode)
+    return n_open
+
+
+@inner
+def reopen(script: Script, t: int, beta: Floats, spare: Floats, n_open: int, mode: int) -> int:
+    """Undo on the way back the closing of daughters after a step; return how many are open then."""
+    for c in range(script.closed_first[t + 1] - 1, script.closed_first[t] - 1, -1):
+        _reopen(beta, spare, 1 << n_open, script.place[c], script.leave[c], mode)
+        n_open += 1
+    return n_open
+
+
+@inner
+def weight_of(script: Script, g: int, mode: int) -> float:
+    """Return what states are multiplied by, or their logarithms go up by, where a mother takes a group of options."""
+    return float(script.factor[g] if mode == SUM else script.weight[g])
+
+
+@inner
+def spread(old: Floats, new: Floats, low: int, high: int, weight: float, mode: int) -> None:
     """Add to each state with the bits `low` and `high` set what reaches it from the state without; 0 is no bit."""
     size = len(old)
-    weight = math.exp(nats)
     inmost = low if low > 0 else (high if high > 0 else size)
     step = 2 * high if high > 0 else size
     half = high if low > 0 else inmost
@@ -140,14 +189,13 @@ def _spread(old: Floats, new: Floats, low: int, high: int, nats: float, mode: in
                     new[s + shift] += weight * old[s]
             else:
                 for s in range(middle, middle + inmost):
-                    new[s + shift] = log_add(new[s + shift], nats + old[s])
+                    new[s + shift] = log_add(new[s + shift], weight + old[s])
 
 
 @inner
-def _gather(alpha: Floats, beta: Floats, back: Floats, low: int, high: int, nats: float, mode: int) -> float:
+def gather(alpha: Floats, beta: Floats, back: Floats, low: int, high: int, weight: float, mode: int) -> float:
     """Add to each state without the bits what it reaches by setting them; return what passes through here in all."""
     size = len(alpha)
-    weight = math.exp(nats)
     inmost = low if low > 0 else (high if high > 0 else size)
     step = 2 * high if high > 0 else size
     half = high if low > 0 else inmost
@@ -163,7 +211,7 @@ def _gather(alpha: Floats, beta: Floats, back: Floats, low: int, high: int, nats
                     total += alpha[s] * x
             else:
                 for s in range(middle, middle + inmost):
-                    x = nats + beta[s + shift]
+                    x = weight + beta[s + shift]
                     back[s] = log_add(back[s], x)
                     total = log_add(total, alpha[s] + x)
     return total
@@ -196,7 +244,7 @@ def _reopen(beta: Floats, spare: Floats, size: int, place: int, leave: float, mo
 
 
 @inner
-def _rescale(state: Floats, size: int) -> tuple[float, float]:
+def rescale(state: Floats, size: int) -> tuple[float, float]:
     """Scale weights to a sum of 1; return the logarithms of what was taken out, and of the least one then."""
     total = 0.0
     least = np.inf
