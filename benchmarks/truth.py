@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import tifffile
 
+from trackdb.engine.measure import measure
 from trackdb.storage.schema import Detections
 
 if TYPE_CHECKING:
@@ -65,16 +67,20 @@ class TrueMovie:
         target = np.flatnonzero(kept & (hops >= 0))
         link = np.c_[row[hops[target]], row[target]]
         old = self.detections
-        new = detections_of(old.frame[kept] // step, old.position_px[kept], old.scale_um)
+        new = detections_of(old.frame[kept] // step, old.position_px[kept], old.scale_um, old.area[kept])
         return TrueMovie(f"{self.name} x{step}", self.role, new, link)
 
 
 def detections_of(
-    frame: NDArray[np.int64], position_px: NDArray[np.float64], scale_um: tuple[float, ...] | None
+    frame: NDArray[np.int64],
+    position_px: NDArray[np.float64],
+    scale_um: tuple[float, ...] | None,
+    area: NDArray[np.float64] | None = None,
 ) -> Detections:
-    """Make detections of rows that are in the order of their frames."""
+    """Make detections of rows that are in the order of their frames, points where no areas are given."""
     n = np.arange(len(frame), dtype=np.int64)
-    return Detections(n, frame.astype(np.int64), position_px.astype(float), n + 1, np.full(len(n), np.nan), scale_um)
+    area = np.full(len(n), np.nan) if area is None else area.astype(float)
+    return Detections(n, frame.astype(np.int64), position_px.astype(float), n + 1, area, scale_um)
 
 
 def from_tracks(
@@ -91,14 +97,24 @@ def from_tracks(
     link = np.concatenate([*links, np.array(born, dtype=np.int64).reshape(-1, 2)])
     frame = table["frame"].to_numpy(np.int64)
     link = link[frame[link[:, 1]] - frame[link[:, 0]] == 1]
-    return detections_of(frame, table[axes].to_numpy(float), scale_um), link
+    area = table["area"].to_numpy(float) if "area" in table else None
+    return detections_of(frame, table[axes].to_numpy(float), scale_um, area), link
 
 
 def ctc_table(folder: Path, csv: str, axes: list[str]) -> tuple[Detections, NDArray[np.int64]]:
-    """Read a table of automatic detections with their true track; rows without one are left out."""
+    """Read a table of automatic detections with their true track; rows without one are left out.
+
+    Areas are those of the table, or of the masks of the true tracks where every frame has one.
+    """
     table = pd.read_csv(folder / csv).dropna(subset=["track"]).astype({"track": int, "frame": int})
     table = table.drop_duplicates(["frame", "track"])
-    tracks = np.loadtxt(folder / "02_GT" / "TRA" / "man_track.txt", dtype=int, ndmin=2)
+    truth = folder / "02_GT" / "TRA"
+    tracks = np.loadtxt(truth / "man_track.txt", dtype=int, ndmin=2)
+    masks = {int(file.stem.removeprefix("man_track")): file for file in truth.glob("man_track*.tif")}
+    if "area" not in table and set(table["frame"]) <= set(masks):
+        regions = {frame: measure(tifffile.imread(file)) for frame, file in masks.items()}
+        area = {(frame, label): a for frame, r in regions.items() for label, a in zip(r.label, r.area, strict=True)}
+        table["area"] = [area.get(key, np.nan) for key in zip(table["frame"], table["track"], strict=True)]
     return from_tracks(table, {t: p for t, _, _, p in tracks.tolist() if p}, axes)
 
 

@@ -37,6 +37,9 @@ class Case:
         Frame of each point, in the shuffled order of the table.
     position : (n, 2) or (n, 3) float64
         Places in micrometres, in pixels where the voxel size is not known; axes ``([z,] y, x)``.
+    area : (n,) float64
+        Pixels of each cell, NaN where there are no masks; of noisy cases nobody knows any, since points that are no
+        cells would be told by theirs.
     link : (l, 2) int64
         True links as rows; over a missed cell the link of those around it.
     false : (n,) bool
@@ -49,13 +52,21 @@ class Case:
     role: str
     frame: NDArray[np.int64]
     position: NDArray[np.float64]
+    area: NDArray[np.float64]
     link: NDArray[np.int64]
     false: NDArray[np.bool_]
     cutoff: float
 
-    def write(self, file: Path) -> None:
-        """Write what a tracker may know: id, frame and place of each point."""
+    @property
+    def has_areas(self) -> bool:
+        """Whether the areas of all cells are known."""
+        return bool(np.isfinite(self.area).all())
+
+    def write(self, file: Path, *, areas: bool = False) -> None:
+        """Write what a tracker may know: id, frame and place of each point, and areas where they are asked for."""
         columns = {"id": np.arange(len(self.frame)), "t": self.frame}
+        if areas:
+            columns["area"] = self.area
         columns |= dict(zip("zyx"[-self.position.shape[1] :], self.position.T, strict=True))
         pd.DataFrame(columns).to_parquet(file)
 
@@ -96,6 +107,7 @@ def _shuffled(movie: TrueMovie, false: NDArray[np.bool_] | None, rng: np.random.
         role=movie.role,
         frame=frame,
         position=position,
+        area=movie.detections.area[order],
         link=row[movie.link],
         false=np.zeros(n, dtype=bool) if false is None else false[order],
         cutoff=cutoff_of(frame, position),

@@ -17,6 +17,7 @@ TRACKERS = Path(__file__).with_name("trackers.py")
 OTHERS = (
     "laptrack", "laptrack_nosplit", "tracksdata_nearest", "tracksdata_ilp", "motile", "btrack", "trackpy", "scipy_lap",
 )  # fmt: skip
+MASKS = "trackdb_masks"  # the learned cost with the areas of masks; for cases that have them alone
 # how a user would call trackdb with the cutoff of the others, with gaps as they have them, with no option at all, and
 # with the learned cost; what linking and what solving is told
 OURS = {
@@ -25,6 +26,7 @@ OURS = {
     "trackdb_defaults": lambda _: ([], []),
     "trackdb_learned": lambda _: (["--max-gap", 1], ["--cost", "learned"]),
 }
+OURS[MASKS] = OURS["trackdb_learned"]
 # the learned cost without one kind of evidence each, for the ablation; and without what only it has
 EVIDENCE = ("drift,velocity", "drift", "velocity", "pairs", "optional", "gaps", "skip_divisions", "hazard", "divisions")
 
@@ -48,7 +50,7 @@ def by_trackdb(name: str, case: Case, points: Path, out: Path) -> list[Spent]:
     """Track the points by the command line; stop at the first command that fails."""
     store = out.with_suffix(".trackdb")
     axes = "zyx"[-case.position.shape[1] :]
-    columns = ",".join(f"{axis}={axis}" for axis in ("id", "t", *axes))
+    columns = ",".join(f"{axis}={axis}" for axis in ("id", "t", *axes, *(["area"] if name == MASKS else [])))
     linking, solving = OURS[name](case.cutoff)
     commands = (
         ["ingest", points, "-o", store, "--columns", columns],
