@@ -46,6 +46,17 @@ def test_a_missed_frame_is_bridged():
     assert (row[6 * 64 + cell], row[8 * 64 + cell]) in linked(edges, found)
 
 
+def test_cells_that_hide_for_three_frames_come_back_as_themselves():
+    movie = sheet(2, n_frames=20, step=1.5)
+    hidden = [(5 + k, 9 * k + 4) for k in range(7)]  # first frame out of sight, and the cell
+    detections, row = without(movie, [(t + k) * 64 + cell for t, cell in hidden for k in range(3)])
+    learned, edges, found = tracked(detections, max_gap=3)
+    over = {(row[(t - 1) * 64 + cell], row[(t + 3) * 64 + cell]) for t, cell in hidden}
+    assert over <= linked(edges, found)
+    assert np.bincount(edges.source[found.edge]).max() == 1
+    assert learned.model.rates.again > 0.3
+
+
 def test_divisions_are_found_with_both_daughters():
     movie = sheet(3, division=0.015, n_frames=20)
     _, edges, found = tracked(movie.detections)

@@ -38,7 +38,7 @@ def test_the_density_is_that_of_mid_point_and_distance():
     """Daughters at x = 2 and 6 of a mother at y = 1, x = 3: the mid-point is 1 off along their line and 1 across."""
     around, shape = triples([[1, 3], [0, 2], [0, 6]])
     h = around.spacing[0]
-    middle = multivariate_t(shape=np.diag([0.04, 0.02]) * h**2, df=4).logpdf([1, 1])
+    middle = multivariate_t(shape=np.diag([0.04, 0.02]) * h**2, df=8).logpdf([1, 1])
     apart = lognorm(s=0.3, scale=np.exp(-0.2) * h).logpdf(4) - np.log(2 * np.pi * 4)
     assert DAUGHTERS.log_density(shape) == pytest.approx(middle + apart + np.log(2))
 
@@ -59,7 +59,7 @@ def test_a_turned_and_shifted_family_is_as_likely():
 def test_what_daughters_are_like_is_recovered():
     rng = np.random.default_rng(0)
     n = 5000
-    chi = rng.chisquare(4, n) / 4
+    chi = rng.chisquare(8, n) / 8
     shape = Shapes(
         rng.normal(-0.4, 0.2, n),
         0.09 * rng.normal(size=n) ** 2 / chi,
@@ -168,6 +168,22 @@ def test_missed_frames_are_counted(family):
     around, found = family
     missed = np.array([0, 1, 0, 0, 0, 0, 0, 0])
     assert count_rates(around, found, missed, 1, 0.01).miss == pytest.approx(2.5 / (7 + 1 + 300))
+
+
+def test_a_cell_that_is_missed_is_missed_again_at_a_rate_of_its_own(family):
+    """One link misses three frames: one beginning of a gap, and two frames more, beside 20 of which 2 go on."""
+    around, found = family
+    rates = count_rates(around, found, np.array([0, 3, 0, 0, 0, 0, 0, 0]), 3, 0.01)
+    assert rates.miss == pytest.approx(2.5 / (7 + 3 + 300))
+    assert rates.again == pytest.approx(4 / 23)
+
+
+def test_gaps_end_with_some_probability_and_the_longest_for_sure():
+    none = np.zeros(2)
+    rates = LearnedRates(0.01, none, none, 0.01, miss=0.05, again=0.4)
+    assert np.exp(rates.log_missed(np.arange(4), 3)) == pytest.approx([1, 0.05 * 0.6, 0.05 * 0.4 * 0.6, 0.05 * 0.4**2])
+    assert np.exp(rates.log_missed(np.arange(1, 4), 3)).sum() == pytest.approx(0.05)
+    assert np.exp(rates.log_missed(np.array([1]), 1)) == pytest.approx(0.05)
 
 
 def test_a_cell_is_new_for_sure_in_the_first_frame_and_perhaps_just_missed_in_it_in_the_second(family):

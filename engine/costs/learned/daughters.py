@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-FREEDOM: Final = 4.0
+FREEDOM: Final = 8.0  # lighter tails than those of steps: it is a mean of two
 SPREAD: Final = 0.4  # of the log distance, before anything is learned
 SPREADS: Final = (0.1, 0.8)
 WORTH: Final = 10.0  # divisions that the distance at the start counts for

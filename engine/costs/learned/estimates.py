@@ -47,6 +47,7 @@ def estimates_of(
         f"step_{unit}_per_frame": float(np.median(length)) if len(link) else 0.0,
         DIVIDES: rates.division,
         MISSED: rates.miss,
+        "missed_again_per_missed_frame": rates.again,
         FALSE: rates.false,
         "appear_per_cell_and_frame": float(rates.appear[0]),
         "appear_at_border_per_cell_and_frame": float(rates.appear[1]),

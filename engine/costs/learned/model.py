@@ -5,8 +5,9 @@ Each detection is exactly one of: the beginning of a track, a child, no cell. Wi
     beginning: -ln(p_a rho),  end: -ln p_d,  no cell: -ln(p_f rho),
     link: -ln((1 - p_v - p_d) (1 - p_m) f),  division: -ln(p_v h (1 - p_m)^2 g),
 
-where f is the density of motion, g that of two daughters, h the hazard of the mother, and every frame that is skipped
-costs -ln p_m more. The constant part, all detections being no cells, is left out of the problem.
+where f is the density of motion, g that of two daughters, h the hazard of the mother, and frames that are skipped cost
+more: -ln p_m the first, -ln p_n each further one. The constant part, all detections being no cells, is left out of the
+problem.
 """
 
 from __future__ import annotations
@@ -134,12 +135,12 @@ def prices_of(around: Surroundings, edges: CandidateEdges, spans: Spans, drift: 
         What is learned of them.
     """
     rates = model.rates
-    seen, missed = -np.log(1 - rates.miss), -np.log(rates.miss)
+    seen = -np.log(1 - rates.miss)
     one_child = np.log(rates.one_child(around))
     link = np.empty(len(edges))
     for begin in range(0, len(edges), AT_ONCE):
         part = slice(begin, begin + AT_ONCE)
-        link[part] = seen - one_child[edges.source[part]] + spans.missed[part] * missed
+        link[part] = seen - one_child[edges.source[part]] - rates.log_missed(spans.missed[part], spans.reach)
         link[part] -= log_densities(around, edges, spans, drift, model.motion, part)
         link[part] -= model.looks.log_child(edges.source[part], edges.target[part])
     return Prices(

@@ -64,12 +64,13 @@ def pairs_that_pay(
     constant = log_peak(FREEDOM, ndim) - 0.5 * (math.log(daughters.along) + (ndim - 1) * math.log(daughters.across))
     constant += math.log(2 / SPHERE[ndim]) - math.log(daughters.spread) - 0.5 * math.log(2 * math.pi)
     constant += 2 * math.log(1 - rates.miss)
+    log_miss = float(rates.log_missed(np.ones(1, dtype=np.int64), spans.reach)[0])
     divides = math.log(rates.division) + np.log(model.hazard)
     apart = prices.link + np.log(rates.one_child(around))[edges.source]
     first, second, cost = _pairs(
         np.searchsorted(edges.source, np.arange(len(around) + 1)), edges.target, spans.elapsed, usable, late, birth,
         asked, around.position, around.spacing, drift.around_onward, drift.around_backward,
-        model.motion.drift_coefficient, constant, divides, math.log(rates.miss),
+        model.motion.drift_coefficient, constant, divides, log_miss,
         daughters.log_distance, daughters.spread, daughters.along, daughters.across,
         prices.appear, prices.disappear, apart, model.read.pairs, *model.looks.tables, model.looks.worth,
     )  # fmt: skip

@@ -20,6 +20,7 @@ WORTH: Final = 300.0  # cells that a rate starts with
 USUAL: Final = 0.005  # share of cells that appear, disappear or are missed
 USUAL_FALSE: Final = 0.01
 FALSE: Final = (1e-4, 0.2)
+AGAIN: Final = (0.1, 20.0)  # usual probability to be overlooked once more, and the missed frames that it counts for
 MOST: Final = 0.5  # share of cells that divide or disappear
 
 
@@ -37,6 +38,8 @@ class LearnedRates:
         Detections that are no cell, relative to the density of all.
     miss : float
         A cell is overlooked in a frame.
+    again : float
+        One that is overlooked is so in the next frame, too: what hides a cell rarely lasts one frame alone.
     dividing, ending : (n,) float64, or (1,) for all cells alike
         How much likelier than on average each cell is to divide and to disappear, as it looks.
     """
@@ -46,6 +49,7 @@ class LearnedRates:
     disappear: NDArray[np.float64]
     false: float
     miss: float
+    again: float = AGAIN[0]
     dividing: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     ending: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
 
@@ -74,8 +78,23 @@ class LearnedRates:
     def _with_edge(self, rate: NDArray[np.float64], frames: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
         rate = rate.copy()  # which a caller may hold
         near = frames <= reach
-        rate[near] = np.minimum(rate[near] + self.miss ** frames[near].astype(np.float64), 1.0)
+        unseen = self.miss * self.again ** np.maximum(frames[near] - 1.0, 0.0)
+        rate[near] = np.where(frames[near] == 0, 1.0, np.minimum(rate[near] + unseen, 1.0))
         return rate
+
+    def log_missed(self, missed: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
+        """Return the log probability that a cell is overlooked for as many frames as each link misses, seen after them.
+
+        Parameters
+        ----------
+        missed : (k,) int64
+            Frames that each link misses.
+        reach : int
+            Most of these; nothing is said of longer gaps, so that the longest end for sure.
+        """
+        ends = np.where(missed < reach, np.log(1 - self.again), 0.0)
+        gap = np.log(self.miss) + (missed - 1) * np.log(self.again) + ends
+        return np.where(missed > 0, gap, 0.0)
 
     def one_child(self, around: Surroundings) -> NDArray[np.float64]:
         """Return the probability of each of n cells to go on as one."""
@@ -107,13 +126,15 @@ def count_rates(
     early, late = around.order > inner, around.order < around.n_frames - 1 - inner
     followed = lineage.first[lineage.has_child]
     skipped = float(missed[followed].sum())
+    further = float(np.maximum(missed[followed] - 1, 0).sum())
     false = (float((~cell).sum()) + USUAL_FALSE * WORTH) / (len(cell) + WORTH)
     return LearnedRates(
         division=division,
         appear=_by_border(cell & early & ~lineage.has_parent, cell & early, around.border),
         disappear=_by_border(cell & late & ~lineage.has_child, cell & late, around.border),
         false=float(np.clip(false, *FALSE)),
-        miss=(skipped + USUAL * WORTH) / (len(followed) + skipped + WORTH),
+        miss=(skipped - further + USUAL * WORTH) / (len(followed) + skipped + WORTH),
+        again=(further + AGAIN[0] * AGAIN[1]) / (skipped + AGAIN[1]),
     )
 
 
