@@ -233,6 +233,20 @@ def require_same_after_answers(review, seed, *, optional=False):
             review._standing, review._worth._known = kept, known
 
 
+@pytest.mark.parametrize("by", ORDERS)
+def test_a_list_that_was_kept_through_many_answers_is_one_made_afresh(by):
+    review, rng = drawn_review(ORDERS.index(by), 0.3, 6), np.random.default_rng(1)
+    for _ in range(30):
+        answer_something(review, rng)
+        kept = review.uncertain(8, by=by)
+        standing, worth = review._standing, review._worth
+        review._standing, review._written, review._worth = Standing(review._open, review._told), {}, None
+        afresh = review.uncertain(8, by=by)
+        review._standing, review._worth = standing, worth
+        assert (afresh.items, afresh.open) == (kept.items, kept.open)
+    assert len(review) > 15
+
+
 def pieces(numbers):
     """Return which cells are in one piece."""
     _, first, piece = np.unique(numbers, return_index=True, return_inverse=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trackdb.errors import InfeasibleError, SchemaError
-from trackdb.solvers.posterior import conditioning
+from trackdb.solvers.posterior import conditioning, trying
 from trackdb.solvers.posterior.conditioning import OpenPosterior
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.testing.frame_pairs import frame_pair
@@ -204,3 +204,18 @@ def test_no_decision_needs_more_memory_than_its_piece_did(monkeypatch):
             found.undo()
             before = set(found.piece[touched.mothers].tolist())
             assert seen.pop() <= sum(states[p] for p in before)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 2.0])
+def test_an_answer_is_worth_what_giving_it_shows(temperature, monkeypatch):
+    monkeypatch.setattr(trying, "LEAST_TRIED", 1e-6)
+    found = OpenPosterior(frame_pair(400, 0.2, 3).problem, temperature=temperature)
+    asked = found.outcomes(np.arange(400))
+    several = np.flatnonzero(np.diff(asked.first) > 1)
+    size = np.bincount(found.piece[found.piece >= 0])[found.piece[several]]
+    cells = several[np.argsort(-size, kind="stable")][
+        :25
+    ]  # of the largest pieces, where an answer is soon of no effect
+    by_trying = trying.reductions_by_trying(found, cells)
+    assert found.error_reductions(cells) == pytest.approx(by_trying, abs=1e-4)
+    assert by_trying.max() > 0.01
