@@ -145,14 +145,21 @@ class AnswerWorth:
 
     def _forget_around(self, touched: Touched) -> None:
         """Forget what was known in the pieces of touched cells, and in those that had links into them cut."""
+        gone = self._pieces_of(np.append(touched.mothers, self._found.possible_mothers(touched.daughters)))
+        if self._optional:  # trying an answer weighs the pieces of daughters, too, and looks at all mothers there
+            gone |= self._pieces_of(touched.daughters)
+            mothers = np.flatnonzero(gone[self._found.piece])
+            cells = np.append(mothers, self._found.possible_daughters(mothers))
+            gone |= self._pieces_of(np.append(cells, self._found.possible_mothers(cells)))
+        self._known[gone[self._found.piece]] = np.nan
+
+    def _pieces_of(self, mothers: Ints) -> NDArray[np.bool_]:
+        """Return which pieces hold some of these mothers; the last place is that of no piece."""
         piece = self._found.piece
-        mothers = np.append(touched.mothers, self._found.possible_mothers(touched.daughters))
-        if self._optional:  # an answer about a daughter, that she is no cell, changes what her mothers do
-            mothers = np.append(mothers, touched.daughters)
-        gone = np.zeros(int(piece.max(initial=0)) + 2, dtype=bool)
-        gone[piece[mothers]] = True
-        gone[-1] = False  # that of no piece
-        self._known[gone[piece]] = np.nan
+        there = np.zeros(int(piece.max(initial=0)) + 2, dtype=bool)
+        there[piece[mothers]] = True
+        there[-1] = False
+        return there
 
 
 def _part(

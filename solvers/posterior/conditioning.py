@@ -172,6 +172,10 @@ class OpenPosterior:
         """Return all that had some cell as a candidate for a daughter, also by links that are ruled out by now."""
         return self._graph.source[self._entering_all(cells)]
 
+    def possible_daughters(self, mothers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return all that had some cell as a candidate for a mother, also by links that are ruled out by now."""
+        return self._graph.target[self.links_leaving(mothers)]
+
     def error_reductions(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return of each cell how many errors fewer are expected once it is known what it does as a mother.
 
