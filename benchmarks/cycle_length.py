@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import trackdb
-from trackdb.engine.config import Config, LinkConfig
+from trackdb.engine.config import Config, LinkConfig, SolveConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.simulation import Simulation
@@ -157,7 +157,7 @@ def figures(folder: Path, settings: Simulation, max_gap: int, trust: float) -> d
     store = DuckDBStore(folder / "movie.trackdb")
     ingest(table, store)
     chosen = store.detection_set()
-    solve(store, chosen, Config(link=LinkConfig(max_gap=max_gap)))
+    solve(store, chosen, Config(link=LinkConfig(max_gap=max_gap), solve=SolveConfig(cost="density")))
     db = trackdb.open(store.path, write=True)
     db.posterior("ilp-1")
     query = question(18)

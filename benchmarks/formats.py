@@ -45,7 +45,7 @@ def solved_store(size: str, folder: Path) -> Path:
     table, store = folder / "points.parquet", folder / "movie.trackdb"
     inside("points", table, *SIZES[size])
     trackdb("ingest", table, "-o", store)
-    trackdb("solve", store, "--ilp")
+    trackdb("solve", store, "--simple")
     return store
 
 

@@ -160,7 +160,7 @@ def print_stores(sizes: list[str], n_answers: int) -> None:
             if made.code:
                 raise SystemExit(made.err)
             trackdb("ingest", table, "-o", store)
-            trackdb("solve", store, "--ilp")
+            trackdb("solve", store, "--simple")
             found = run(sys.executable, __file__, "--part", store, str(n_answers))
             if found.code:
                 raise SystemExit(found.err)

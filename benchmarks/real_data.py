@@ -21,7 +21,7 @@ from peers import runner
 from truth import DATA
 
 QUESTION = "select t, count(*) cells from tracked where solution = 'ilp-1' group by t order by t"
-COMMANDS = ("ingest", "solve --ilp", "evaluate", "sql", "export ctc")
+COMMANDS = ("ingest", "solve --simple", "evaluate", "sql", "export ctc")
 MOST_FOR_LAPTRACK = 30_000
 
 
@@ -95,7 +95,7 @@ def through(movie: Movie, folder: Path) -> list[Spent]:
     store = folder / "movie.trackdb"
     return [
         trackdb("ingest", *movie.words(folder), "-o", store, "--json"),
-        trackdb("solve", store, "--ilp", "--json"),
+        trackdb("solve", store, "--simple", "--json"),
         trackdb("evaluate", store, "--json"),
         trackdb("sql", store, QUESTION, "--csv"),
         trackdb("export", "ctc", store, "-o", folder / "02_RES", "--json"),

@@ -28,9 +28,10 @@ BOUNDS = {
     "ingest": "10 s wall, 3 GB",
     "link, 5 within 4 px": "5 s wall",
     "link": "5 s wall",
-    "solve --ilp, linked (5 within 4 px)": "25 s wall, 4 GB",
-    "solve --ilp, linked": "25 s wall, 4 GB",
-    "solve --ilp, only ingested": "25 s wall, 4 GB",
+    "solve --simple, linked (5 within 4 px)": "25 s wall, 4 GB",
+    "solve --simple, linked": "25 s wall, 4 GB",
+    "solve --simple, only ingested": "25 s wall, 4 GB",
+    "solve, only ingested": "25 s wall, 4 GB",
 }
 """What a million detections may take."""
 
@@ -65,9 +66,10 @@ def print_commands(size: str, folder: Path, repeat: int) -> Path:
     stage("ingest", None, "ingest", table, "-o", work, "--json", keep=ingested)
     stage("link, 5 within 4 px", ingested, "link", work, *SPARSE, "--json", keep=sparse)
     stage("link", ingested, "link", work, "--json", keep=linked)
-    stage("solve --ilp, linked (5 within 4 px)", sparse, "solve", work, "--ilp", "--json", keep=solved)
-    stage("solve --ilp, linked", linked, "solve", work, "--ilp", "--json")
-    stage("solve --ilp, only ingested", ingested, "solve", work, "--ilp", "--json")
+    stage("solve --simple, linked (5 within 4 px)", sparse, "solve", work, "--simple", "--json", keep=solved)
+    stage("solve --simple, linked", linked, "solve", work, "--simple", "--json")
+    stage("solve --simple, only ingested", ingested, "solve", work, "--simple", "--json")
+    stage("solve, only ingested", ingested, "solve", work, "--json")
     return solved
 
 

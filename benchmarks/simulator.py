@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from measure import head, row, trackdb
 
+from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.evaluate import evaluate
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -103,7 +104,7 @@ def tracked(folder: Path, movie: SimulatedMovie) -> tuple[float, float, int, int
     made = write_movie(place / "movie", movie, images=False)
     store = DuckDBStore(place / "movie.trackdb")
     ingest(place / "movie" / "01_SEG", store, options=SourceOptions(truth=place / "movie" / "01_GT"))
-    solve(store, store.detection_set())
+    solve(store, store.detection_set(), Config(solve=SolveConfig(cost="density")))
     found = evaluate(store, *store.find_solution())
     return found.edges.f1, found.divisions[0].f1, made.cells, made.divisions
 

@@ -47,7 +47,7 @@ def print_size(size: str, folder: Path, *, whole: bool) -> None:
         )
         shutil.rmtree(work)
     if whole:
-        print_command(size, "solve", trackdb("solve", store, "--json"))
+        print_command(size, "solve", trackdb("solve", store, "--simple", "--json"))
 
 
 def print_command(size: str, name: str, spent: Spent, bound: str = "") -> None:

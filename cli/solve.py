@@ -120,14 +120,17 @@ def solve(
     cost: Annotated[
         str | None,
         typer.Option(
-            help="--ilp: density (by distance, the default), learned (drift, daughters, gaps, false detections), "
-            "or two-distance (Attrackt; --config)."
+            help="--ilp: learned (drift, daughters, gaps, false detections; the default), density (the plain one, of "
+            "distance or --scores), or two-distance (Attrackt; --config)."
         ),
     ] = None,
+    simple: Annotated[
+        bool, typer.Option("--simple", help="--ilp: the plain cost of distance, as --cost density.")
+    ] = False,
     without: Annotated[
         str | None,
         typer.Option(
-            help="--cost learned: what not to look at, as drift,velocity; of drift, velocity, divisions, pairs, "
+            help="What the learned cost shall not look at, as drift,velocity; of drift, velocity, divisions, pairs, "
             "gaps, optional, skip_divisions, hazard, areas, intensity ([learned] in settings)."
         ),
     ] = None,
@@ -170,7 +173,7 @@ def solve(
 ) -> None:
     """Choose the links and label the lineages; links and scores what is missing.
 
-    Example: trackdb solve movie.trackdb --ilp
+    Example: trackdb solve movie.trackdb
 
     Example: trackdb solve movie.trackdb --lap --max-gap 2 --split-distance 12
 
@@ -182,9 +185,9 @@ def solve(
 
     Example: trackdb solve movie.trackdb --calibration cal.toml
 
-    Example: trackdb solve movie.trackdb --cost learned
+    Example: trackdb solve movie.trackdb --simple
 
-    Example: trackdb solve movie.trackdb --cost learned --without drift,velocity
+    Example: trackdb solve movie.trackdb --without drift,velocity
 
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
@@ -204,7 +207,7 @@ def solve(
     }
     given = {
         "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}, linker),
-        "cost": cost,
+        "cost": _cost_of(cost, simple=simple, learned=without is not None),
         "by": by,
         "min_score": min_score,
         "backend": backend,
@@ -216,8 +219,6 @@ def solve(
     left_out = leave_out(without.split(",")) if without is not None else {}
     opened, chosen = open_set(store, dataset, detections, face.command)
     settings = load_config(store, config, {"solve": given, "lap": of_lap, "learned": left_out})
-    if left_out and settings.solve.cost != "learned":
-        raise ConfigError("--without is for the learned cost", **{"try": "--cost learned"})
     chosen_linker = settings.solve.linker
     _refuse(chosen_linker, "lap", of_lap)
     if min_score is not None and settings.solve.by != "score":
@@ -248,6 +249,16 @@ def _only_one(flags: dict[str, bool], named: str | None) -> str | None:
     if len(asked) > 1:
         raise ConfigError(f"{' and '.join(asked)} exclude each other", **{"try": "one of them"})
     return next(iter(asked.values()), None)
+
+
+def _cost_of(named: str | None, *, simple: bool, learned: bool) -> str | None:
+    """Return the cost that was asked for, None for the default; evidence can be left out of the learned one alone."""
+    asked = {"--cost": named, "--simple": "density" if simple else None, "--without": "learned" if learned else None}
+    given = {option: cost for option, cost in asked.items() if cost is not None}
+    if len(set(given.values())) > 1:
+        told = " and ".join(f"{option} {cost}" if option == "--cost" else option for option, cost in given.items())
+        raise ConfigError(f"{told} are different costs", **{"try": "one of them"})
+    return next(iter(given.values()), None)
 
 
 def _refuse(linker: str, owner: str, options: Mapping[str, object]) -> None:

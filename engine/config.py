@@ -28,7 +28,7 @@ TEMPERATURES = f"a number within {COLDEST:g} .. {HOTTEST:g}"
 LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
 WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
-COSTS = ("density", "learned", "two-distance")  # what links and divisions are priced by
+COSTS = ("auto", "density", "learned", "two-distance")  # what links and divisions are priced by
 BASES = ("cost", "distance", "score", "activity")  # of what a linker goes by
 BACKENDS = ("matching", "highs", "motile")  # of the exact linker
 SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
@@ -87,8 +87,9 @@ class SolveConfig:
     linker : str
         ``ilp`` (exact), ``lap`` (frame to frame, then segments) or ``greedy``.
     cost : str
-        ``density``: negative log densities, fitted to the data; ``learned``: those of motion with drift, daughters in
-        pairs, gaps and false detections; ``two-distance``: that of Attrackt. The last two are for exact linkers.
+        ``learned``: negative log densities of motion with drift, daughters in pairs, gaps and false detections;
+        ``density``: the plain ones, of distance or scores; ``two-distance``: that of Attrackt. The first and the last
+        are for exact linkers. ``auto``: learned where it can be (`default_cost`).
     by : str
         What the linker goes by: ``cost``; ``distance``, squared (LAP); ``score``, the best first (greedy);
         ``activity``, the least active cell first (greedy). ``auto``: ``cost``, LAP ``distance`` if no scores are named.
@@ -109,7 +110,7 @@ class SolveConfig:
     """
 
     linker: str = "ilp"
-    cost: str = "density"
+    cost: str = AUTO
     by: str = AUTO
     min_score: float = 0.5
     backend: str = "matching"
@@ -122,7 +123,7 @@ class SolveConfig:
     def __post_init__(self) -> None:
         _require(self.window >= 0, "solve.window", self.window, "frames, or 0 for the whole movie at once")
         _require(
-            not self.calibration or (self.cost == "density" and not self.window),
+            not self.calibration or (self.cost in (AUTO, "density") and not self.window),
             "solve.calibration",
             self.calibration,
             "cost = density and no window, for learned costs",

@@ -137,6 +137,7 @@ class Database:
         linker: str = "ilp",
         *,
         by: str = AUTO,
+        cost: str | None = None,
         name: str | None = None,
         scores: str | None = None,
         solver: Solver | None = None,
@@ -151,6 +152,9 @@ class Database:
             ``ilp``, ``lap`` or ``greedy``.
         by : str
             What it goes by: ``cost``; ``distance`` for LAP, its default without named scores; ``score`` for greedy.
+        cost : str or None
+            ``learned``, ``density`` (the plain one) or ``two-distance``; by default that of the settings, or
+            ``learned`` where linker, scores and movie fit it.
         name : str or None
             Name of the solution; by default the linker and a number.
         scores : str or None
@@ -169,7 +173,9 @@ class Database:
         """
         self._require_write()
         settings: Config = load_config(self._store.path)
-        config = replace(settings, solve=replace(settings.solve, linker=linker, by=by))
+        config = replace(
+            settings, solve=replace(settings.solve, linker=linker, by=by, cost=cost or settings.solve.cost)
+        )
         chosen = self._store.detection_set(dataset)
         report = pipeline.solve(
             self._store, chosen, config, name=name, scores=scores, solver=solver, ignore_pins=ignore_pins

@@ -80,7 +80,7 @@ def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> It
 
     solved = solve(store, store.detection_set(), progress=progress)
     yield DemoStep(
-        f"trackdb solve {store.path} --ilp",
+        f"trackdb solve {store.path}",
         f"{solved.links} links, {solved.tracks} tracks, {solved.divisions} divisions, "
         f"{'proven optimal' if solved.proven else 'not proven'}",
     )

@@ -20,9 +20,10 @@ from ..storage.schema import Prices
 from .annotations.pins import PinSet, decided
 from .candidates import link_nearest, radius_from
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
+from .default_cost import cost_for
 from .lineages import solution_table
 from .linkers import ACTIVITY, COST, LEARNED, TWO_DISTANCE, choose_linker
-from .names import free_solution_name, linked_gap, named_scores
+from .names import done, free_solution_name, linked_gap, named_scores
 from .pixels import pixels_of
 from .pricing import learned_costs, pins_of, priced, with_forced
 from .progress import Progress, Silent
@@ -156,6 +157,13 @@ def solve(
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
     settings = config.solve
+    cost, why = cost_for(
+        config, scores=scores, own_solver=solver is not None, n_detections=store.count_detections(chosen)
+    )
+    if why:
+        progress.note(why)
+    settings = replace(settings, cost=cost)
+    config = replace(config, solve=settings)
     linker = choose_linker(config, scores, solver)
     if settings.calibration and linker.by != COST:
         raise ConfigError(
@@ -170,7 +178,9 @@ def solve(
         detections = store.detections(chosen)
         pins = PinSet() if ignore_pins else pins_of(store, chosen, detections, progress)  # refused before any work
     if settings.cost == LEARNED and (scores is not None or config.score.by != ScoreConfig().by):
-        raise ConfigError("the learned cost reads places, not scores", **{"try": "--cost density, or no scores"})
+        raise ConfigError(
+            "the learned cost reads places and masks, not scores", **{"try": "--cost density, or no scores"}
+        )
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
@@ -244,8 +254,11 @@ def require_sound(problem: TrackingProblem, selection: Selection, config: SolveC
 
 
 def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Config, progress: Progress) -> None:
-    """Link what was not linked, or not over as many frames as a LAP closes, or the learned cost looks over."""
-    reach = linked_gap(store, chosen)
+    """Link what was not linked, or not over as many frames as a LAP closes, or the learned cost looks over.
+
+    What is linked again keeps its radius and its neighbours, unless the settings name others.
+    """
+    reach, settings = linked_gap(store, chosen), config.link
     wanted = (
         config.lap.max_gap
         if config.solve.linker == "lap"
@@ -255,9 +268,12 @@ def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Conf
         progress.note("no candidates yet: linking")
     elif wanted > reach:
         progress.note(f"no candidates skip more than {reach} frames yet: linking over {wanted}")
+        if settings == LinkConfig():
+            before = done(store, chosen, "link")[-1].params
+            settings = replace(settings, max_distance=before["max_distance"], neighbors=before["neighbors"])
     else:
         return
-    link(store, chosen, replace(config.link, max_gap=max(config.link.max_gap, wanted)), progress)
+    link(store, chosen, replace(settings, max_gap=max(settings.max_gap, wanted)), progress)
 
 
 def _labelled(detections: Detections, edges: CandidateEdges, selection: Selection) -> tuple[SolutionTable, Merged]:

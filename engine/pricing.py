@@ -101,6 +101,9 @@ def priced(
         learned = costs.learn(detections, edges, config.learned, traits)
         estimates = learned.estimates()
         progress.note(costs.told(estimates))
+        if learned.sampled:
+            first, last = learned.frames
+            progress.note(f"learned from frames {first} to {last}, {learned.n_learned:,} of {len(detections):,} cells")
         return learned.problem(detections, edges, forced), estimates
     if config.solve.cost == TWO_DISTANCE:
         priced = costs.two_distance_problem(detections, edges, given, config.two_distance)

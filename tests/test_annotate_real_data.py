@@ -29,7 +29,7 @@ def test_what_somebody_who_knows_says_of_the_epidermis_holds(data_dir, tmp_path)
     solve(store, chosen)
     truth, true = children(store, "truth")
     solved, before = children(store, "ilp-1")
-    wrong = [cell for cell, daughters in truth.items() if solved[cell] != daughters]
+    wrong = [cell for cell, daughters in truth.items() if solved.get(cell, set()) != daughters]
     asked = wrong[:: len(wrong) // ANSWERS][:ANSWERS]
     annotator = Annotator(store, chosen)
     for cell in asked:
@@ -38,7 +38,7 @@ def test_what_somebody_who_knows_says_of_the_epidermis_holds(data_dir, tmp_path)
         report = solve(store, chosen, Config(solve=SolveConfig(linker=linker)))
         now, after = children(store, report.solution)
         assert report.pins == ANSWERS
-        assert {cell: now[cell] for cell in asked} == {cell: truth[cell] for cell in asked}
+        assert {cell: now.get(cell, set()) for cell in asked} == {cell: truth[cell] for cell in asked}
         if linker == "ilp":
             assert report.proven
             lost = len(difference(store, true, before).only_a), len(difference(store, true, after).only_a)

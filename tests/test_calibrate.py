@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from trackdb.engine.config import Config, PosteriorConfig
+from trackdb.engine.config import Config, PosteriorConfig, SolveConfig
 from trackdb.engine.evaluate import evaluate
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -42,7 +42,7 @@ def crowd(seed, n_frames=7, n_cells=50, step=2.0, ends=0.04):
 def solved_store(folder, name, rows):
     store = DuckDBStore(folder / f"{name}.trackdb")
     ingest(write_rows(folder / f"{name}.csv", rows, header=DIVIDING), store)
-    solve(store, store.detection_set())
+    solve(store, store.detection_set(), Config(solve=SolveConfig(cost="density")))
     return store
 
 
@@ -185,3 +185,13 @@ def test_a_movie_twice_other_scores_and_files_that_are_there_are_refused(stores,
     file.touch()
     with pytest.raises(FormatError, match="exists already"):
         calibrate(movies(stores[:1]), file)
+
+
+def test_the_learned_cost_gets_a_temperature_and_its_costs_are_not_shifted(stores, tmp_path):
+    solve(stores[0], stores[0].detection_set(), Config(solve=SolveConfig(cost="learned")), name="by-learned")
+    report = calibrate([(stores[0], *stores[0].find_solution(name="by-learned"))], tmp_path / "cal.toml")
+    assert set(report.fits) == {"auto", "softmax"}
+    assert all(0.05 < fit.temperature < 20 for fit in report.fits.values())
+    said = run("calibrate", stores[0].path, "--solution", "by-learned", "--costs", "-o", tmp_path / "no.toml", code=1)
+    assert "priced as pairs" in said.stderr
+    assert "solve --simple" in said.stderr

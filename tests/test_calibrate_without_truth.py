@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from trackdb.engine.config import Config
+from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.calibrating_unlabelled import calibrate_without_truth
@@ -182,7 +182,7 @@ def test_options_of_a_truth_a_movie_twice_and_places_that_cannot_be_are_refused(
 def test_next_to_no_divisions_are_said_to_be_kept(tmp_path):
     """Cells that neither divide nor are born: what a division costs stays."""
     far = solved_store(tmp_path, "far", crowd(1, ends=0.0, step=0.5))
-    solve(far, far.detection_set())
+    solve(far, far.detection_set(), Config(solve=SolveConfig(cost="density")))
     done = run("calibrate", far.path, "--without-truth", "-o", tmp_path / "cal.toml")
     assert "far: next to no divisions are expected: what one costs was not learned and kept" in done.stderr
     assert read_calibration(tmp_path / "cal.toml").costs.division == 0

@@ -147,7 +147,7 @@ def test_settings_leave_evidence_out(store):
     ("words", "message"),
     [
         (["--cost", "learned", "--without", "colour"], "knows no evidence 'colour'"),
-        (["--cost", "density", "--without", "drift"], "--without is for the learned cost"),
+        (["--cost", "density", "--without", "drift"], "--cost density and --without are different costs"),
     ],
 )
 def test_what_cannot_be_left_out_is_refused(store, words, message):

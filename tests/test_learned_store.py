@@ -72,7 +72,7 @@ def test_estimates_are_kept_and_info_says_them_in_words(store):
 
 
 def test_words_are_for_the_learned_cost_alone(store):
-    answer("solve", store.path)
+    answer("solve", store.path, "--simple")
     assert answer("info", store.path)["learned"] == []
     assert told({"division_per_cell_and_frame": 0.1}) == ""
 
@@ -91,7 +91,7 @@ def test_words_have_two_digits():
         (["--lap"], "which lap does not divide into"),
         (["--greedy"], "which greedy does not divide into"),
         (["--window", 5], "is learned from the whole movie"),
-        (["--scores", "distance"], "reads places, not scores"),
+        (["--scores", "distance"], "reads places and masks, not scores"),
     ],
 )
 def test_what_the_learned_cost_does_not_do_is_refused(store, words, message):

@@ -23,6 +23,7 @@ from trackdb.storage.sandbox import ask
 
 from .movies import DIVIDING, GAP_ROWS, dividing_cells, write_ctc, write_points, write_rows
 
+TOO_FEW = "54 detections are too few to learn from: priced by the plain cost"
 GREEDY = Config(solve=SolveConfig(linker="greedy"))
 
 
@@ -216,7 +217,7 @@ def test_solving_links_and_scores_what_is_missing_and_says_so(walking):
     assert (report.solution, report.links, report.tracks, report.divisions, report.proven) == ("ilp-1", 45, 9, 0, True)
     again = Recorded()
     solve(walking, walking.detection_set(), progress=again)
-    assert again.notes == []
+    assert again.notes == [TOO_FEW]
 
 
 def test_scores_that_solve_does_not_take_by_itself_are_named(walking, tmp_path):
@@ -228,7 +229,7 @@ def test_scores_that_solve_does_not_take_by_itself_are_named(walking, tmp_path):
     told, silent = Recorded(), Recorded()
     solve(walking, chosen, progress=told)
     solve(walking, chosen, scores="network", progress=silent)
-    assert told.notes == ["solving by distance, not by the newer network: --scores NAME takes those"]
+    assert told.notes == [TOO_FEW, "solving by distance, not by the newer network: --scores NAME takes those"]
     assert not any("newer" in note for note in silent.notes)
 
 

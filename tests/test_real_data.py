@@ -41,7 +41,7 @@ class Real:
 
 
 REAL = {
-    "cell migration, masks": Real("cellmigration_ccby/02_GT", 26087, 25719, 0.995, 0.85),
+    "cell migration, masks": Real("cellmigration_ccby/02_GT", 26087, 25719, 0.998, 0.9),
     "cell migration, table": Real(
         "cellmigration_ccby/regionprops.csv.gz",
         27630,
@@ -51,21 +51,21 @@ REAL = {
         {"columns": REGIONS, "truth": "cellmigration_ccby/02_GT"},
         exported=False,
     ),
-    "epidermis": Real("mouse_epidermis_area1_apache/02_GT", 4453, 4070, 0.93, 0.55),
+    "epidermis": Real("mouse_epidermis_area1_apache/02_GT", 4453, 4070, 0.95, 0.7),
     "C2C12, every fifth frame": Real(
         "c2c12_ker2018_ccby/Sparse5/regionprops.csv.gz",
         18432,
         18315,
-        0.96,
-        0.7,
+        0.97,
+        0.8,
         {"columns": POINTS, "truth": "c2c12_ker2018_ccby/Sparse5/02_GT"},
     ),
     "ascidian embryo": Real(
         "astec_ascidian_ccby/Pm03_spots.csv.gz",
         13484,
         13438,
-        0.995,
-        0.9,
+        0.998,
+        0.97,
         {"columns": SPOTS, "links": "astec_ascidian_ccby/Pm03_links.csv.gz"},
         exported=False,
     ),
@@ -94,7 +94,9 @@ def test_a_real_movie_goes_the_whole_way(data_dir, tmp_path, name):
     require_at_least(result, {"edge_f1": real.edge_f1, "division_f1": real.division_f1})
 
     answer = ask(store.path, "select count(*) n, count(distinct track) k from tracked where solution = 'ilp-1'")
-    assert answer.rows.to_pylist() == [{"n": real.detections, "k": solved.tracks}]
+    [tracked] = answer.rows.to_pylist()
+    assert 0.97 * real.detections < tracked["n"] <= real.detections  # a few are taken for false
+    assert tracked["k"] == solved.tracks
     [counted] = ask(store.path, "select count(*) n from divisions where solution = 'ilp-1'").rows.to_pylist()
     assert counted["n"] == solved.divisions
     assert check(store) == []

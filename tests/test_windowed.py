@@ -33,6 +33,10 @@ def store_of(folder, rows, **columns):
     return store
 
 
+PLAIN = Config(solve=SolveConfig(cost="density"))
+"""What windows are priced by, for the whole movie."""
+
+
 def in_windows(frames, context=10, **more):
     return Config(solve=SolveConfig(window=frames, window_context=context, **more))
 
@@ -72,7 +76,7 @@ def require_same(store, one, other):
 @pytest.mark.parametrize("frames", [1, 7, 24])
 def test_windows_find_what_one_piece_finds_and_prove_it(crowd, frames):
     chosen = crowd.detection_set()
-    whole = solve(crowd, chosen, name="whole")
+    whole = solve(crowd, chosen, PLAIN, name="whole")
     cut = solve(crowd, chosen, in_windows(frames), name="cut")
     require_same(crowd, "whole", "cut")
     assert replace(cut, solution="whole", seconds=whole.seconds) == whole
@@ -82,14 +86,14 @@ def test_windows_find_what_one_piece_finds_and_prove_it(crowd, frames):
 def test_divisions_are_found_across_windows(tmp_path):
     store = store_of(tmp_path, dividing_cells(), header=DIVIDING)
     chosen = store.detection_set()
-    whole = solve(store, chosen, name="whole")
+    whole = solve(store, chosen, PLAIN, name="whole")
     assert solve(store, chosen, in_windows(2, 3), name="cut").divisions == whole.divisions == 8
     require_same(store, "whole", "cut")
 
 
 def test_a_short_context_tells_how_far_it_may_be_from_the_optimum(crowd):
     chosen, told = crowd.detection_set(), Recorded()
-    whole = solve(crowd, chosen)
+    whole = solve(crowd, chosen, PLAIN)
     cut = solve(crowd, chosen, in_windows(2, 1), progress=told)
     assert cut.lower_bound <= whole.objective <= cut.objective
     assert cut.proven == (cut.lower_bound == cut.objective)
@@ -105,7 +109,7 @@ def test_a_movie_that_is_sampled_gets_the_costs_of_one_piece(crowd, monkeypatch)
     monkeypatch.setattr(sys.modules["trackdb.engine.costs.fit"], "sampled_runs", sampled)
     monkeypatch.setattr(costs, "sampled_runs", sampled)
     chosen = crowd.detection_set()
-    whole = solve(crowd, chosen, name="whole")
+    whole = solve(crowd, chosen, PLAIN, name="whole")
     cut = solve(crowd, chosen, in_windows(9), name="cut")
     assert cut.estimates == whole.estimates
     require_same(crowd, "whole", "cut")
@@ -130,7 +134,7 @@ def test_scores_of_any_scale_are_priced_as_in_one_piece(crowd, scale):
 
 def test_what_people_said_is_kept_across_windows(crowd):
     chosen = crowd.detection_set()
-    free = solve(crowd, chosen, name="free")
+    free = solve(crowd, chosen, PLAIN, name="free")
     detections = crowd.detections(chosen)
     edges = crowd.candidate_edges(chosen, detections)
     source, target = (detections.id[rows] for rows in (edges.source, edges.target))
@@ -150,7 +154,7 @@ def test_what_people_said_is_kept_across_windows(crowd):
     annotator.answer("choose", ends, [], who="ana")
     annotator.answer("reject", e, [f], who="ana")
     annotator.answer("not_a_cell", int(detections.id[200]), who="ana")
-    whole = solve(crowd, chosen, name="whole")
+    whole = solve(crowd, chosen, PLAIN, name="whole")
     cut = solve(crowd, chosen, in_windows(8), name="cut")
     assert whole.objective > free.objective
     info, found, table = lineages(crowd, "cut")
@@ -168,7 +172,7 @@ def test_what_people_said_is_kept_across_windows(crowd):
 @pytest.mark.parametrize("frames", [5, 30])
 def test_annotations_that_no_candidate_allows_are_refused(crowd, frames):
     chosen = crowd.detection_set()
-    solve(crowd, chosen)
+    solve(crowd, chosen, PLAIN)
     Annotator(crowd, chosen).answer("choose", 1, [700], who="ana", add_candidate=True)
     with crowd.writing() as connection:
         connection.exec_driver_sql("update edge set candidate = false where source = 1 and target = 700")
@@ -185,7 +189,7 @@ def test_windows_read_no_more_than_themselves(crowd, monkeypatch):
         return read(self, first, last)
 
     chosen = crowd.detection_set()
-    solve(crowd, chosen)  # links and scores
+    solve(crowd, chosen, PLAIN)  # links and scores
     monkeypatch.setattr(FrameReader, "detections", reading)
     monkeypatch.setattr(type(crowd), "detections", None)
     solve(crowd, chosen, in_windows(8, 3))
@@ -194,7 +198,7 @@ def test_windows_read_no_more_than_themselves(crowd, monkeypatch):
 
 def test_what_dies_halfway_leaves_nothing_and_is_done_again(crowd, monkeypatch):
     chosen = crowd.detection_set()
-    solve(crowd, chosen, name="whole")
+    solve(crowd, chosen, PLAIN, name="whole")
     with monkeypatch.context() as broken:
         broken.setattr(FrameReader, "cells", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -244,7 +248,7 @@ def test_sampled_runs_lie_in_the_movie_and_hold_about_as_many_cells_as_wanted(fi
 
 def test_the_command_solves_in_windows_and_says_so(tmp_path):
     run("ingest", write_points(tmp_path / "cells.csv", 12), "-o", tmp_path / "cells.trackdb")
-    whole = answer("solve", tmp_path / "cells.trackdb")
+    whole = answer("solve", tmp_path / "cells.trackdb", "--simple")
     cut = answer("solve", tmp_path / "cells.trackdb", "--window", "4", "--require-optimal")
     told = ("objective", "lower_bound", "proven", "links", "tracks", "divisions", "appearances", "left_out")
     assert [cut[key] for key in told] == [whole[key] for key in told]

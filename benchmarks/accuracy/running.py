@@ -18,11 +18,11 @@ OTHERS = (
     "laptrack", "laptrack_nosplit", "tracksdata_nearest", "tracksdata_ilp", "motile", "btrack", "trackpy", "scipy_lap",
 )  # fmt: skip
 MASKS = "trackdb_masks"  # the learned cost with the areas of masks; for cases that have them alone
-# how a user would call trackdb with the cutoff of the others, with gaps as they have them, with no option at all, and
-# with the learned cost; what linking and what solving is told
+# the plain cost with the cutoff of the others, and with gaps as they have them; no option at all; and the learned cost,
+# which that is, too; what linking and what solving is told
 OURS = {
-    "trackdb": lambda cutoff: (["--max-distance", cutoff], []),
-    "trackdb_gaps": lambda cutoff: (["--max-distance", cutoff, "--max-gap", 1], []),
+    "trackdb": lambda cutoff: (["--max-distance", cutoff], ["--simple"]),
+    "trackdb_gaps": lambda cutoff: (["--max-distance", cutoff, "--max-gap", 1], ["--simple"]),
     "trackdb_defaults": lambda _: ([], []),
     "trackdb_learned": lambda _: (["--max-gap", 1], ["--cost", "learned"]),
 }

@@ -84,7 +84,9 @@ class CostShifts:
 def require_no_pairs(problem: TrackingProblem) -> None:
     """Raise SchemaError where divisions are priced as pairs: nothing is learned of those."""
     if problem.pairs is not None:
-        raise SchemaError("costs are not learned where divisions are priced as pairs", use="the cost `density`")
+        raise SchemaError(
+            "costs are not learned where divisions are priced as pairs", use="a solution of `solve --simple`"
+        )
 
 
 def inner_frames(problem: TrackingProblem) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -190,7 +190,7 @@ def posterior_at(
     if method == "topk":
         if problem.pairs is not None:
             raise ConfigError(
-                "topk lists lineages whose costs are of single links, not of pairs of daughters (two-distance)",
+                "topk lists lineages whose costs are of single links, not of pairs of daughters",
                 **{"try": "--method auto or perturb-map"},
             )
         cheapest = best_assignments(problem, config.k)

@@ -12,7 +12,7 @@ problem.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +24,8 @@ from .looks import NO_LOOKS
 from .pairs import pairs_that_pay
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ....storage.schema import CandidateEdges
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .motion import Motion
     from .rates import LearnedRates
     from .surroundings import Surroundings
+    from .traits import Trait
 
 DEAREST: Final = 200.0  # nats; dearer than an end and a beginning, so that no optimum has such a link
 AT_ONCE: Final = 500_000  # candidates that are priced at a time, for the sake of memory
@@ -98,6 +101,14 @@ class Model:
     skipped_to: NDArray[np.bool_]
     read: LearnedConfig = EVERYTHING
     looks: Looks = NO_LOOKS
+
+    def elsewhere(self, n: int, n_frames: int, traits: Sequence[Trait]) -> Model:
+        """Return what holds of n other cells, in as many frames, of which but their traits nothing is known yet."""
+        none = np.zeros(n, dtype=bool)
+        motion = replace(self.motion, frame_scale=np.ones(n_frames))
+        rates = replace(self.rates, dividing=np.ones(1), ending=np.ones(1))
+        looks = replace(self.looks, traits=tuple(traits))
+        return replace(self, motion=motion, rates=rates, hazard=np.ones(n), open=none, skipped_to=none, looks=looks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

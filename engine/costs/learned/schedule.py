@@ -2,6 +2,9 @@
 
 Rounds are few and bounded. The first lineage has no divisions, since nothing is known of daughters yet; from the second
 on, births are shared (`births`) and the densities of motion and of daughters, the rates and the hazard follow.
+
+A large movie is learned from its middle frames. The rest is then followed with what they told: what belongs to single
+cells and frames, as drift, comes from links of the whole movie.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ....solvers import open_solver
+from ....storage.schema import Detections
+from ...candidates import Frames
 from ...evidence import EVERYTHING, LearnedConfig
 from .births import births_of, share_births
 from .daughters import Daughters
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ....solvers.problem import TrackingProblem
-    from ....storage.schema import CandidateEdges, Detections
+    from ....storage.schema import CandidateEdges
     from .births import Births
     from .drift import Drift
     from .surroundings import Surroundings
@@ -41,6 +46,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROUNDS: Final = 6
+MOST_CELLS: Final = 60_000  # of a movie that is learned from as a whole
+SAMPLE: Final = 20_000  # cells that a larger one is learned from
+FEWEST_FRAMES: Final = 5  # of these, however full they are
+FOLLOWING: Final = 2  # how often the whole of a larger one is linked: without velocities, and with them
 NEVER: Final = 1e-9  # rate of divisions where cells are said not to divide
 SETTLED: Final = 1e-3  # share of cells that became something else, below which another round tells nothing new
 
@@ -59,6 +68,10 @@ class Learned:
         The one that they were learned from.
     around, spans, drift : Surroundings, Spans, Drift
         Of the cells, of the m candidates, and of the lineage.
+    frames : tuple of int
+        First and last frame that was learned from.
+    n_learned : int
+        Cells in these.
     """
 
     detections: Detections
@@ -67,6 +80,13 @@ class Learned:
     around: Surroundings
     spans: Spans
     drift: Drift
+    frames: tuple[int, int]
+    n_learned: int
+
+    @property
+    def sampled(self) -> bool:
+        """Whether that was not the whole movie."""
+        return self.n_learned < len(self.detections)
 
     def problem(
         self, detections: Detections, edges: CandidateEdges, forced: NDArray[np.bool_] | None = None
@@ -91,7 +111,8 @@ class Learned:
     def estimates(self) -> dict[str, float]:
         """Return what was learned under names that tell their units, for the parameters of the run."""
         unit = "px" if self.detections.scale_um is None else "um"
-        return estimates_of(self.around, self.lineage, self.spans.elapsed, self.model, unit)
+        found = estimates_of(self.around, self.lineage, self.spans.elapsed, self.model, unit)
+        return {**found, "detections_learned_from": float(self.n_learned)}
 
 
 def learn(
@@ -101,6 +122,7 @@ def learn(
     traits: Sequence[Trait] = (),
     *,
     rounds: int = ROUNDS,
+    most_cells: int = MOST_CELLS,
 ) -> Learned:
     """Learn densities and rates from the cells themselves, without labels.
 
@@ -116,7 +138,16 @@ def learn(
         How the cells look.
     rounds : int
         How often to solve at most, the solution that is wanted in the end included.
+    most_cells : int
+        Cells of a large movie; of one that has more, the middle frames are learned from.
     """
+    if len(detections) > most_cells:
+        first, stop = _middle(detections)
+        cells, within = _part(detections, edges, first, stop)
+        some = [trait.part(first, stop) for trait in traits]
+        return _followed(
+            detections, edges, traits, learn(cells, within, read, some, rounds=rounds, most_cells=len(cells))
+        )
     around = surroundings_of(detections)
     spans = Spans.of(around, edges, read)
     model = unlearned(around, read, Looks.unlearned(traits))
@@ -131,7 +162,50 @@ def learn(
         log.debug("round %d: %.2g of the cells changed, %s", number, changed, model.rates)
         if number and changed <= SETTLED:
             break
-    return Learned(detections, model, lineage, around, spans, drift)
+    frames = (int(detections.frame[0]), int(detections.frame[-1])) if len(detections) else (0, 0)
+    return Learned(detections, model, lineage, around, spans, drift, frames, len(detections))
+
+
+def _middle(detections: Detections) -> tuple[int, int]:
+    """Return the rows, from and below, of the middle frames that hold `SAMPLE` cells; of a few at least."""
+    frames = Frames.of(detections)
+    n = len(frames)
+    length = min(max(SAMPLE * n // len(detections), FEWEST_FRAMES), n)
+    begin = (n - length) // 2
+    return frames.rows(begin).start, frames.rows(begin + length - 1).stop
+
+
+def _part(detections: Detections, edges: CandidateEdges, first: int, stop: int) -> tuple[Detections, CandidateEdges]:
+    """Return the detections of some rows, and the candidates among them."""
+    part = Detections(
+        id=detections.id[first:stop],
+        frame=detections.frame[first:stop],
+        position_px=detections.position_px[first:stop],
+        label=detections.label[first:stop],
+        area=detections.area[first:stop],
+        scale_um=detections.scale_um,
+    )
+    within = edges.take((edges.source >= first) & (edges.target < stop))
+    return part, replace(within, source=within.source - first, target=within.target - first)
+
+
+def _followed(detections: Detections, edges: CandidateEdges, traits: Sequence[Trait], learned: Learned) -> Learned:
+    """Link the whole movie without divisions by what a part of it told, for drift, velocities and births."""
+    read = learned.model.read
+    around = surroundings_of(detections)
+    spans = Spans.of(around, edges, read)
+    lineage = Lineage.unlinked(edges, len(around))
+    drift = drift_of(around, lineage, spans.elapsed, read)
+    model = learned.model.elsewhere(len(around), around.n_frames, traits)
+    for _ in range(FOLLOWING):
+        problem = problem_of(around, edges, spans, drift, model, divisions=False)
+        lineage = Lineage.of(edges, open_solver("ilp").solve(problem))
+        drift = drift_of(around, lineage, spans.elapsed, read)
+        found = learn_from(around, edges, spans, lineage, drift, model)
+        motion = replace(model.motion, frame_scale=found.motion.frame_scale)
+        rates = replace(model.rates, dividing=found.rates.dividing, ending=found.rates.ending)
+        model = replace(found, motion=motion, daughters=model.daughters, rates=rates, looks=model.looks)
+    return Learned(detections, model, lineage, around, spans, drift, learned.frames, learned.n_learned)
 
 
 def unlearned(around: Surroundings, read: LearnedConfig, looks: Looks = NO_LOOKS) -> Model:

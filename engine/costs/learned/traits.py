@@ -80,6 +80,11 @@ class Trait:
         """(n,) Whether the look of each cell is known."""
         return np.isfinite(self.value)
 
+    def part(self, first: int, stop: int) -> Trait:
+        """Return that of the cells from `first` to below `stop`, still compared with all."""
+        rows = slice(first, stop)
+        return replace(self, value=self.value[rows], rank=self.rank[rows], log_any=self.log_any[rows])
+
     def together(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the look of k pairs of cells as if they were one; NaN where that of either is not known."""
         a, b = self.value[one], self.value[other]

@@ -1,0 +1,63 @@
+"""Which cost a solve takes: the one that is named, else the learned one where linker, scores and movie fit.
+
+The learned cost reads places and masks, looks at the whole movie, and prices daughters in pairs. Whoever asks for what
+does not go with that, and names no cost, gets the plain one of distance, and is told so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .config import AUTO, ScoreConfig
+from .linkers import GOES_BY, LEARNED
+
+if TYPE_CHECKING:
+    from .config import Config
+
+DENSITY: Final = "density"
+MOST: Final = 150_000
+"""Detections up to which a movie is solved by the learned cost unasked: more take longer than half a minute."""
+FEWEST: Final = 200
+"""Detections from which on a movie is learned from unasked: on pieces of real movies with fewer, the plain cost links
+as well or better (design 25)."""
+
+
+def cost_for(config: Config, *, scores: str | None, own_solver: bool, n_detections: int) -> tuple[str, str]:
+    """Return the name of the cost, and where it is not the learned one although nobody said so, why.
+
+    Parameters
+    ----------
+    config : Config
+        Settings.
+    scores : str or None
+        Scores that the user named.
+    own_solver : bool
+        Whether the user made the solver.
+    n_detections : int
+        Size of the movie.
+    """
+    settings = config.solve
+    if settings.cost != AUTO:
+        return settings.cost, ""
+    if settings.linker in GOES_BY:  # squared distances, or one link at a time: no pairs in either
+        return DENSITY, ""
+    reason = _against_learning(config, scores, own_solver, n_detections)
+    return (DENSITY, f"{reason}: priced by the plain cost") if reason else (LEARNED, "")
+
+
+def _against_learning(config: Config, scores: str | None, own_solver: bool, n_detections: int) -> str:
+    """Return what does not go with the learned cost; nothing where all does."""
+    settings = config.solve
+    if scores is not None or config.score.by != ScoreConfig().by:
+        return f"the learned cost reads places and masks, not the scores {scores or config.score.by}"
+    if settings.calibration:
+        return "a calibration is of the plain cost"
+    if own_solver or settings.linker != "ilp":
+        return "a solver of your own may know no pairs of daughters"
+    if settings.window:
+        return "the learned cost looks at the whole movie, not at windows of it"
+    if n_detections < FEWEST:
+        return f"{n_detections} detections are too few to learn from"
+    if n_detections > MOST:
+        return f"of {n_detections:,} detections the learned cost would take long (--cost learned takes that time)"
+    return ""
