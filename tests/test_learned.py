@@ -8,7 +8,7 @@ from trackdb.engine.costs.learned import learn
 from trackdb.solvers import open_solver
 from trackdb.testing.movies import cells
 
-from .learned_movies import f1, linked, sheet, tracked
+from .learned_movies import Sheet, f1, linked, sheet, tracked
 
 
 def with_points(movie, frame, place):
@@ -63,6 +63,24 @@ def test_divisions_are_found_with_both_daughters():
     true = set(map(tuple, movie.link.tolist()))
     assert movie.divisions > 10
     assert len(linked(edges, found) & true) > 0.99 * len(true)
+
+
+def test_one_cell_that_divides_among_cells_that_never_do_has_two_daughters():
+    """Cell 27 parts in frame 8: daughters go on 3.5 um to both sides of where it would be."""
+    movie = sheet(1)
+    mother = 7 * 64 + 27
+    one = [t * 64 + 27 for t in range(8, 15)]
+    old = movie.detections
+    place = old.position_px.copy()
+    other = place[one] - [0.0, 3.5]
+    place[one] += [0.0, 3.5]
+    parted = Sheet(cells(old.frame, place, old.scale_um), movie.link, movie.real)
+    detections, row = with_points(parted, old.frame[one], other)
+    _, edges, found = tracked(detections)
+    children = edges.target[found.edge & (edges.source == row[mother])]
+    assert set(children.tolist()) == {row[one[0]], row[len(place)]}
+    assert (np.bincount(edges.source[found.edge]) == 2).sum() == 1
+    assert found.node.all()
 
 
 def test_a_daughter_that_is_missed_in_her_first_frame_is_her_mothers_all_the_same():

@@ -171,11 +171,13 @@ def test_missed_frames_are_counted(family):
 
 
 def test_a_cell_that_is_missed_is_missed_again_at_a_rate_of_its_own(family):
-    """One link misses three frames: one beginning of a gap, and two frames more, beside 20 of which 2 go on."""
+    """One link misses three frames, as many as one may: a gap begins and goes on twice, beside 20 of which 2 go on."""
     around, found = family
     rates = count_rates(around, found, np.array([0, 3, 0, 0, 0, 0, 0, 0]), 3, 0.01)
     assert rates.miss == pytest.approx(2.5 / (7 + 3 + 300))
-    assert rates.again == pytest.approx(4 / 23)
+    assert rates.again == pytest.approx(4 / 22)
+    assert count_rates(around, found, np.array([0, 3, 0, 0, 0, 0, 0, 0]), 4, 0.01).again == pytest.approx(4 / 23)
+    assert count_rates(around, found, np.array([0, 1, 0, 0, 0, 0, 0, 0]), 1, 0.01).again == 0.1
 
 
 def test_gaps_end_with_some_probability_and_the_longest_for_sure():

@@ -127,6 +127,8 @@ def count_rates(
     followed = lineage.first[lineage.has_child]
     skipped = float(missed[followed].sum())
     further = float(np.maximum(missed[followed] - 1, 0).sum())
+    # after the longest gap that a link may have, whether one more frame was missed is not known
+    told = float(np.minimum(missed[followed], max(reach - 1, 0)).sum())
     false = (float((~cell).sum()) + USUAL_FALSE * WORTH) / (len(cell) + WORTH)
     return LearnedRates(
         division=division,
@@ -134,7 +136,7 @@ def count_rates(
         disappear=_by_border(cell & late & ~lineage.has_child, cell & late, around.border),
         false=float(np.clip(false, *FALSE)),
         miss=(skipped - further + USUAL * WORTH) / (len(followed) + skipped + WORTH),
-        again=(further + AGAIN[0] * AGAIN[1]) / (skipped + AGAIN[1]),
+        again=(further + AGAIN[0] * AGAIN[1]) / (told + AGAIN[1]),
     )
 
 
