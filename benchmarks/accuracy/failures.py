@@ -166,6 +166,6 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="*", default=[], help="parts of the names of movies")
     options.add_argument("--variants", nargs="*", default=["x1", "P"], choices=VARIANTS)
-    options.add_argument("--ours", default="trackdb_learned")
+    options.add_argument("--ours", default="trackdb")
     options.add_argument("--svg", type=Path, help="file for the pictures")
     main(options.parse_args())

@@ -17,24 +17,22 @@ TRACKERS = Path(__file__).with_name("trackers.py")
 OTHERS = (
     "laptrack", "laptrack_nosplit", "tracksdata_nearest", "tracksdata_ilp", "motile", "btrack", "trackpy", "scipy_lap",
 )  # fmt: skip
-MASKS = "trackdb_masks"  # the learned cost with the areas of masks; for cases that have them alone
-# the plain cost with the cutoff of the others, and with gaps as they have them; no option at all; and the learned cost,
-# which that is, too; what linking and what solving is told
-OURS = {
-    "trackdb": lambda cutoff: (["--max-distance", cutoff], ["--simple"]),
-    "trackdb_gaps": lambda cutoff: (["--max-distance", cutoff, "--max-gap", 1], ["--simple"]),
-    "trackdb_defaults": lambda _: ([], []),
-    "trackdb_learned": lambda _: (["--max-gap", 1], ["--cost", "learned"]),
+MASKS = "trackdb_masks"  # told the areas of masks, too; for cases that have them alone
+# with no option at all, as a user begins; and the plain cost with the cutoff of the others, and with gaps as they have
+# them; what linking and what solving is told, the former None where it is left to solving
+OURS: dict[str, Callable[[float], tuple[list[object] | None, list[object]]]] = {
+    "trackdb": lambda _: (None, []),
+    "trackdb_simple": lambda cutoff: (["--max-distance", cutoff], ["--simple"]),
+    "trackdb_simple_gaps": lambda cutoff: (["--max-distance", cutoff, "--max-gap", 1], ["--simple"]),
 }
-OURS[MASKS] = OURS["trackdb_learned"]
+OURS[MASKS] = OURS["trackdb"]
 # the learned cost without one kind of evidence each, for the ablation; and without what only it has
 EVIDENCE = ("drift,velocity", "drift", "velocity", "pairs", "optional", "gaps", "skip_divisions", "hazard", "divisions")
 
 
-def _blinded(without: str) -> Callable[[float], tuple[list[object], list[object]]]:
+def _blinded(without: str) -> Callable[[float], tuple[list[object] | None, list[object]]]:
     """Return how trackdb is called without a kind of evidence."""
-    linking: list[object] = [] if without == "gaps" else ["--max-gap", 1]
-    return lambda _: (linking, ["--cost", "learned", "--without", without])
+    return lambda _: (None, ["--without", without])
 
 
 ABLATION = {f"trackdb_without_{left_out.replace(',', '_')}": _blinded(left_out) for left_out in EVIDENCE}
@@ -54,7 +52,7 @@ def by_trackdb(name: str, case: Case, points: Path, out: Path) -> list[Spent]:
     linking, solving = OURS[name](case.cutoff)
     commands = (
         ["ingest", points, "-o", store, "--columns", columns],
-        ["link", store, *linking],
+        *([] if linking is None else [["link", store, *linking]]),
         ["solve", store, "--ilp", *solving],
         ["sql", store, LINKS, "--parquet", out],
     )

@@ -1,6 +1,6 @@
 """Tables for people from the lines of `benchmarks/accuracy`: trackdb beside the best other tracker of each case.
 
-Run: python benchmarks/accuracy/summing.py FILE.csv [FILE.csv ...] [--ours trackdb_learned]
+Run: python benchmarks/accuracy/summing.py FILE.csv [FILE.csv ...] [--ours trackdb]
 
 Cases with several seeds show the mean and the standard deviation. "Best" is the best of all others in that figure, so
 it may be another one for links than for divisions, and is chosen with the truth at hand.
@@ -125,5 +125,5 @@ def _share(lines: pd.DataFrame, column: str) -> str:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("files", nargs="+", type=Path)
-    options.add_argument("--ours", default="trackdb_learned")
+    options.add_argument("--ours", default="trackdb")
     main(options.parse_args())
