@@ -131,7 +131,7 @@ def solve(
         str | None,
         typer.Option(
             help="What the learned cost shall not look at, as drift,velocity; of drift, velocity, divisions, pairs, "
-            "gaps, optional, skip_divisions, hazard, areas, intensity ([learned] in settings)."
+            "gaps, optional, skip_divisions, hazard, areas, intensity, outlines ([learned])."
         ),
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="--greedy --by score: least score of a link (0.5).")] = None,

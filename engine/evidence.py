@@ -37,6 +37,8 @@ class LearnedConfig:
         Areas or volumes, where masks or a table tell them.
     intensity : bool
         Mean brightness in each channel, where there are masks and images.
+    outlines : bool
+        How much of a cell's mask lay where its parent was.
     """
 
     drift: bool = True
@@ -49,6 +51,7 @@ class LearnedConfig:
     hazard: bool = True
     areas: bool = True
     intensity: bool = True
+    outlines: bool = True
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from . import costs
 from .annotations.pins import PinSet, pins_among, told
 from .linkers import LEARNED, TWO_DISTANCE
-from .looks import traits_of
+from .looks import outlines_of, traits_of
 from .posterior.calibration_file import read_calibration
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def priced(
     """
     if config.solve.cost == LEARNED:
         traits = traits_of(store, chosen, detections, config.learned)
-        learned = costs.learn(detections, edges, config.learned, traits)
+        outlines = outlines_of(store, chosen, detections, edges, config.learned)
+        learned = costs.learn(detections, edges, config.learned, traits, outlines)
         estimates = learned.estimates()
         progress.note(costs.told(estimates))
         if learned.sampled:

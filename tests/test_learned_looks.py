@@ -122,6 +122,14 @@ def test_what_is_not_known_is_no_evidence():
         assert BELLS.log_daughters(trait, zero, two, unknown) == 0
 
 
+def test_markers_of_one_size_are_no_trait():
+    """A few are cut by the border; a spread of ten per cent is one."""
+    size = np.full(100, 221.0)
+    size[:20] = 150
+    assert not Trait.of("area", size, adds_up=True).known.any()
+    assert Trait.of("area", size * np.exp(np.random.default_rng(0).normal(0, 0.1, 100)), adds_up=True).known.all()
+
+
 def test_where_no_look_is_known_the_costs_are_those_of_points():
     movie = sheet(3, division=0.02, missed=0.02, false=0.02).detections
     plain, edges, _ = tracked(movie)
@@ -227,12 +235,11 @@ def test_brightness_is_read_where_there_are_images(drawn, tmp_path):
     ingest(drawn, made, options=SourceOptions(images={"x": images}))
     chosen = made.detection_set()
     cells_ = made.detections(chosen)
-    area, brightness = traits_of(made, chosen, cells_, EVERYTHING)
-    assert (area.name, area.adds_up) == ("area", True)
+    [brightness] = traits_of(made, chosen, cells_, EVERYTHING)  # all squares are of one size
     assert (brightness.name, brightness.adds_up) == ("brightness_x", False)
     column = np.log(cells_.position_px[:, 1])
     assert brightness.value == pytest.approx(column - np.median(column))
-    plain = replace(EVERYTHING, areas=False, intensity=False)
+    plain = replace(EVERYTHING, areas=False, intensity=False, outlines=False)
     assert traits_of(made, chosen, cells_, plain) == ()
     assert [trait.name for trait in traits_of(made, chosen, cells_, replace(EVERYTHING, areas=False))] == [
         "brightness_x"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fit import Extent, Runs, fit, sampled_runs
-from .learned import Learned, Trait, learn, told
+from .learned import Learned, Outlines, Trait, learn, told
 from .model import Rates, problem_from
 from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
@@ -12,6 +12,7 @@ __all__ = [
     "WORTH",
     "Extent",
     "Learned",
+    "Outlines",
     "Rates",
     "Runs",
     "Trait",

@@ -19,7 +19,7 @@ from ..config import TwoDistanceConfig
 from ..costs.shifts import CostShifts
 from ..evidence import LearnedConfig
 from ..linkers import COST, LEARNED, TWO_DISTANCE
-from ..looks import traits_of
+from ..looks import outlines_of, traits_of
 from ..names import done, named_scores, require_linked
 from ..pricing import pins_of, with_forced
 from ..scorers.base import Scores, ScoreScale
@@ -242,8 +242,10 @@ def _pricing(
     The learned cost is learned again, which gives the same: drift and ages are those of a lineage, not of a few rates.
     """
     if goes_by_cost(params) and params.get("cost") == LEARNED:
-        read = LearnedConfig(**{"areas": False, "intensity": False, **params.get("learned", {})})
-        learned = costs.learn(detections, edges, read, traits_of(store, chosen, detections, read))
+        read = LearnedConfig(**{"areas": False, "intensity": False, "outlines": False, **params.get("learned", {})})
+        traits = traits_of(store, chosen, detections, read)
+        outlines = outlines_of(store, chosen, detections, edges, read)
+        learned = costs.learn(detections, edges, read, traits, outlines)
         return scores, None, lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .estimates import told
+from .outlines import Outlines
 from .schedule import Learned, learn
 from .traits import Trait
 
-__all__ = ["Learned", "Trait", "learn", "told"]
+__all__ = ["Learned", "Outlines", "Trait", "learn", "told"]

@@ -133,7 +133,7 @@ def share_births(
     mothers = int(lineage.has_child.sum())
     counted = [here & (around.order > 1) for here in (~around.border, around.border)]
     log_rate = np.log(1 - rates.miss) + np.log(hazard[births.mother]) - births.log_single
-    family = births.mother, lineage.target[births.sibling], births.child
+    family = (births.sibling, births.edge), births.mother, lineage.target[births.sibling], births.child
     for _ in range(SWEEPS):
         log_new = np.log(rates.new(around, reach)) + around.log_density
         if births.log_apart is None:

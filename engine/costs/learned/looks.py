@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .lineage import Lineage
+    from .outlines import Outlines
     from .rates import LearnedRates
     from .surroundings import Surroundings
 
@@ -41,26 +42,31 @@ class Looks:
         Of the cells.
     inherited : tuple of Inheritance
         What is learned of each.
+    outlines : Outlines or None
+        Their masks.
     """
 
     traits: tuple[Trait, ...] = ()
     inherited: tuple[Inheritance, ...] = ()
+    outlines: Outlines | None = None
 
     @classmethod
-    def unlearned(cls, traits: Sequence[Trait]) -> Looks:
+    def unlearned(cls, traits: Sequence[Trait], outlines: Outlines | None = None) -> Looks:
         """Return what to start from."""
-        return cls(tuple(traits), tuple(Inheritance.unlearned(trait) for trait in traits))
+        return cls(tuple(traits), tuple(Inheritance.unlearned(trait) for trait in traits), outlines)
 
-    def log_child(self, parent: Ints, child: Ints) -> Floats:
-        """Return the evidence of k links in nats."""
-        total = np.zeros(len(parent))
+    def log_child(self, rows: Ints | slice, parent: Ints, child: Ints) -> Floats:
+        """Return the evidence of k links in nats; beside their ends stand their rows among the candidates."""
+        total = np.zeros(len(parent)) if self.outlines is None else self.outlines.log_child(rows)
         for trait, inherited in zip(self.traits, self.inherited, strict=True):
             total += self.worth * inherited.log_child(trait, parent, child)
         return total
 
-    def log_daughters(self, mother: Ints, one: Ints, other: Ints) -> Floats:
-        """Return the evidence of k pairs of daughters in nats."""
+    def log_daughters(self, rows: tuple[Ints, Ints], mother: Ints, one: Ints, other: Ints) -> Floats:
+        """Return the evidence of k pairs of daughters in nats; `rows` are those of both among the candidates."""
         total = np.zeros(len(mother))
+        if self.outlines is not None:
+            total += self.outlines.log_daughter(rows[0]) + self.outlines.log_daughter(rows[1])
         for trait, inherited in zip(self.traits, self.inherited, strict=True):
             total += self.worth * inherited.log_daughters(trait, mother, one, other)
         return total
@@ -70,11 +76,14 @@ class Looks:
         both = zip(self.traits, self.inherited, strict=True)
         return replace(self, inherited=tuple(known.with_links(trait, parent, child) for trait, known in both))
 
-    def with_daughters(self, mother: Ints, one: Ints, other: Ints, share: Floats) -> Looks:
+    def with_daughters(self, rows: tuple[Ints, Ints], mother: Ints, one: Ints, other: Ints, share: Floats) -> Looks:
         """Return what k pairs tell of which each is a pair of daughters with some probability."""
         both = zip(self.traits, self.inherited, strict=True)
         learned = tuple(known.with_daughters(trait, mother, one, other, share) for trait, known in both)
-        return replace(self, inherited=learned)
+        outlines = self.outlines
+        if outlines is not None:
+            outlines = outlines.with_daughters(np.concatenate(rows), np.concatenate([share, share]))
+        return replace(self, inherited=learned, outlines=outlines)
 
     def ending(self, around: Surroundings, lineage: Lineage, rates: LearnedRates) -> Floats:
         """Return how much likelier than on average each cell is to disappear; the last two frames tell nothing."""

@@ -153,7 +153,7 @@ def prices_of(around: Surroundings, edges: CandidateEdges, spans: Spans, drift: 
         part = slice(begin, begin + AT_ONCE)
         link[part] = seen - one_child[edges.source[part]] - rates.log_missed(spans.missed[part], spans.reach)
         link[part] -= log_densities(around, edges, spans, drift, model.motion, part)
-        link[part] -= model.looks.log_child(edges.source[part], edges.target[part])
+        link[part] -= model.looks.log_child(part, edges.source[part], edges.target[part])
     return Prices(
         link=np.where(spans.barred, DEAREST, np.minimum(link, DEAREST)),
         appear=-np.log(rates.new(around, spans.reach)) - around.log_density,

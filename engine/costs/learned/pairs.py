@@ -73,6 +73,7 @@ def pairs_that_pay(
         model.motion.drift_coefficient, constant, divides, log_miss,
         daughters.log_distance, daughters.spread, daughters.along, daughters.across,
         prices.appear, prices.disappear, apart, model.read.pairs, *model.looks.tables, model.looks.worth,
+        np.zeros(m) if model.looks.outlines is None else model.looks.outlines.log_daughter(slice(None)),
     )  # fmt: skip
     return Pairs(first, second, cost)
 
@@ -107,6 +108,7 @@ def _pairs(
     adds_up: Bools,
     bells: Floats,
     worth: float,
+    covered: Floats,
 ) -> tuple[Ints, Ints, Floats]:
     first, second, cost = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024)
     count = 0
@@ -138,6 +140,7 @@ def _pairs(
                     tail = half * np.log1p((out_along / along + out_across / across) / FREEDOM)
                     price = tail + 0.5 * z * z + unit - constant - log_divides[u]
                     price -= log_miss if late[a] or late[b] else 0.0
+                    price -= covered[a] + covered[b]
                     price -= worth * log_daughters(traits, log_any, adds_up, bells, u, v, w)
                 if not must and price >= appear[v] + appear[w] + disappear[u]:
                     continue

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ....storage.schema import CandidateEdges
     from .births import Births
     from .drift import Drift
+    from .outlines import Outlines
     from .surroundings import Surroundings
     from .traits import Trait
 
@@ -120,6 +121,7 @@ def learn(
     edges: CandidateEdges,
     read: LearnedConfig = EVERYTHING,
     traits: Sequence[Trait] = (),
+    outlines: Outlines | None = None,
     *,
     rounds: int = ROUNDS,
     most_cells: int = MOST_CELLS,
@@ -136,6 +138,8 @@ def learn(
         What to look at.
     traits : sequence of Trait
         How the cells look.
+    outlines : Outlines or None
+        Their masks.
     rounds : int
         How often to solve at most, the solution that is wanted in the end included.
     most_cells : int
@@ -150,7 +154,7 @@ def learn(
         )
     around = surroundings_of(detections)
     spans = Spans.of(around, edges, read)
-    model = unlearned(around, read, Looks.unlearned(traits))
+    model = unlearned(around, read, Looks.unlearned(traits, outlines))
     lineage = Lineage.unlinked(edges, len(around))
     drift = drift_of(around, lineage, spans.elapsed, read)
     for number in range(rounds - 1):
@@ -241,6 +245,8 @@ def learn_from(
     rates = count_rates(around, lineage, spans.missed, spans.reach, before.rates.division)
     rates = replace(rates, dividing=before.rates.dividing, ending=before.looks.ending(around, lineage, rates))
     looks = before.looks.with_links(source, target)
+    if looks.outlines is not None:
+        looks = replace(looks, outlines=looks.outlines.with_links(around, lineage, drift, spans.elapsed))
 
     daughters, hazard = before.daughters, before.hazard
     if not before.read.divisions:
@@ -279,13 +285,13 @@ def _births(
     first = lineage.first[lineage.has_child]
     log_single[first] = log_densities(around, edges, spans, drift, motion, first)
     log_single[first] += np.log(rates.one_child(around))[edges.source[first]]
-    log_single[first] += looks.log_child(edges.source[first], edges.target[first])
+    log_single[first] += looks.log_child(first, edges.source[first], edges.target[first])
     births = births_of(around, drift, lineage, spans.elapsed, spans.missed, log_single, motion.drift_coefficient)
     if read.pairs:
         return births
     one, other = (
         log_densities(around, edges, spans, drift, motion, rows)
-        + looks.log_child(edges.source[rows], edges.target[rows])
+        + looks.log_child(rows, edges.source[rows], edges.target[rows])
         for rows in (births.sibling, births.edge)
     )
     return replace(births, log_apart=one + other)

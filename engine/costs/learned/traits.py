@@ -28,6 +28,8 @@ CLASSES: Final = 10  # of parents by rank: cells in mitosis change faster than o
 WORTH: Final = 3.0  # links that what is not learned yet counts for
 CLASS_WORTH: Final = 20.0  # links of a class that those of all count for
 DIVISION_WORTH: Final = 10.0  # divisions of the same
+UNCERTAIN: Final = 0.4  # scale of daughters together at first: markers are of one size, however many there are
+ALIKE: Final = 0.05  # width of the middle half below which a trait tells nothing, as that of markers of one size
 TOLD: Final = 5.0  # divisions from which on it is told what daughters are like
 FINEST: Final = 4096  # places at which the density of all cells is computed
 
@@ -61,7 +63,7 @@ class Trait:
 
     @classmethod
     def of(cls, name: str, measured: NDArray[np.float64], *, adds_up: bool) -> Trait:
-        """Take the logarithm of what was measured; what is not above 0 is not known."""
+        """Take the logarithm of what was measured; what is not above 0, or alike for nearly all, is not known."""
         value = np.full(len(measured), np.nan)
         known = np.isfinite(measured) & (measured > 0)
         value[known] = np.log(measured[known])
@@ -72,7 +74,9 @@ class Trait:
             rank[known] = np.searchsorted(ends, value[known])
             low, high = np.quantile(value[known], [0.25, 0.75])
             spread = max(float(high - low) / 1.349, SHARPEST)
-            log_any[known] = _log_density(value[known], spread)
+            if high - low < ALIKE:
+                value[:], known[:] = np.nan, False
+            log_any[known] = _log_density(value[known], spread) if known.any() else 0.0
         return cls(name, value, adds_up, rank, log_any, spread)
 
     @property
@@ -136,7 +140,8 @@ class Inheritance:
     def unlearned(cls, trait: Trait) -> Inheritance:
         """Return what to start from: children and daughters are like any cells around their parent."""
         child = Bell(0.0, 1.0, trait.spread)
-        return cls((child,) * CLASSES, child, child, Bell(0.0, 0.0, math.sqrt(2) * trait.spread))
+        together = replace(child, scale=max(child.scale, UNCERTAIN))
+        return cls((child,) * CLASSES, child, together, Bell(0.0, 0.0, math.sqrt(2) * trait.spread))
 
     def log_child(self, trait: Trait, parent: NDArray[np.int64], child: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the evidence of k links in nats; 0 where the look of either end is not known."""
@@ -175,7 +180,7 @@ class Inheritance:
         """Return what k pairs tell of which each is a pair of daughters with some probability."""
         given, total = trait.value[mother], trait.together(one, other)
         child = self.usual_child
-        usual = replace(child, scale=2 * child.scale, freedom=USUAL_FREEDOM)
+        usual = replace(child, scale=max(2 * child.scale, UNCERTAIN), freedom=USUAL_FREEDOM)
         together = self.together.towards(total, given, share, usual, trait.spread, DIVISION_WORTH)
         # which of two sisters is named first tells nothing, so their difference has neither level nor slope
         difference = trait.value[one] - trait.value[other]
