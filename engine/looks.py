@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .costs import Outlines, Trait
+from .costs import MOST_CELLS, Outlines, Trait
 from .pixels import pixels_of
 from .scorers.overlap import OverlapScorer
 
@@ -45,6 +45,8 @@ def outlines_of(
 ) -> Outlines | None:
     """Return how m candidates cover each other; None where there are no masks, or they are not to be looked at.
 
+    Those of a large movie, of which a part is learned from, are not read.
+
     Parameters
     ----------
     store, chosen, detections, read
@@ -52,7 +54,7 @@ def outlines_of(
     edges : CandidateEdges
         The candidates.
     """
-    if not read.outlines or not len(edges) or np.isnan(detections.area).any():
+    if not read.outlines or not 0 < len(detections) <= MOST_CELLS or np.isnan(detections.area).any():
         return None
     pixels = pixels_of(store, chosen)
     if not pixels.has_masks:

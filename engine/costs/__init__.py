@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from .fit import Extent, Runs, fit, sampled_runs
-from .learned import Learned, Outlines, Trait, learn, told
+from .learned import MOST_CELLS, Learned, Outlines, Trait, learn, told
 from .model import Rates, problem_from
 from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
 
 __all__ = [
+    "MOST_CELLS",
     "WORTH",
     "Extent",
     "Learned",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .estimates import told
 from .outlines import Outlines
-from .schedule import Learned, learn
+from .schedule import MOST_CELLS, Learned, learn
 from .traits import Trait
 
-__all__ = ["Learned", "Outlines", "Trait", "learn", "told"]
+__all__ = ["MOST_CELLS", "Learned", "Outlines", "Trait", "learn", "told"]

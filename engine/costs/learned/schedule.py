@@ -139,7 +139,7 @@ def learn(
     traits : sequence of Trait
         How the cells look.
     outlines : Outlines or None
-        Their masks.
+        Their masks; not looked at in a large movie.
     rounds : int
         How often to solve at most, the solution that is wanted in the end included.
     most_cells : int
