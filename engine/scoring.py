@@ -176,7 +176,7 @@ def ready_scores(
     newest = made[-1] if made else None
     passed_over = [run.name for run in there[there.index(newest) + 1 if newest else 0 :]]
     if passed_over:
-        progress.note(f"solving by {config.by}, not by the newer {', '.join(passed_over)}: --scores NAME takes those")
+        progress.note(f"not solving by the newer {', '.join(passed_over)}: --scores NAME takes those")
     if newest is None:
         progress.note(f"no scores by {config.by} yet: scoring")
     elif "sha256" in newest.params:

@@ -229,7 +229,7 @@ def test_scores_that_solve_does_not_take_by_itself_are_named(walking, tmp_path):
     told, silent = Recorded(), Recorded()
     solve(walking, chosen, progress=told)
     solve(walking, chosen, scores="network", progress=silent)
-    assert told.notes == [TOO_FEW, "solving by distance, not by the newer network: --scores NAME takes those"]
+    assert told.notes == [TOO_FEW, "not solving by the newer network: --scores NAME takes those"]
     assert not any("newer" in note for note in silent.notes)
 
 
