@@ -79,7 +79,8 @@ def posterior(
     opened, chosen, info = open_solution(store, dataset, solution, face.command, doubtful=True)
     settings = load_config(store, config, {"posterior": given})
     if temperature == AUTO and not (settings.posterior.calibrated or settings.posterior.calibration):
-        face.note(f"no temperature was fitted yet: {settings.posterior.temperature:g}")
+        taken = f"{settings.posterior.temperature:g}" if settings.posterior.temperature else "the usual one"
+        face.note(f"no temperature was fitted yet: {taken} is taken")
     with face.progress() as progress:
         report = weigh(opened, chosen, info, settings, name=name, afresh=afresh, progress=progress)
     how = ", ".join(f"{count:,} {label}" for label, count in report.how.items() if count)

@@ -244,7 +244,7 @@ class PosteriorConfig:
         ``auto`` (exact where pieces are small, else said), ``exact``, ``belief``, ``gibbs``, ``softmax`` (SM), ``topk``
         (AS), ``perturb`` (FP), ``perturb-assign`` (FP+A), ``perturb-map``.
     temperature : float
-        What all costs are divided by, 0.001 to 1000; more than 1 is less sure.
+        What all costs are divided by, 0.001 to 1000; more than 1 is less sure. 0: as is usual for the costs.
     calibrated : bool
         Whether the temperature was fitted to movies with truth.
     calibration : str
@@ -268,7 +268,7 @@ class PosteriorConfig:
     """
 
     method: str = AUTO
-    temperature: float = 1.0
+    temperature: float = 0.0
     calibrated: bool = False
     calibration: str = ""
     k: int = 100
@@ -281,7 +281,8 @@ class PosteriorConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(COLDEST <= self.temperature <= HOTTEST, "posterior.temperature", self.temperature, TEMPERATURES)
+        if self.temperature != 0:
+            _require_temperature(self.temperature)
         _require(1 <= self.k <= LONGEST_LIST, "posterior.k", self.k, f"1 to {LONGEST_LIST:,}")
         _require(self.draws >= 0, "posterior.draws", self.draws, "1 or more, or 0 for as many as is usual")
         _require(0 <= self.sigma_px < float("inf"), "posterior.sigma_px", self.sigma_px, "pixels, or 0 for the usual")
@@ -312,11 +313,12 @@ def temperature_options(temperature: float | None, calibration: str | Path | Non
     Raises
     ------
     ConfigError
-        If both are given.
+        If both are given, or the temperature is beyond 0.001 .. 1000.
     """
     if temperature is not None and calibration is not None:
         raise ConfigError("a temperature and a calibration are two temperatures", expected="one of them")
     if temperature is not None:
+        _require_temperature(temperature)
         return {"temperature": temperature, "calibrated": False, "calibration": ""}
     return {} if calibration is None else {"calibration": str(calibration)}
 
@@ -396,6 +398,10 @@ def _fits(value: object, default: object) -> bool:
 
 def _listed(names: Mapping[str, object] | Sequence[str]) -> str:
     return ", ".join(names)
+
+
+def _require_temperature(temperature: float) -> None:
+    _require(COLDEST <= temperature <= HOTTEST, "posterior.temperature", temperature, TEMPERATURES)
 
 
 def _require(holds: bool, name: str, got: object, wanted: str, origin: str | None = None) -> None:

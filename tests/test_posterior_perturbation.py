@@ -8,11 +8,18 @@ import pytest
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.costs import fit, problem_from
 from trackdb.engine.pixels import PixelsInMemory
-from trackdb.engine.posterior.perturbation import Perturbation, mean_problem, perturbed_problems, solved_frequency
+from trackdb.engine.posterior.perturbation import (
+    Perturbation,
+    mean_pairs,
+    mean_problem,
+    perturbed_problems,
+    solved_frequency,
+)
 from trackdb.engine.posterior.softmax import softmax
 from trackdb.engine.scorers import open_scorer
 from trackdb.errors import ConfigError
 from trackdb.solvers import open_solver
+from trackdb.solvers.daughters import Pairs
 from trackdb.testing.movies import cells, measured, painted, walk
 
 from .movies import square_mask
@@ -176,3 +183,15 @@ def test_no_draws_are_refused(draws):
 def test_a_perturbation_that_is_none_is_refused(sigma):
     with pytest.raises(ConfigError, match="perturbed"):
         Perturbation.of(twins(1.0), sigma_px=sigma)
+
+
+def test_pairs_of_daughters_are_averaged_over_the_draws_that_offer_them():
+    """Of three draws 0+1 stands in all, named in either order, 1+2 in two, 0+2 in one."""
+
+    def drawn(*rows):
+        first, second, cost = (np.array(column) for column in zip(*rows, strict=True))
+        return Pairs(first, second, cost.astype(float))
+
+    offered = [drawn((0, 1, 1.0), (1, 2, 5.0)), drawn((1, 0, 2.0), (1, 2, 7.0)), drawn((0, 1, 6.0), (0, 2, 9.0))]
+    mean = mean_pairs(offered, 3)
+    assert (mean.first.tolist(), mean.second.tolist(), mean.cost.tolist()) == ([0, 1], [1, 2], [3.0, 6.0])

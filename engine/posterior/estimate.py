@@ -128,9 +128,9 @@ def method_named(name: str) -> str:
 def posterior_of(problem: TrackingProblem, config: PosteriorConfig, redrawn: Redrawn | None = None) -> Posterior:
     """Return how likely each link of a problem is, by the method and at the temperature that are configured.
 
-    Parameters and errors are those of `posterior_at`.
+    Where none is configured that is 1. Parameters and errors are those of `posterior_at`.
     """
-    return posterior_at(problem, config, redrawn)(config.temperature)
+    return posterior_at(problem, config, redrawn)(config.temperature or 1.0)
 
 
 def posterior_at(

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects, shift
 
 from ...errors import ConfigError, SchemaError
+from ...solvers.daughters import Pairs
 from ...solvers.posterior.perturbed import OutcomeTally
 from ..candidates import nearest_distances
 from ..pixels import NO_PIXELS
@@ -140,8 +141,11 @@ def mean_problem(
     if draws < 1:
         raise ConfigError(f"a mean over {draws} draws", expected="1 draw or more")
     total = {name: np.zeros(1) for name in COSTS}
+    offered: list[Pairs] = []
     for problem in perturbed_problems(perturbation, edges, scorer, price, draws=draws):
         total = {name: total[name] + getattr(problem, name) for name in COSTS}
+        if problem.pairs is not None:
+            offered.append(problem.pairs)
     mean = {name: total[name] / draws for name in COSTS}
     return replace(
         problem,
@@ -150,7 +154,28 @@ def mean_problem(
         appear_cost=mean["appear_cost"],
         disappear_cost=mean["disappear_cost"],
         division_cost=mean["division_cost"],
+        pairs=mean_pairs(offered, problem.n_edges) if offered else None,
     )
+
+
+def mean_pairs(offered: list[Pairs], n_edges: int) -> Pairs:
+    """Return the pairs of daughters that at least half of some draws offer, each at its mean cost over these.
+
+    Costs that price daughters in pairs offer those that may pay, which are not the same in each draw.
+
+    Parameters
+    ----------
+    offered : list of Pairs
+        Those of each draw.
+    n_edges : int
+        Number of candidates.
+    """
+    one, other = (np.concatenate([getattr(pairs, name) for pairs in offered]) for name in ("first", "second"))
+    key = np.minimum(one, other) * n_edges + np.maximum(one, other)
+    pair, place, often = np.unique(key, return_inverse=True, return_counts=True)
+    mean = np.bincount(place, np.concatenate([pairs.cost for pairs in offered]), len(pair)) / often
+    kept = 2 * often >= len(offered)
+    return Pairs(pair[kept] // n_edges, pair[kept] % n_edges, mean[kept].astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

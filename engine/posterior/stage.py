@@ -31,6 +31,7 @@ from .lifting import lifted, stored_links, stored_outcomes
 from .perturbation import Perturbation
 from .problem import WeighedMovie, run_of, weighed
 from .softmax import parent_entropy
+from .usual import usual_temperature
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,7 +154,12 @@ def posterior(
     settings = config.posterior
     method = method_named(settings.method)
     name = free_posterior_name(store, chosen, name)
-    solver = run_of(store, info).params.get("solver")
+    solved = run_of(store, info).params
+    if not settings.temperature:
+        settings = replace(settings, temperature=usual_temperature(solved))
+        if settings.temperature != 1 and not settings.calibration:
+            progress.note(f"temperature {settings.temperature:g}, usual for the learned cost")
+    solver = solved.get("solver")
     if solver is not None:
         progress.note(f"{info.name} is by {solver}: what it knows beyond the costs is left aside")
     with store.running("posterior", name, {**asdict(settings), "solution": info.name}, chosen=chosen) as run:

@@ -1,7 +1,8 @@
 """Every question that a posterior leaves open, in arrays: what does this cell do next, and how much hangs on it.
 
 All of it comes from the outcomes of the cells, so a stored posterior is enough. Two cells are in one piece if they may
-have a daughter in common; who answers one question of a piece changes the others, those of other pieces stay. Where
+have a daughter in common more often than one time in ten; who answers one question of a piece changes the others, those
+of other pieces mostly stay. Where
 detections may be no cells, one that may have neither parent nor daughter ties both of its roles: an answer about its
 mother changes what it does itself.
 """
@@ -112,7 +113,7 @@ class CellQuestions:
         return np.abs(self.children - np.bincount(place[there], minlength=len(self)))
 
 
-def questions_of(outcomes: CellOutcomes, *, optional: bool = False) -> CellQuestions:
+def questions_of(outcomes: CellOutcomes, *, optional: bool = False, ties: float = TIES) -> CellQuestions:
     """Return the questions that outcomes of cells leave open, certain ones among them.
 
     Parameters
@@ -121,6 +122,8 @@ def questions_of(outcomes: CellOutcomes, *, optional: bool = False) -> CellQuest
         Of c cells.
     optional : bool
         Whether detections may be no cells.
+    ties : float
+        What is less likely than this ties nothing.
     """
     first = outcomes.first
     cell = outcomes.cell[first[:-1]]
@@ -130,15 +133,15 @@ def questions_of(outcomes: CellOutcomes, *, optional: bool = False) -> CellQuest
     mother, daughter, likely = _links(outcomes, owner, probability)
     daughters, child = np.unique(daughter, return_inverse=True)
     orphan = 1 - np.bincount(child, likely, len(daughters)).astype(np.float64)
-    strong = likely > TIES
+    strong = likely > ties
     one, other = mother[strong], child[strong]
     if optional:
-        loose, as_daughter = _loose(cell, _childless(outcomes, owner, probability), daughters, orphan)
+        loose, as_daughter = _loose(cell, _childless(outcomes, owner, probability), daughters, orphan, ties)
         one, other = np.append(one, loose), np.append(other, as_daughter)
     n = len(cell)
     size = n + len(daughters)
-    ties = coo_matrix((np.ones(len(one)), (one, n + other)), shape=(size, size))
-    label = connected_components(ties, directed=False)[1].astype(np.int64) if n else np.empty(0, dtype=np.int64)
+    tied = coo_matrix((np.ones(len(one)), (one, n + other)), shape=(size, size))
+    label = connected_components(tied, directed=False)[1].astype(np.int64) if n else np.empty(0, dtype=np.int64)
     best = orphan.copy()
     np.maximum.at(best, child, likely)
     pieces = int(label.max()) + 1 if n else 0
@@ -155,11 +158,11 @@ def _childless(outcomes: CellOutcomes, owner: Ints, probability: NDArray[np.floa
 
 
 def _loose(
-    cell: Ints, childless: NDArray[np.float64], daughter: Ints, orphan: NDArray[np.float64]
+    cell: Ints, childless: NDArray[np.float64], daughter: Ints, orphan: NDArray[np.float64], ties: float
 ) -> tuple[Ints, Ints]:
     """Return the cells that may have neither mother nor daughter: rows among the cells, and among the daughters."""
     _, as_cell, as_daughter = np.intersect1d(cell, daughter, assume_unique=True, return_indices=True)
-    loose = (childless[as_cell] > TIES) & (orphan[as_daughter] > TIES)
+    loose = (childless[as_cell] > ties) & (orphan[as_daughter] > ties)
     return as_cell[loose], as_daughter[loose]
 
 

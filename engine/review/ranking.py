@@ -1,8 +1,8 @@
 """Which questions are worth most, at most one of each piece.
 
 By expected error reduction a question is worth the wrong links that its answer takes away, others of its piece among
-them. Pieces are looked at in the order of the errors that are expected in them, which no answer can exceed; as soon as
-the list is full of questions that are worth more than the next piece holds, it is final.
+them. Pieces are looked at in the order of the errors that are expected in them, which an answer hardly exceeds; as soon
+as the list is full of questions that are worth more than the next piece holds, it is final.
 """
 
 from __future__ import annotations

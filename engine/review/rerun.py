@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...solvers.posterior.conditioning import OpenPosterior
-from ...solvers.posterior.doubts import TIES
 from ...solvers.posterior.marginals import PRUNE
 from ...solvers.posterior.outcomes import HowWeighed
 from ...solvers.problem import KEPT, TrackingProblem
 from ...storage.schema import rows_of
+from .questions import questions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,9 @@ class Rerun:
     def __init__(
         self, problem: TrackingProblem, ids: NDArray[np.int64], questions: CellQuestions, temperature: float = 1.0
     ) -> None:
-        self._problem, self._questions, self._temperature = problem, questions, temperature
+        self._problem, self._temperature = problem, temperature
+        optional = bool((problem.pinned_node == 0).any())
+        self._questions = questions = questions_of(questions.outcomes, optional=optional, ties=PRUNE)
         self._row = rows_of(ids, questions.cell, "cell")
         self._daughter_row = rows_of(ids, questions.daughter, "cell")
         n = problem.n_nodes
@@ -69,7 +71,7 @@ class Rerun:
         """Return which cells have a mother or a daughter for certain, (n,): they are cells, and their roles untied."""
         alone = np.ones((2, self._problem.n_nodes))
         alone[0, self._row], alone[1, self._daughter_row] = self._questions.childless, self._questions.orphan
-        sure: NDArray[np.bool_] = (alone.min(axis=0) <= TIES) & (self._problem.pinned_node == 0)
+        sure: NDArray[np.bool_] = (alone.min(axis=0) <= PRUNE) & (self._problem.pinned_node == 0)
         return sure
 
     def reductions(self, asked: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -95,7 +97,7 @@ class Rerun:
     def how(self, asked: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return how known it is what the answer to each question is worth, (q,) uint8, after `reductions`.
 
-        Links that tie no pieces are left out, so that it is pruned at best.
+        Links between pieces are left out, those of a thousandth at most, so that it is pruned at best.
         """
         return np.maximum(self._how[self._row[asked]], np.uint8(HowWeighed.PRUNED))
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
-TIES: Final = 1e-3  # a daughter that a mother has less often than this ties her to nobody
+TIES: Final = 0.1
+"""A daughter that a mother has less often than this ties her to nobody. With fewer doubts than these counted, crowded
+tissue stays one group, of which a list would ask a single question."""
 
 
 class Doubts(NamedTuple):
