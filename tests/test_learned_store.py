@@ -1,5 +1,7 @@
 """The learned cost through a store: what is kept, what `info` says, what people said of cells, and the posterior."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -163,3 +165,15 @@ def test_the_list_asks_what_takes_most_errors_away_also_where_points_may_be_no_c
     first = told["items"][0]
     review.choose(first["cell"], first["outcomes"][0]["daughters"])
     assert first["cell"] not in {item.cell for item in review.uncertain(3)}
+
+
+def test_learned_costs_are_less_sure_than_they_say_unless_a_temperature_is_given(store):
+    run("solve", store.path, "--cost", "learned")
+    usual = run("posterior", store.path, "--json")
+    assert json.loads(usual.stdout)["temperature"] == 1.2
+    assert "temperature 1.2, usual for the learned cost" in usual.stderr
+    assert answer("posterior", store.path, "--temperature", 1)["temperature"] == 1.0
+    assert (
+        json.loads(usual.stdout)["mean_entropy_bits"]
+        > answer("posterior", store.path, "--temperature", 1)["mean_entropy_bits"]
+    )
