@@ -10,7 +10,7 @@ from .view import Face, as_table, command, plural
 if TYPE_CHECKING:
     from ..engine.diff import OnlyHere
 
-SHOWN_LINKS = 1000  # in a table for people; --json has all
+SHOWN_LINKS = 40  # in a table for people; --json has all
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -23,6 +23,7 @@ def diff(
     store: Store,
     a: Annotated[str, typer.Argument(metavar="A", help="Name of a solution.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Name of another.")],
+    limit: Annotated[int, typer.Option(min=0, help="Links that the table shows; --json has all.")] = SHOWN_LINKS,
     dataset: Dataset = None,
 ) -> None:
     """Compare two solutions: links that one of them has alone, and the lineages that these touch.
@@ -36,8 +37,9 @@ def diff(
     found = difference(opened, *infos)
     sides = (found.only_a, found.only_b)
     rows = [row for side in sides for row in _rows(side)]
-    more = f"\n... and {len(rows) - SHOWN_LINKS:,} more" if len(rows) > SHOWN_LINKS else ""
-    text = as_table(["only in", "source", "target", "kind"], rows[:SHOWN_LINKS]) + more if rows else ""
+    more = f"... {len(rows) - limit:,} more; --limit {len(rows)} shows all" if len(rows) > limit else ""
+    table = as_table(["only in", "source", "target", "kind"], rows[:limit]) if rows[:limit] else ""
+    text = "\n".join(part for part in (table, more) if part)
     one, other = sides
     face.show(
         text,

@@ -171,7 +171,7 @@ def find_reference(
     if isinstance(against, Path) or Path(against).exists():
         return Path(against)
     raise MissingRowsError(
-        f"there is no solution named {against} to compare with, nor a file",
+        f"{store.path} holds no solution named {against} to compare with, and there is no such file",
         known=", ".join(known) or "none",
         **{"try": "ingest with --truth, or --against NAME-OR-PATH"},
     )

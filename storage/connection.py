@@ -16,6 +16,7 @@ from duckdb_engine import ConnectionWrapper
 from sqlalchemy.pool import NullPool
 
 from ..errors import StoreDamagedError, StoreError, StoreLockedError, StoreMissingError, VersionError
+from .folders import allowing
 from .instance import opened
 
 if TYPE_CHECKING:
@@ -100,7 +101,11 @@ def explained(error: Exception, file: Path) -> StoreError:
     if "No space left" in text or "disk full" in text.lower():
         return StoreError(f"{store} could not be written: the disk is full", reason=text)
     if "Permission denied" in text or "Read-only file system" in text or "read-only" in text.lower():
-        return StoreError(f"{store} could not be written", reason=text, **{"try": "check the permissions"})
+        if os.access(file, os.R_OK):
+            return StoreError(f"{file} could not be written", reason="no permission", **{"try": allowing(store)})
+        return StoreError(
+            f"{file} could not be read", reason="no permission", **{"try": f"chmod -R a+rX {store} as its owner"}
+        )
     if any(sign in text.lower() for sign in _DAMAGED):
         return StoreDamagedError(
             f"{file} cannot be read: it is damaged", reason=text, **{"try": "restore the store from a copy"}

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from ..errors import ConfigError, StoreDamagedError, StoreError, VersionError
+from ..errors import ConfigError, StoreDamagedError, VersionError
 from . import tables
-from .folders import flush
+from .folders import flush, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -327,7 +327,7 @@ def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
             flush(folder)
             flush(store)
     except OSError as error:
-        raise StoreError(f"{file} could not be written", reason=error.strerror or str(error)) from error
+        raise not_written(file, store, error) from error
 
 
 def as_line(decision: Decision) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
+from errno import EACCES, EPERM, EROFS
 from typing import TYPE_CHECKING
+
+from ..errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +48,19 @@ def appearing_file(file: Path) -> Iterator[Path]:
         partial.rename(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def not_written(file: Path, store: Path, error: OSError) -> StoreError:
+    """Return the error that names a file of a store which could not be written, and says what to do."""
+    reason = error.strerror or str(error)
+    if error.errno in (EACCES, EPERM, EROFS):
+        return StoreError(f"{error.filename or file} could not be written", reason=reason, **{"try": allowing(store)})
+    return StoreError(f"{file} could not be written", reason=reason)
+
+
+def allowing(store: Path) -> str:
+    """Return what helps those who may only read a store."""
+    return f"chmod -R u+w {store} as its owner, or work on a copy: cp -r {store} {store.stem}-copy{store.suffix}"
 
 
 def flush(path: Path) -> None:

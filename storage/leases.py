@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from ..errors import StoreError, StoreLockedError
+from ..errors import StoreLockedError
+from .folders import not_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.5) -> Iterat
             **{"held by": holder, "try": "wait for it to end"},
         ) from None
     except OSError as error:
-        raise StoreError(f"{store} could not be written", reason=error.strerror or str(error)) from error
+        raise not_written(store / LOCKS / f"{name}.lock", store, error) from error
     try:
         yield
     finally:

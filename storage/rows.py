@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +21,45 @@ def _constant(value: int, count: int) -> NDArray[np.int64]:
     return np.full(count, value, dtype=np.int64)
 
 
+PLAIN: Final[dict[pa.DataType, type[np.number[Any]]]] = {
+    pa.int8(): np.int8,
+    pa.int16(): np.int16,
+    pa.int32(): np.int32,
+    pa.int64(): np.int64,
+    pa.uint8(): np.uint8,
+    pa.float32(): np.float32,
+    pa.float64(): np.float64,
+}
+"""Types whose numbers stand in memory as numpy has them."""
+
+
 def ints(table: pa.Table, column: str) -> NDArray[np.int64]:
     """Return a column as int64."""
-    values: NDArray[np.generic] = table[column].to_numpy()
-    return values.astype(np.int64, copy=False)
+    return _values(table[column]).astype(np.int64, copy=False)
 
 
 def floats(table: pa.Table, column: str) -> NDArray[np.float64]:
     """Return a column as float64, NaN where it is NULL."""
-    values: NDArray[np.generic] = table[column].to_numpy()
-    return values.astype(np.float64)
+    return _values(table[column]).astype(np.float64)
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[np.generic]:
+    """Return numbers of any type; read from memory where that can be, for Arrow would load pandas first, for 0.7 s."""
+    kind = PLAIN.get(column.type)
+    if kind is None or (column.null_count and not pa.types.is_floating(column.type)):
+        return np.asarray(column.to_numpy())
+    parts = [_read(part, kind) for part in column.chunks if len(part)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=kind)
+
+
+def _read(part: pa.Array, kind: type[np.number[Any]]) -> NDArray[np.generic]:
+    """Return the numbers of an array, NaN where it is NULL."""
+    known, numbers = part.buffers()
+    values = np.frombuffer(numbers, kind, len(part), part.offset * np.dtype(kind).itemsize)
+    if not part.null_count:
+        return values
+    bits = np.unpackbits(np.frombuffer(known, np.uint8), bitorder="little")[part.offset : part.offset + len(part)]
+    return np.where(bits.astype(bool), values, np.array(np.nan, kind))
 
 
 def detection_rows(detections: Detections, set_id: int) -> pa.Table:

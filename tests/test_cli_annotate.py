@@ -202,3 +202,9 @@ def test_solutions_are_compared_in_a_table(store):
     assert run("diff", store, "ilp-1", "ilp-1").stdout == ""
     assert "no solution named ilp-9" in refusal("diff", store, "ilp-1", "ilp-9", code=3)
     assert "no solution named ''" in refusal("diff", store, "", "ilp-1", code=3)
+
+
+def test_a_long_difference_is_cut_and_says_how_much_is_left(store):
+    assert run("diff", store, "truth", "ilp-1", "--limit", 0).stdout.strip() == "... 1 more; --limit 1 shows all"
+    assert answer("diff", store, "truth", "ilp-1", "--limit", 0)["links_only_a"] == [[2, 5]]  # the JSON is whole
+    assert "more" not in run("diff", store, "truth", "ilp-1", "--limit", 1).stdout

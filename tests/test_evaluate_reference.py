@@ -308,7 +308,11 @@ def test_a_disagreement_is_named(truth, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"against": "nowhere"}, MissingRowsError, "no solution named nowhere to compare with, nor a file"),
+        (
+            {"against": "nowhere"},
+            MissingRowsError,
+            "trackdb holds no solution named nowhere to compare with, and",
+        ),
         ({"against": "01_RES"}, ConfigError, "compared with itself"),
         ({"against": "TRUTH", "sparse": True, "by_py_ctcmetrics": True}, ConfigError, "knows no sparse truth"),
         ({"against": "twin", "match_distance": 3.0}, ConfigError, "twin is a solution in the store"),

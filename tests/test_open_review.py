@@ -320,3 +320,15 @@ def test_a_list_says_how_many_annotations_its_posterior_does_not_know(db):
     assert "since posterior" not in run("uncertain", path).stderr
     db.undo(who="ana")
     assert "1 annotation since posterior-2" in run("uncertain", path).stderr
+
+
+def test_a_review_tells_of_itself(db):
+    review = opened(db)
+    told = repr(review)
+    n = len(db._store.detections(db._store.detection_set()))
+    assert told.startswith(f"<review of posterior-1 of ilp-1: {n} cells, ")
+    assert told.endswith(" of them in doubt, 0 answers in memory>")
+    item = review.uncertain(top=1, by="entropy").items[0]
+    review.choose(item.cell, item.outcomes[0].daughters)
+    assert repr(review).endswith(" in doubt, 1 answer in memory>")
+    assert repr(review) != told.replace("0 answers", "1 answer")  # fewer are in doubt

@@ -123,6 +123,12 @@ class OpenReview:
         self._standing = Standing(self._open, self._told, optional=reported.optional)
         self._written: dict[int, Question] = {}  # by row, as they stand
 
+    def __repr__(self) -> str:
+        reported, said = self._reported, len(self._said)
+        doubtful = int(np.count_nonzero(self._standing.doubts.entropy > LEAST))
+        told = f"{len(self._ids):,} cells, {doubtful:,} of them in doubt, {said} answer{'s' * (said != 1)} in memory"
+        return f"<review of {reported.posterior} of {reported.solution}: {told}>"
+
     def __len__(self) -> int:
         return len(self._said)
 

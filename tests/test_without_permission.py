@@ -1,0 +1,89 @@
+"""Who may only read a store is told which file he may not write, and what helps."""
+
+import os
+import shutil
+from contextlib import nullcontext
+
+import duckdb
+import pytest
+from filelock import FileLock
+
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.storage import decisions
+from trackdb.storage.connection import explained
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .command_line import refusal
+from .movies import jostling_cells, write_rows
+
+COPY = "work on a copy: cp -r"
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """A store with a solution; it is copied, never written."""
+    folder = tmp_path_factory.mktemp("allowed")
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
+    solve(store, store.detection_set())
+    return store.path
+
+
+@pytest.fixture
+def store(solved, tmp_path):
+    """The path of a copy of that store."""
+    return shutil.copytree(solved, tmp_path / "movie.trackdb")
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Locks that the system does not let anybody take."""
+
+    def acquire(self, timeout=None):
+        raise PermissionError(13, "Permission denied", self.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+
+
+@pytest.mark.parametrize(
+    "words", [("annotate", "17", "--ends", "--as", "ana"), ("annotations", "undo", "--as", "ana")], ids=["say", "undo"]
+)
+def test_who_may_not_take_the_lock_is_told_which_file_and_what_helps(store, locked, words):
+    command, *rest = words
+    place = (rest[0], store, *rest[1:]) if command == "annotations" else (store, *rest)
+    said = refusal(command, *place, code=3)
+    assert f"{store}/locks/decisions.lock could not be written" in said
+    assert "reason  Permission denied" in said
+    assert f"chmod -R u+w {store} as its owner, or {COPY} {store} movie-copy.trackdb" in said
+
+
+def test_who_may_not_write_the_log_is_told_the_same(store, monkeypatch):
+    def mkdir(path, *args, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(store), "mkdir", mkdir)
+    log = store / decisions.ANNOTATIONS
+    monkeypatch.setattr("trackdb.engine.annotations.answers.lease", lambda *args, **options: nullcontext())
+    said = refusal("annotate", store, "17", "--ends", "--as", "ana", code=3)
+    assert f"{log} could not be written" in said
+    assert COPY in said
+
+
+def test_what_the_database_says_of_permissions_is_told_in_words(store):
+    file = store / "graph.duckdb"
+    error = explained(duckdb.IOException(f'IO Error: Cannot open file "{file}": Permission denied'), file)
+    assert str(error).startswith(f"{file} could not be written; reason: no permission; try: chmod -R u+w {store}")
+    assert "IO Error" not in str(error)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("command", ["posterior", "solve"])
+def test_a_store_that_may_only_be_read_names_its_file(store, command):
+    for place in (store, *store.rglob("*")):
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    try:
+        assert f"{store / 'graph.duckdb'} could not be written" in refusal(command, store, code=3)
+    finally:
+        for place in (store, *store.rglob("*")):
+            place.chmod(0o755)
