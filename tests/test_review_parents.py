@@ -199,10 +199,10 @@ def test_a_list_of_nothing_is_refused(store, wrong, said):
 
 def test_the_command_says_that_it_asks_for_parents(store):
     keep(store, method="softmax")
-    shown = run("uncertain", store.path, "--by", "entropy").stdout
-    assert "whose daughter it may be" in shown
-    assert "belief, of parents" in shown
-    assert "questions of parents by entropy" in shown
+    told = run("uncertain", store.path, "--by", "entropy")
+    assert "whose daughter it may be" in told.stdout
+    assert "belief, of parents" in told.stdout
+    assert "of parents by entropy" in told.stderr
     first = answer("uncertain", store.path)["items"][0]
     assert first["view"] == "parents"
     assert first["outcomes"][0].keys() == {"parents", "probability"}
