@@ -193,7 +193,9 @@ def _stats(face: Face, store: "DuckDBStore") -> None:
         [p.who, p.answers, p.undone, p.pins, p.median_ms and p.median_ms / 1000, p.asked_too, p.agreed] for p in people
     ]
     text = as_table(columns, rows) if rows else ""
-    face.show(text, f"{len(people)} people", {"people": [asdict(p) for p in people]})
+    face.show(
+        text, "1 person" if len(people) == 1 else f"{len(people)} people", {"people": [asdict(p) for p in people]}
+    )
 
 
 def _export(face: Face, store: "DuckDBStore", out: Path | None) -> None:

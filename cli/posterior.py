@@ -39,7 +39,8 @@ def posterior(
     temperature: Annotated[
         str | None,
         typer.Option(
-            help="What costs are divided by, .001 to 1000; auto: by the calibration, else by the settings (1)."
+            help="What costs are divided by, .001 to 1000; auto: by the calibration, else by the settings, else as "
+            "is usual (1.2 for the learned cost, else 1)."
         ),
     ] = None,
     calibration: Annotated[

@@ -56,6 +56,8 @@ class LinkRadius:
     @property
     def doubt(self) -> str | None:
         """What makes the radius, and all that is learned from such steps, doubtful; None where nothing does."""
+        if self.spacing == 0:
+            return "most cells stand at the very place of another one of their frame: are rows given twice?"
         if self.step is None or self.spacing is None or self.step < CROWDED * self.spacing:
             return None
         return (
@@ -238,6 +240,28 @@ def radius_from(detections: Detections) -> LinkRadius:
         radius = radius or 1.0
     log.info("link radius %.4g: %s", radius, how)
     return LinkRadius(radius, step, spacing, how)
+
+
+def unbridged(detections: Detections, max_gap: int) -> str | None:
+    """Say where so many frames hold no cell that no candidate leads over them; None where each can be bridged.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    max_gap : int
+        Frames that candidates skip at most.
+    """
+    frame = np.unique(detections.frame)
+    empty = np.diff(frame) - 1
+    wide = np.flatnonzero(empty > max_gap)
+    if not len(wide):
+        return None
+    holes = [f"{frame[i] + 1}" if empty[i] == 1 else f"{frame[i] + 1}-{frame[i + 1] - 1}" for i in wide[:5]]
+    return (
+        f"no cell goes on over the empty frames {', '.join(holes)}{', ...' if len(wide) > 5 else ''}: candidates skip "
+        f"{max_gap} at most. trackdb link STORE --max-gap {empty.max()} bridges them"
+    )
 
 
 def density_of(detections: Detections, *, thinnest: float) -> float:

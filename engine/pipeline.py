@@ -18,7 +18,7 @@ from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
 from ..storage.schema import Prices
 from .annotations.pins import PinSet, decided
-from .candidates import link_nearest, radius_from
+from .candidates import link_nearest, radius_from, unbridged
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .default_cost import cost_for
 from .lineages import solution_table
@@ -76,6 +76,9 @@ def link(
             radius, how = read.radius, read.how
             if read.doubt:
                 progress.note(read.doubt)
+        hole = unbridged(detections, config.max_gap)
+        if hole:
+            progress.note(hole)
         edges = link_nearest(detections, max_distance=radius, neighbors=config.neighbors, max_gap=config.max_gap)
         found = {"max_distance": radius, "unit": chosen.movie.unit, "how": how, "edges": len(edges)}
         before = store.count_candidates(chosen)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackdb.engine import grid
-from trackdb.engine.candidates import LinkRadius, density_of, link_nearest, radius_from
+from trackdb.engine.candidates import LinkRadius, density_of, link_nearest, radius_from, unbridged
 from trackdb.errors import ConfigError
 from trackdb.storage.schema import Detections
 
@@ -271,3 +271,22 @@ def test_steps_as_long_as_the_spacing_are_doubted():
     assert LinkRadius(10.0, step=1.0, spacing=10.0, how="").doubt is None
     assert "44% of a spacing" in (LinkRadius(10.0, step=4.4, spacing=10.0, how="").doubt or "")
     assert LinkRadius(10.0, step=None, spacing=None, how="").doubt is None
+
+
+def test_cells_at_the_place_of_another_are_doubted():
+    frame = np.repeat(np.arange(3), 20)
+    same = radius_from(cells(frame, np.full((60, 2), 5.0)))
+    assert same.spacing == 0
+    assert "the very place of another" in (same.doubt or "")
+    twice = cells(frame, np.c_[frame * 3.0, np.tile(np.arange(10) * 50.0, 6)])
+    assert "the very place of another" in (radius_from(twice).doubt or "")
+
+
+def test_empty_frames_that_no_candidate_leads_over_are_named():
+    movie = cells(np.array([0, 2, 6, 7, 9, 9]), np.zeros((6, 2)))
+    assert unbridged(movie, 3) is None
+    told = unbridged(movie, 1) or ""
+    assert "empty frames 3-5: candidates skip 1 at most" in told
+    assert "--max-gap 3" in told
+    assert "empty frames 1, 3-5, 8: candidates skip 0 at most" in (unbridged(movie, 0) or "")
+    assert unbridged(cells(np.empty(0, dtype=np.int64), np.empty((0, 2))), 0) is None

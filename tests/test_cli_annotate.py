@@ -139,6 +139,7 @@ def test_annotations_are_listed_counted_and_taken_back(store, tmp_path):
     assert shown.stdout.splitlines()[-1].split()[-3:] == ["takes", "back", "#2"]
     assert "3 annotations, 1 of them count" in shown.stderr
     assert answer("annotations", "undo", store, 3, "--as", "ana")["undone"] == 3
+    assert "2 people" in run("annotations", "stats", store).stderr
     people = answer("annotations", "stats", store)["people"]
     assert [(p["who"], p["answers"], p["pins"]) for p in people] == [("ana", 1, 1), ("bob", 1, 1)]
     assert answer("info", store)["annotations"] == 4

@@ -363,6 +363,16 @@ def test_a_gap_is_bridged_where_gaps_are_allowed(tmp_path):
     assert check(store) == []
 
 
+def test_frames_that_stand_empty_are_named_where_no_candidate_leads_over_them(tmp_path):
+    store = store_of(tmp_path, [(t, 50 * k, t) for t in (0, 1, 2, 5, 6) for k in range(4)])
+    told = Recorded()
+    link(store, store.detection_set(), LinkConfig(max_gap=1), told)
+    assert any("no cell goes on over the empty frames 3-4" in note for note in told.notes)
+    bridged = Recorded()
+    link(store, store.detection_set(), LinkConfig(max_gap=2), bridged)
+    assert not any("empty frames" in note for note in bridged.notes)
+
+
 def test_labels_agree_with_the_links(dividing):
     """The tracks in the store are the paths of the graph without divisions, and lineages its components."""
     solve(dividing, dividing.detection_set())
