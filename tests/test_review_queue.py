@@ -238,8 +238,8 @@ def test_an_answer_about_an_optional_detection_is_worth_the_errors_that_it_takes
     again = rerun.reductions(np.arange(len(asked)))
     for place, cell in enumerate(asked.cell.tolist()):
         worth = worth_by_trying_all(problem, cell)
-        assert told[place] == pytest.approx(worth, abs=2e-2)  # answers of a thousandth are not tried, some
-        assert again[place] == pytest.approx(worth, abs=3e-2)  # nor are such links read
+        assert told[place] == pytest.approx(worth, abs=2e-2)  # answers of under a thousandth are not tried
+        assert again[place] == pytest.approx(worth, abs=3e-2)  # nor are such links read, of which a cell has several
         assert told[place] <= asked.errors[asked.piece[place]] + 2e-2
 
 
