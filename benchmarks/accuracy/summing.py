@@ -39,7 +39,8 @@ def main(given: argparse.Namespace) -> None:
     """Print the tables."""
     table = read(given.files)
     others = [name for name in table["tracker"].unique() if not name.startswith("trackdb")]
-    cases = [c for c in table["case"].unique() if given.ours in set(table.loc[table["case"] == c, "tracker"])]
+    ran = table.groupby("case", sort=False)["tracker"].agg(set)
+    cases = [case for case, names in ran.items() if given.ours in names and not names.isdisjoint(others)]
     by_case = [_Case(table[table["case"] == case], given.ours, others) for case in cases]
     _scores(by_case, given.ours)
     _noise([case for case in by_case if case.noisy])
@@ -70,13 +71,14 @@ def _scores(cases: list[_Case], ours: str) -> None:
     for case in cases:
         link, division = case.best(LINK), case.best(DIVISION)
         ratio = case.ours["CPU"].mean() / case.others["laptrack"]["CPU"].mean()
+        times = f"{ratio:.1f}" if np.isfinite(ratio) else "."
         mine = case.ours[LINK].mean(), case.ours[DIVISION].mean()
         kept.append((case.role, case.variant, mine[0], link[1], mine[1], division[1]))
         row(
             case.name, case.role,
             _marked(case.ours[LINK], link[1], 4), f"{link[1]:.4f}", link[0],
             _marked(case.ours[DIVISION], division[1], 3), f"{division[1]:.3f}", division[0],
-            f"{ratio:.1f}",
+            times,
         )  # fmt: skip
     print()
     head("mean over", "cases", "links", "best other", "divisions", "best other", "best in links", "in divisions")
