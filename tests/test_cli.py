@@ -266,7 +266,7 @@ def test_a_solution_is_measured_against_folders_and_files(tmp_path):
     run("evaluate", store, "--against", table, "--fail-under", "AOGM=7", "--fail-under", "association_accuracy=1")
     said = run("evaluate", store, "--against", table, "--fail-under", "AOGM=6.9", code=5)
     assert "AOGM is 7, wanted at most 6.9" in said.stderr
-    assert "there is no solution named none" in refusal("evaluate", store, "--against", "none", code=3)
+    assert "holds no solution named none to compare with" in refusal("evaluate", store, "--against", "none", code=3)
     (tmp_path / "empty.csv").write_text("")
     assert "empty.csv" in refusal("evaluate", store, "--against", tmp_path / "empty.csv", code=1)
 

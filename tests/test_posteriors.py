@@ -170,7 +170,7 @@ def test_what_fails_on_the_way_leaves_nothing(solved, monkeypatch):
     def stop(*_):
         raise SolverError("stop")
 
-    monkeypatch.setattr(posteriors, "_outcome_rows", stop)
+    monkeypatch.setattr(posteriors, "outcome_rows", stop)
     with pytest.raises(SolverError, match="stop"):
         keep(solved, links_of(CELLS, candidates(solved)), outcomes_of(CELLS))
     for table in ("posterior", "edge_probability", "cell_outcome"):
