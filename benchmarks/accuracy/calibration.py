@@ -1,6 +1,7 @@
 """How far the probabilities of learned solutions can be trusted, and what their review lists find: a line a case.
 
-Run: python benchmarks/accuracy/calibration.py [--only NAME ...] [--variants x1 P x2 x4] [--csv FILE]
+Run: python benchmarks/accuracy/calibration.py [--only NAME ...] [--variants x1 P x2 x4] [--seeds 1 2 3] [--lines FILE].
+Lines that the file has already are not run again, so that hours can be done in pieces.
 
 Movies of the role ``design`` alone. Each is linked over one missed frame, priced and solved by the learned cost and
 weighed by ``auto`` at each of `TEMPERATURES`. ECE, NLL and AURC are told at temperature 1, at the one that is usual for
@@ -12,24 +13,24 @@ does: links that are not true, and true ones that it lacks. It is held against q
 from __future__ import annotations
 
 import argparse
-import csv
+import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share stands one folder up
 
 import numpy as np
-from cases import Case, cases
+from cases import NOISE, VARIANTS, Case, cases
 from measure import head, row
 from truth import detections_of
 
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.config import PosteriorConfig
 from trackdb.engine.costs import learn
-from trackdb.engine.metrics.calibration import NEW, ParentQuestions, answers, mean_nll, summarise
+from trackdb.engine.metrics.calibration import NEW, ParentQuestions, answers, summarise
 from trackdb.engine.metrics.parents import ask_parents
 from trackdb.engine.posterior.estimate import posterior_at
 from trackdb.engine.posterior.lifting import stored_outcomes
@@ -52,40 +53,55 @@ TEMPERATURES = (1.0, OF_LEARNED, 1.4, 1.7, 2.0)
 SHOWN = ("x1", "P", "x2", "x4")
 LISTED = 100  # questions of the list by expected error reduction
 SHARE = 0.05  # of all cells, for the list by entropy
+MEASURES = ("ece", "nll", "aurc_entropy")
 HEAD = (
     "case", "daughters", "wrong", "ECE", "as usual", "at T", "by chance", "NLL", "as usual", "at T", "T",
-    "AURC", "at T", "to be found", "first 100 find", "times random", "first 5 % find", "times random", "posterior s",
+    "AURC", "as usual", "at T", "to be found", "first 100 find", "times random", "first 5 % find", "times random",
+    "posterior s",
 )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
-    """What is known of a case: its questions at each temperature, and what the lists find.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is known of a case and a seed; one line of the file.
 
     Parameters
     ----------
-    name, movie : str
-        Of the case, and of its movie.
-    at : dict of float to ParentQuestions
-        By temperature.
+    case, seed : str, int
+        Its name, and the seed of its noise.
+    daughters, errors : int
+        Cells whose true parent is known, and how many of them have another in the solution.
+    floor : float
+        ECE at the usual temperature that chance alone would leave.
     wrong, cells : int
         What the solution has wrong of what cells do, and how many cells a question could be about.
-    found : tuple of two (questions, found)
-        By the first `LISTED` by error reduction, and the first `SHARE` by entropy.
+    asked, found : tuple of two int
+        Questions of the lists, the first by error reduction and the second by entropy, and what they find.
     seconds : float
-        That a posterior took.
+        CPU time of a posterior.
+    at : dict of str to float
+        ``"ece 1.2"`` and so on, for each of `MEASURES` and `TEMPERATURES`.
     """
 
-    name: str
-    movie: str
-    at: dict[float, ParentQuestions]
+    case: str
+    seed: int
+    daughters: int
+    errors: int
+    floor: float
     wrong: int
     cells: int
-    found: tuple[tuple[int, int], tuple[int, int]]
+    asked: tuple[int, int]
+    found: tuple[int, int]
     seconds: float
+    at: dict[str, float]
+
+    @property
+    def movie(self) -> str:
+        """Name of the movie that the case is made of."""
+        return self.case.rsplit(" ", 1)[0]
 
 
-def weigh(case: Case) -> Row:
+def weigh(case: Case, seed: int) -> Line:
     """Solve a case by the learned cost, weigh it and ask."""
     order = np.argsort(case.frame, kind="stable")
     place = np.argsort(order)
@@ -116,9 +132,20 @@ def weigh(case: Case) -> Row:
     }
     wrong = wrong_at(solved, link, n)
     told = problem.frame < problem.frame.max()
-    lists = review(problem, usual, wrong, told)
-    return Row(
-        case.name, case.name.rsplit(" ", 1)[0], questions, int(wrong[told].sum()), int(told.sum()), lists, seconds
+    asked_of, found_by = zip(*review(problem, usual, wrong, told), strict=True)
+    summaries = {t: summarise(answers(one)) for t, one in questions.items()}
+    return Line(
+        case=case.name,
+        seed=seed,
+        daughters=summaries[OF_LEARNED].daughters,
+        errors=summaries[OF_LEARNED].errors,
+        floor=summaries[OF_LEARNED].ece_floor,
+        wrong=int(wrong[told].sum()),
+        cells=int(told.sum()),
+        asked=asked_of,
+        found=found_by,
+        seconds=seconds,
+        at={f"{name} {t:g}": getattr(one, name) for t, one in summaries.items() for name in MEASURES},
     )
 
 
@@ -148,56 +175,71 @@ def review(
     return tuple((len(rows), int(wrong[asked.cell[rows]].sum())) for rows in (first, second))
 
 
-def best_temperature(rows: list[Row], movie: str) -> float:
+def best_temperature(lines: list[Line], movie: str) -> float:
     """Return the temperature at which the true parents in all other movies are likeliest."""
-    others = sorted({row.movie for row in rows} - {movie})
+    others = {name: [line for line in lines if line.movie == name] for name in {line.movie for line in lines} - {movie}}
     if not others:
         return 1.0
-
-    def nll(t: float) -> float:
-        of_movies = [[mean_nll(answers(row.at[t]).true_probability) for row in rows if row.movie == o] for o in others]
-        return float(np.mean([np.mean(of) for of in of_movies]))
-
-    return min(TEMPERATURES, key=nll)
+    return min(
+        TEMPERATURES, key=lambda t: np.mean([np.mean([x.at[f"nll {t:g}"] for x in of]) for of in others.values()])
+    )
 
 
-def line(row: Row, temperature: float) -> list[str]:
-    """Return the cells of the table."""
-    plain, usual, at = (summarise(answers(row.at[t])) for t in (1.0, OF_LEARNED, temperature))
-    base = row.wrong / row.cells
-    lists = [
-        cell
-        for asked, found in row.found
-        for cell in (f"{found} of {asked}", f"{found / asked / base:.0f}" if asked and base else "-")
-    ]
+def shown(lines: list[Line], temperature: float) -> list[str]:
+    """Return the cells of the table for a case: means of its seeds."""
+
+    def mean(name: str, t: float = OF_LEARNED) -> float:
+        return float(np.mean([line.at[f"{name} {t:g}"] for line in lines]))
+
+    def total(name: str) -> int:
+        return sum(getattr(line, name) for line in lines)
+
+    three = (1.0, OF_LEARNED, temperature)
+    base = total("wrong") / total("cells")
+    lists = []
+    for i in range(2):
+        asked, found = (sum(getattr(line, name)[i] for line in lines) for name in ("asked", "found"))
+        lists += [f"{found} of {asked}", f"{found / asked / base:.1f}" if asked and base else "-"]
     return [
-        row.name, str(plain.daughters), str(plain.errors),
-        f"{plain.ece:.4f}", f"{usual.ece:.4f}", f"{at.ece:.4f}", f"{usual.ece_floor:.4f}",
-        f"{plain.nll:.4f}", f"{usual.nll:.4f}", f"{at.nll:.4f}", f"{temperature:g}",
-        f"{plain.aurc_entropy:.5f}", f"{at.aurc_entropy:.5f}", str(row.wrong), *lists, f"{row.seconds:.1f}",
+        lines[0].case, str(total("daughters")), str(total("errors")),
+        *(f"{mean('ece', t):.4f}" for t in three), f"{np.mean([line.floor for line in lines]):.4f}",
+        *(f"{mean('nll', t):.4f}" for t in three), f"{temperature:g}",
+        *(f"{mean('aurc_entropy', t):.5f}" for t in three), str(total("wrong")), *lists,
+        f"{np.mean([line.seconds for line in lines]):.1f}",
     ]  # fmt: skip
 
 
+def lines_of(file: Path | None) -> list[Line]:
+    """Return the lines of an earlier run, none without one."""
+    if file is None or not file.exists():
+        return []
+    found = [json.loads(text) for text in file.read_text().splitlines()]
+    return [Line(**{**one, "asked": tuple(one["asked"]), "found": tuple(one["found"])}) for one in found]
+
+
 def main(given: argparse.Namespace) -> None:
-    """Print the table, and write it as CSV if asked."""
-    rows = []
-    for case in cases(given.only, given.variants, given.seed):
-        if case.role == "design":
-            rows.append(weigh(case))
-            print(f"{case.name}: weighed", file=sys.stderr, flush=True)
-    lines = [line(one, best_temperature(rows, one.movie)) for one in rows]
+    """Print the table, and keep its lines if asked."""
+    lines = lines_of(given.lines)
+    done = {(line.case, line.seed) for line in lines}
+    for seed in given.seeds:
+        variants = [variant for variant in given.variants if variant in NOISE or seed == given.seeds[0]]
+        for case in cases(given.only, variants, seed):
+            if case.role != "design" or (case.name, seed) in done:
+                continue
+            lines.append(weigh(case, seed))
+            print(f"{case.name}, seed {seed}: weighed", file=sys.stderr, flush=True)
+            if given.lines:  # after every case: a long run that is stopped has its results
+                given.lines.write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
     head(*HEAD)
-    for cells in lines:
-        row(*cells)
-    if given.csv:
-        with given.csv.open("w", newline="") as file:
-            csv.writer(file).writerows([HEAD, *lines])
+    for name in dict.fromkeys(line.case for line in lines):
+        of = [line for line in lines if line.case == name]
+        row(*shown(of, best_temperature(lines, of[0].movie)))
 
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="*", default=[], help="parts of the names of movies")
-    options.add_argument("--variants", nargs="*", default=[*SHOWN], choices=SHOWN)
-    options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--csv", type=Path, help="file for the table")
+    options.add_argument("--variants", nargs="*", default=[*SHOWN], choices=VARIANTS)
+    options.add_argument("--seeds", nargs="+", type=int, default=[1])
+    options.add_argument("--lines", type=Path, help="file for what was found of each case, JSON lines")
     main(options.parse_args())
