@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types compiled uncertainty clean
+.PHONY: demo test lint types compiled faults uncertainty clean
 
 demo: $(VENV)/.ready $(VENV)/.kernels  ## from a simulated movie to a queried lineage
 	rm -rf demo
@@ -27,6 +27,9 @@ types: $(VENV)/.ready
 # so that no two workers compile the same
 compiled: $(VENV)/.ready $(VENV)/.kernels
 	$(BIN)/python -m tests.kernels
+
+faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 300 moments, where `make test` has some 40
+	TRACKDB_KILLS=86 $(BIN)/python -m pytest -q -n auto tests/test_kills.py
 
 uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far probabilities of links can be trusted
 	$(BIN)/python benchmarks/uncertainty

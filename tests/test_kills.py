@@ -26,7 +26,7 @@ from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")]
 
-KILLS = 30
+KILLS = int(os.environ.get("TRACKDB_KILLS", "12"))  # `make faults` takes many more
 # Everything is imported, and kernels are loaded, once; each life is a fork that opens the store, and says each commit
 # that is behind it. DuckDB has threads, which do not come along: it starts with each life.
 ZYGOTE = """
@@ -204,7 +204,7 @@ def test_an_ingest_killed_at_any_moment_goes_on(zygote, sources, tmp_path, kind)
     rng = random.Random(kind)
     store = DuckDBStore(tmp_path / "0.trackdb")
     kills = finished = 0
-    while kills < KILLS // 2:
+    while kills < KILLS // 2 or not finished:
         before, rows_before = committed(store)
         told = zygote.live("ingest", sources[kind], store.path, commits=rng.randint(1, 4), then_s=rng.uniform(0, 0.02))
         after, rows_after = committed(store)
@@ -223,7 +223,6 @@ def test_an_ingest_killed_at_any_moment_goes_on(zygote, sources, tmp_path, kind)
     assert zygote.live("ingest", sources[kind], store.path, commits=float("inf"), then_s=0)[-1] == "done"
     assert everything(store) == wanted
     assert check(store) == []
-    assert finished
 
 
 @pytest.mark.parametrize("window", [0, 2])
