@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .config import AUTO, ScoreConfig
+from .costs import MOST_CELLS
 from .linkers import GOES_BY, LEARNED
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ MOST: Final = 150_000
 FEWEST: Final = 200
 """Detections from which on a movie is learned from unasked: on pieces of real movies with fewer, the plain cost links
 as well or better (design 25)."""
+MISSED: Final = 3
+"""Frames that the learned cost looks over, as misses come in runs; one in movies that are learned from in part, where
+the candidates would take too long."""
 
 
 def cost_for(config: Config, *, scores: str | None, own_solver: bool, n_detections: int) -> tuple[str, str]:
@@ -43,6 +47,23 @@ def cost_for(config: Config, *, scores: str | None, own_solver: bool, n_detectio
         return DENSITY, ""
     reason = _against_learning(config, scores, own_solver, n_detections)
     return (DENSITY, f"{reason}: priced by the plain cost") if reason else (LEARNED, "")
+
+
+def missed_frames(config: Config, n_detections: int) -> int:
+    """Return over how many missed frames a solve wants to link.
+
+    Parameters
+    ----------
+    config : Config
+        Settings, the cost resolved.
+    n_detections : int
+        Size of the movie.
+    """
+    if config.solve.linker == "lap":
+        return config.lap.max_gap
+    if config.solve.cost != LEARNED or not config.learned.gaps:
+        return 0
+    return MISSED if n_detections <= MOST_CELLS else 1
 
 
 def _against_learning(config: Config, scores: str | None, own_solver: bool, n_detections: int) -> str:

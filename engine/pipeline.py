@@ -20,7 +20,7 @@ from ..storage.schema import Prices
 from .annotations.pins import PinSet, decided
 from .candidates import link_nearest, radius_from, unbridged
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
-from .default_cost import cost_for
+from .default_cost import cost_for, missed_frames
 from .lineages import solution_table
 from .linkers import ACTIVITY, COST, LEARNED, TWO_DISTANCE, choose_linker
 from .names import done, free_solution_name, linked_gap, named_scores
@@ -257,19 +257,18 @@ def require_sound(problem: TrackingProblem, selection: Selection, config: SolveC
 
 
 def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Config, progress: Progress) -> None:
-    """Link what was not linked, or not over as many frames as a LAP closes, or the learned cost looks over.
+    """Link what was not linked, or not over as many frames as a LAP closes, or over none where the learned cost wants.
 
-    What is linked again keeps its radius and its neighbours, unless the settings name others.
+    What is linked again keeps its radius and its neighbours, unless the settings name others. Frames that the settings
+    or the candidates say are enough for the learned cost.
     """
     reach, settings = linked_gap(store, chosen), config.link
-    wanted = (
-        config.lap.max_gap
-        if config.solve.linker == "lap"
-        else int(config.solve.cost == LEARNED and config.learned.gaps)
-    )
+    wanted = missed_frames(config, store.count_detections(chosen))
+    if wanted and config.solve.linker != "lap":
+        wanted = settings.max_gap or wanted
     if reach < 0:
         progress.note("no candidates yet: linking")
-    elif wanted > reach:
+    elif wanted > reach and (reach == 0 or config.solve.linker == "lap"):
         progress.note(f"no candidates skip more than {reach} frames yet: linking over {wanted}")
         if settings == LinkConfig():
             before = done(store, chosen, "link")[-1].params

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from trackdb.engine.config import Config, ScoreConfig, SolveConfig
-from trackdb.engine.default_cost import FEWEST, MOST, cost_for
+from trackdb.engine.config import Config, LapConfig, LinkConfig, ScoreConfig, SolveConfig
+from trackdb.engine.costs import MOST_CELLS
+from trackdb.engine.default_cost import FEWEST, MISSED, MOST, cost_for, missed_frames
+from trackdb.engine.evidence import LearnedConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.names import done, linked_gap
 from trackdb.engine.pipeline import link, solve
@@ -82,7 +84,7 @@ def test_the_default_learns_links_over_a_gap_and_says_what_it_learned(tmp_path):
     params = last_run(store)
     assert (params["cost"], params["by"]) == ("learned", "cost")
     assert "division_per_cell_and_frame" in params["estimates"]
-    assert linked_gap(store, store.detection_set()) == 1
+    assert linked_gap(store, store.detection_set()) == MISSED
     assert answer("info", store.path)["learned"][0].startswith("ilp-1: ")
 
 
@@ -96,21 +98,44 @@ def test_simple_is_the_plain_cost_over_no_gap(tmp_path):
     assert simple.params["estimates"] == named.params["estimates"]
 
 
-def test_candidates_without_gaps_are_linked_again_over_one_with_the_same_radius(tmp_path):
+def test_candidates_without_gaps_are_linked_again_over_some_with_the_same_radius(tmp_path):
     store = stored_sheet(tmp_path)
     run("link", store.path, "--max-distance", 9, "--neighbors", 4)
     said = run("solve", store.path).stderr
-    assert "linking over 1" in said
+    assert f"linking over {MISSED}" in said
     again = done(store, store.detection_set(), "link")[-1].params
-    assert (again["max_distance"], again["neighbors"], again["max_gap"]) == (9.0, 4, 1)
+    assert (again["max_distance"], again["neighbors"], again["max_gap"]) == (9.0, 4, MISSED)
     assert "linking" not in run("solve", store.path).stderr
 
 
-def test_candidates_over_gaps_stay_as_they_are(tmp_path):
+@pytest.mark.parametrize("max_gap", [1, MISSED + 1])
+def test_candidates_over_gaps_stay_as_they_are(tmp_path, max_gap):
     store = stored_sheet(tmp_path)
-    run("link", store.path, "--max-gap", 2)
+    run("link", store.path, "--max-gap", max_gap)
     run("solve", store.path)
     assert len(done(store, store.detection_set(), "link")) == 1
+
+
+@pytest.mark.parametrize("max_gap", [1, MISSED + 1])
+def test_as_many_frames_as_the_settings_say_are_linked_over(tmp_path, max_gap):
+    store = stored_sheet(tmp_path)
+    solve(store, store.detection_set(), Config(link=LinkConfig(max_gap=max_gap)))
+    assert linked_gap(store, store.detection_set()) == max_gap
+    assert last_run(store)["cost"] == "learned"
+
+
+@pytest.mark.parametrize(
+    ("config", "n", "wanted"),
+    [
+        (Config(solve=SolveConfig(cost="learned")), MOST_CELLS, MISSED),
+        (Config(solve=SolveConfig(cost="learned")), MOST_CELLS + 1, 1),
+        (Config(solve=SolveConfig(cost="learned"), learned=LearnedConfig(gaps=False)), 1000, 0),
+        (Config(solve=SolveConfig(cost="density")), 1000, 0),
+        (Config(solve=SolveConfig(cost="density", linker="lap"), lap=LapConfig(max_gap=2)), 1000, 2),
+    ],
+)
+def test_the_learned_cost_looks_over_runs_of_misses_but_in_large_movies(config, n, wanted):
+    assert missed_frames(config, n) == wanted
 
 
 def test_without_gaps_nothing_is_linked_again(tmp_path):

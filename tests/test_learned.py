@@ -55,6 +55,16 @@ def test_cells_that_hide_for_three_frames_come_back_as_themselves():
     assert over <= linked(edges, found)
     assert np.bincount(edges.source[found.edge]).max() == 1
     assert learned.model.rates.again > 0.3
+    assert learned.spans.reach == 3
+
+
+def test_where_misses_do_not_come_in_runs_links_reach_over_one_missed_frame_alone():
+    movie = sheet(2, n_frames=20, missed=0.03, division=0.01)
+    learned, wide, found = tracked(movie.detections, max_gap=3)
+    _, edges, same = tracked(movie.detections, max_gap=1)
+    assert learned.spans.reach == 1
+    assert len(wide) > len(edges)
+    assert linked(wide, found) == linked(edges, same)
 
 
 def test_divisions_are_found_with_both_daughters():

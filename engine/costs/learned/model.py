@@ -68,6 +68,11 @@ class Spans:
         return cls(edges.frames / shortest, missed, int(missed.max(initial=0)) if read.gaps else 0)
 
     @property
+    def shorter(self) -> Spans:
+        """The same over one missed frame at most."""
+        return replace(self, reach=min(self.reach, 1))
+
+    @property
     def barred(self) -> NDArray[np.bool_]:
         """Candidates that reach too far."""
         return self.missed > self.reach

@@ -52,6 +52,9 @@ SAMPLE: Final = 20_000  # cells that a larger one is learned from
 FEWEST_FRAMES: Final = 5  # of these, however full they are
 FOLLOWING: Final = 2  # how often the whole of a larger one is linked: without velocities, and with them
 NEVER: Final = 1e-9  # rate of divisions where cells are said not to divide
+IN_RUNS: Final = (0.2, 0.3)
+"""Share of missed frames followed by another one, in the first and the second lineage, from which on links reach over
+more than one: where misses do not come in runs, links that far are mostly wrong."""
 SETTLED: Final = 1e-3  # share of cells that became something else, below which another round tells nothing new
 
 
@@ -154,20 +157,31 @@ def learn(
         )
     around = surroundings_of(detections)
     spans = Spans.of(around, edges, read)
-    model = unlearned(around, read, Looks.unlearned(traits, outlines))
+    start = unlearned(around, read, Looks.unlearned(traits, outlines))
+    model, lineage, spans, drift = _learned(around, edges, spans, start, rounds)
+    frames = (int(detections.frame[0]), int(detections.frame[-1])) if len(detections) else (0, 0)
+    return Learned(detections, model, lineage, around, spans, drift, frames, len(detections))
+
+
+def _learned(
+    around: Surroundings, edges: CandidateEdges, spans: Spans, start: Model, rounds: int
+) -> tuple[Model, Lineage, Spans, Drift]:
+    """Learn in rounds; begin again over one missed frame at most where misses turn out not to come in runs."""
+    model = start
     lineage = Lineage.unlinked(edges, len(around))
-    drift = drift_of(around, lineage, spans.elapsed, read)
+    drift = drift_of(around, lineage, spans.elapsed, start.read)
     for number in range(rounds - 1):
         problem = problem_of(around, edges, spans, drift, model, divisions=number > 0)
         before, lineage = lineage, Lineage.of(edges, open_solver("ilp").solve(problem))
         changed = lineage.differs_from(before)
-        drift = drift_of(around, lineage, spans.elapsed, read)
+        drift = drift_of(around, lineage, spans.elapsed, model.read)
         model = learn_from(around, edges, spans, lineage, drift, model)
+        if spans.reach > 1 and number < len(IN_RUNS) and model.rates.again < IN_RUNS[number]:
+            return _learned(around, edges, spans.shorter, start, rounds)
         log.debug("round %d: %.2g of the cells changed, %s", number, changed, model.rates)
         if number and changed <= SETTLED:
             break
-    frames = (int(detections.frame[0]), int(detections.frame[-1])) if len(detections) else (0, 0)
-    return Learned(detections, model, lineage, around, spans, drift, frames, len(detections))
+    return model, lineage, spans, drift
 
 
 def _middle(detections: Detections) -> tuple[int, int]:
@@ -198,6 +212,7 @@ def _followed(detections: Detections, edges: CandidateEdges, traits: Sequence[Tr
     read = learned.model.read
     around = surroundings_of(detections)
     spans = Spans.of(around, edges, read)
+    spans = replace(spans, reach=min(spans.reach, learned.spans.reach))
     lineage = Lineage.unlinked(edges, len(around))
     drift = drift_of(around, lineage, spans.elapsed, read)
     model = learned.model.elsewhere(len(around), around.n_frames, traits)
