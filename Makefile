@@ -37,7 +37,7 @@ uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far proba
 # of what is installed a tenth is ever imported: Python compiles that when it meets it
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate,geff,plot]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate,geff,models,plot]"
 	touch $@
 
 # numba keeps a compiled kernel as long as its own file stays the same, also where one that it calls has changed

@@ -1,0 +1,205 @@
+"""A window that slides over a movie: each pair of cells is judged in every window that holds both, and gets the mean.
+
+Memory grows with the cells of a window, never with the movie: what a window says of links is kept sparse, and links
+from a frame are handed out as soon as the last window that holds the frame has been looked at.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import torch
+
+from ...errors import SchemaError
+from .parental import frame_blocks, parental
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from .cells import Cells
+    from .transformer import AssociationTransformer
+
+LEAST: Final = 0.05
+"""Least probability of a link in one window that counts, and least mean that is told, as in the authors' code."""
+
+WORTH_A_MEAN: Final = 1e-4  # where all windows count: less than this adds nothing that a mean of `LEAST` would show
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Links:
+    """What was found of some links.
+
+    Parameters
+    ----------
+    source, target : (m,) int64
+        Rows of the cells.
+    probability : (m,) float64
+        That the source is the target, or its mother, in an earlier frame.
+    """
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    probability: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @classmethod
+    def concatenate(cls, parts: list[Links]) -> Links:
+        """Return all rows of the parts."""
+        if not parts:
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return cls(
+            np.concatenate([part.source for part in parts]),
+            np.concatenate([part.target for part in parts]),
+            np.concatenate([part.probability for part in parts]),
+        )
+
+    def nearest(self, frame: NDArray[np.int64], position: NDArray[np.floating], *, most: int, within: float) -> Links:
+        """Return for each source and frame of targets the `most` nearest of the links, none longer than `within`.
+
+        Parameters
+        ----------
+        frame : (n,) int64
+            Frame of each cell.
+        position : (n, ndim) float
+            Its place, in the unit of `within`.
+        most : int
+            Links that stay.
+        within : float
+            Their longest length.
+        """
+        length = np.linalg.norm(position[self.target].astype(np.float64) - position[self.source], axis=1)
+        later = frame[self.target]
+        order = np.lexsort((length, later, self.source))
+        rank = np.empty(len(order), np.int64)
+        new = np.flatnonzero(np.diff(self.source[order], prepend=-1) | np.diff(later[order], prepend=-1))
+        rank[order] = np.arange(len(order)) - np.repeat(new, np.diff(new, append=len(order)))
+        return self.take((rank < most) & (length <= within))
+
+    def take(self, rows: NDArray[np.bool_]) -> Links:
+        """Return some of the links."""
+        return Links(self.source[rows], self.target[rows], self.probability[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """How windows are put together.
+
+    Parameters
+    ----------
+    n_frames : int
+        Of the movie; a shorter one than the window is looked at as a whole.
+    max_gap : int
+        Frames that a link may leap over; those beyond the window are never seen.
+    least : float
+        Least probability.
+    mean : str
+        ``above_threshold``: over the windows in which a link has the least probability, as the authors' code does;
+        ``all``: over all windows that hold both cells, as their Eq. (8) says.
+    """
+
+    n_frames: int
+    max_gap: int = 0
+    least: float = LEAST
+    mean: Literal["above_threshold", "all"] = "above_threshold"
+
+    def __post_init__(self) -> None:
+        if self.n_frames < 1 or self.max_gap < 0 or not 0 < self.least <= 1:
+            raise SchemaError("windows need a frame, no negative gap, and a least probability in 0 .. 1")
+
+    def starts(self, window: int) -> range:
+        """Return the first frame of every window."""
+        return range(max(self.n_frames - window, 0) + 1)
+
+
+def associate(
+    model: AssociationTransformer,
+    cells: Cells,
+    sliding: Sliding,
+    *,
+    look: Callable[[int, Callable[[], Links]], Links] | None = None,
+) -> Iterator[Links]:
+    """Yield the links from each frame in turn, with the mean of what windows say of them.
+
+    Parameters
+    ----------
+    model : AssociationTransformer
+        On the device that it shall work on.
+    cells : Cells
+        n cells.
+    sliding : Sliding
+        How windows are put together.
+    look : callable or None
+        Called with the first frame of a window and with what looks at it; may know already what would be found.
+
+    Yields
+    ------
+    links : Links
+        From one frame, ordered by source and target.
+    """
+    window = model.settings.window
+    starts = sliding.starts(window)
+    seen: deque[tuple[int, Links]] = deque(maxlen=window)
+    for start in starts:
+        look_here = _looking(model, cells, start, sliding)
+        seen.append((start, look_here() if look is None else look(start, look_here)))
+        last = start == starts[-1]
+        for frame in range(start, sliding.n_frames) if last else (start,):
+            yield _mean_from(frame, seen, cells, sliding, window)
+
+
+def _looking(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Callable[[], Links]:
+    return lambda: look_at(model, cells, start, sliding)
+
+
+def look_at(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Links:
+    """Return what a model says of the links within one window that it finds worth to be told."""
+    first, stop = np.searchsorted(cells.frame, [start, start + model.settings.window]).tolist()
+    frame = torch.from_numpy(cells.frame[first:stop])
+    blocks = list(frame_blocks(frame, sliding.max_gap))
+    if not blocks:
+        return Links.concatenate([])
+    device = next(model.parameters()).device
+    places, features = (torch.from_numpy(a[first:stop])[None].to(device) for a in (cells.places, cells.features))
+    settings = model.settings
+    floor = sliding.least if sliding.mean == "above_threshold" else min(WORTH_A_MEAN, sliding.least)
+    found = []
+    with torch.inference_mode():
+        seen = model.look(places, features)
+        for rows, columns in blocks:
+            logits = seen.parent[0, rows] @ seen.child[0, columns].T
+            invalid = seen.distance[0, rows, columns] > settings.spatial_pos_cutoff
+            probability = parental(logits, invalid, settings.causal_norm)
+            source, target = torch.nonzero(probability >= floor, as_tuple=True)
+            worth = probability[source, target].cpu().numpy().astype(np.float64)
+            found.append(
+                Links(
+                    source.cpu().numpy() + (first + rows.start), target.cpu().numpy() + (first + columns.start), worth
+                )
+            )
+    return Links.concatenate(found)
+
+
+def _mean_from(frame: int, seen: deque[tuple[int, Links]], cells: Cells, sliding: Sliding, window: int) -> Links:
+    """Return the mean, over windows, of what was said of links from one frame."""
+    first, stop = np.searchsorted(cells.frame, [frame, frame + 1])
+    parts = [links.take((links.source >= first) & (links.source < stop)) for _, links in seen]
+    told = Links.concatenate(parts)
+    n = len(cells.frame)
+    pair, place = np.unique(told.source * n + told.target, return_inverse=True)
+    total = np.bincount(place, told.probability, len(pair))
+    source, target = pair // max(n, 1), pair % max(n, 1)
+    if sliding.mean == "above_threshold":
+        count = np.bincount(place, minlength=len(pair)).astype(np.float64)
+    else:
+        starts = np.array([start for start, _ in seen])
+        until = cells.frame[target]
+        count = ((starts <= frame) & (until[:, None] < starts + window)).sum(axis=1).astype(np.float64)
+    mean = total / np.maximum(count, 1)
+    return Links(source, target, mean).take(mean >= sliding.least)
