@@ -12,7 +12,7 @@ from trackdb.engine.candidates import link_nearest
 from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.costs.learned import Trait, learn, told
 from trackdb.engine.costs.learned.bell import Bell
-from trackdb.engine.costs.learned.hazard import by_rank
+from trackdb.engine.costs.learned.hazard import at_rank, ratios_by_rank
 from trackdb.engine.costs.learned.traits import CLASSES, Inheritance
 from trackdb.engine.evidence import EVERYTHING
 from trackdb.engine.ingest import ingest
@@ -176,11 +176,12 @@ def test_large_cells_divide_and_small_ones_leave():
     """By rank: of a hundred cells the upper twenty divide four times as often as expected, nobody else."""
     value = np.random.default_rng(1).permutation(np.arange(100.0))
     seen = np.where(value >= 80, 8.0, 0.0)
-    ratio = by_rank(value, np.ones(100, dtype=bool), seen, np.full(100, 2.0))
+    every = np.ones(100, dtype=bool)
+    ratio = at_rank(value, ratios_by_rank(value, every, seen, np.full(100, 2.0)))
     assert ratio[value >= 90] == pytest.approx((15 * 8 + 3) / (15 * 2 + 3), rel=0.3)
     assert (ratio[value < 70] < 0.2).all()
     value[:5] = np.nan
-    assert (by_rank(value, np.ones(100, dtype=bool), seen, np.full(100, 2.0))[:5] == 1).all()
+    assert (at_rank(value, ratios_by_rank(value, every, seen, np.full(100, 2.0)))[:5] == 1).all()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fit import Extent, Runs, fit, sampled_runs
-from .learned import MOST_CELLS, Learned, Outlines, Trait, learn, told
+from .learned import MOST_CELLS, Labels, Learned, Outlines, Taught, Trait, follow, learn, learn_from_labels, told
 from .model import Rates, problem_from
 from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
@@ -12,15 +12,19 @@ __all__ = [
     "MOST_CELLS",
     "WORTH",
     "Extent",
+    "Labels",
     "Learned",
     "Outlines",
     "Rates",
     "Runs",
+    "Taught",
     "Trait",
     "Worth",
     "as_densities",
     "fit",
+    "follow",
     "learn",
+    "learn_from_labels",
     "learn_worth",
     "problem_from",
     "sampled_runs",

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from .estimates import told
+from .following import follow
+from .labels import Labels, learn_from_labels
 from .outlines import Outlines
 from .schedule import MOST_CELLS, Learned, learn
+from .taught import Taught
 from .traits import Trait
 
-__all__ = ["MOST_CELLS", "Learned", "Outlines", "Trait", "learn", "told"]
+__all__ = [
+    "MOST_CELLS",
+    "Labels",
+    "Learned",
+    "Outlines",
+    "Taught",
+    "Trait",
+    "follow",
+    "learn",
+    "learn_from_labels",
+    "told",
+]

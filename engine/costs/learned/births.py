@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .rates import LearnedRates
     from .surroundings import Surroundings
 
+    Ints = NDArray[np.int64]
+    Family = tuple[tuple[Ints, Ints], Ints, Ints, Ints]
+
 SWEEPS: Final = 15
 DIVISION: Final = (0.003, 50.0)  # usual division rate, and the cells that it counts for
 APPEAR: Final = (0.002, 300.0)
@@ -60,6 +63,10 @@ class Births:
     shape: Shapes
     log_single: NDArray[np.float64]
     log_apart: NDArray[np.float64] | None = None
+
+    def family(self, lineage: Lineage) -> Family:
+        """Return the candidates of both daughters, the mother, her child and the birth, as `Looks` take them."""
+        return (self.sibling, self.edge), self.mother, lineage.target[self.sibling], self.child
 
 
 def births_of(
@@ -132,18 +139,9 @@ def share_births(
     n = len(around)
     mothers = int(lineage.has_child.sum())
     counted = [here & (around.order > 1) for here in (~around.border, around.border)]
-    log_rate = np.log(1 - rates.miss) + np.log(hazard[births.mother]) - births.log_single
-    family = (births.sibling, births.edge), births.mother, lineage.target[births.sibling], births.child
+    family = births.family(lineage)
     for _ in range(SWEEPS):
-        log_new = np.log(rates.new(around, reach)) + around.log_density
-        if births.log_apart is None:
-            log_pair = daughters.log_density(births.shape) + looks.log_daughters(*family)
-        else:
-            log_pair = births.log_apart
-        log_daughter = log_pair + log_rate + np.log(rates.division)
-        odds = np.exp(np.minimum(log_daughter - log_new[births.child], SUREST))
-        total = 1 + np.bincount(births.child, odds, n)
-        share, new = odds / total[births.child], births.born / total
+        share, new = shares_of(births, around, lineage, daughters, looks, rates, hazard, reach)
         rates = replace(
             rates,
             division=(float(share.sum()) + DIVISION[0] * DIVISION[1]) / (mothers + DIVISION[1]),
@@ -158,3 +156,32 @@ def share_births(
             daughters = daughters.learned(births.shape, share)
             looks = looks.with_daughters(*family, share)
     return rates, daughters, looks, np.bincount(births.mother, share, n).astype(np.float64)
+
+
+def shares_of(
+    births: Births,
+    around: Surroundings,
+    lineage: Lineage,
+    daughters: Daughters,
+    looks: Looks,
+    rates: LearnedRates,
+    hazard: NDArray[np.float64],
+    reach: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how likely each way of being a second daughter is, (c,), and how likely each cell is a new one, (n,).
+
+    Parameters
+    ----------
+    births, around, lineage, daughters, looks, rates, hazard, reach
+        As in `share_births`.
+    """
+    log_rate = np.log(1 - rates.miss) + np.log(hazard[births.mother]) - births.log_single
+    log_new = np.log(rates.new(around, reach)) + around.log_density
+    if births.log_apart is None:
+        log_pair = daughters.log_density(births.shape) + looks.log_daughters(*births.family(lineage))
+    else:
+        log_pair = births.log_apart
+    log_daughter = log_pair + log_rate + np.log(rates.division)
+    odds = np.exp(np.minimum(log_daughter - log_new[births.child], SUREST))
+    total = 1 + np.bincount(births.child, odds, len(around))
+    return odds / total[births.child], births.born / total

@@ -33,6 +33,7 @@ def hazard_of(
     divisions: NDArray[np.float64],
     rate: float,
     dividing: NDArray[np.float64] | float = 1.0,
+    by_age: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return how much likelier than on average each of n cells is to divide before the next frame.
 
@@ -48,56 +49,102 @@ def hazard_of(
         Divisions of a cell and frame, on average.
     dividing : (n,) float64 or float
         How much likelier each is to divide as it looks.
+    by_age : (a,) float64 or None
+        `ratios_by_age` of another lineage, the last for all older cells; by default those of this one.
     """
-    goes_on = lineage.has_child
-    expected = np.where(goes_on, rate * dividing, 0.0)
-    by_frame = _ratio(around.order, divisions, expected, WINDOW, around.n_frames)
+    hazard = _by_frame(around, lineage, divisions, rate, dividing) * dividing
+    if by_age is None:
+        by_age = ratios_by_age(around, lineage, divisions, rate, dividing)
     age = _ages(lineage.first, lineage.second, lineage.target, around.order)
     known = age >= 0
-    by_age = _ratio(age[known], divisions[known], (expected * by_frame)[known], AGE_WINDOW, around.n_frames)
-    hazard = by_frame * dividing
-    hazard[known] *= by_age
+    hazard[known] *= by_age[np.minimum(age[known], len(by_age) - 1)]
     return hazard
 
 
-def _ratio(
+def ratios_by_age(
+    around: Surroundings,
+    lineage: Lineage,
+    divisions: NDArray[np.float64],
+    rate: float,
+    dividing: NDArray[np.float64] | float = 1.0,
+) -> NDArray[np.float64]:
+    """Return how much likelier to divide cells are than their frames and looks tell, 0, 1, ... frames after birth.
+
+    Parameters
+    ----------
+    around, lineage, divisions, rate, dividing
+        As in `hazard_of`. There are as many ages as frames.
+    """
+    by_frame = _by_frame(around, lineage, divisions, rate, dividing)
+    expected = np.where(lineage.has_child, rate * dividing, 0.0) * by_frame
+    age = _ages(lineage.first, lineage.second, lineage.target, around.order)
+    known = age >= 0
+    return _ratios(age[known], divisions[known], expected[known], AGE_WINDOW, around.n_frames)
+
+
+def _by_frame(
+    around: Surroundings,
+    lineage: Lineage,
+    divisions: NDArray[np.float64],
+    rate: float,
+    dividing: NDArray[np.float64] | float,
+) -> NDArray[np.float64]:
+    expected = np.where(lineage.has_child, rate * dividing, 0.0)
+    return _ratios(around.order, divisions, expected, WINDOW, around.n_frames)[around.order]
+
+
+def _ratios(
     number: NDArray[np.int64],
     seen: NDArray[np.float64],
     expected: NDArray[np.float64],
     width: int,
     n: int,
 ) -> NDArray[np.float64]:
-    """Return for each cell how many divisions were seen around its number, relative to what was expected."""
+    """Return for 0 .. n - 1 how many divisions were seen around that number, relative to what was expected."""
     a = smoothed(np.bincount(number, seen, n).astype(np.float64), width)
     b = smoothed(np.bincount(number, expected, n).astype(np.float64), width)
-    return np.asarray(np.clip((a + WORTH) / (b + WORTH), *RATIOS)[number])
+    return np.clip((a + WORTH) / (b + WORTH), *RATIOS)
 
 
-def by_rank(
+def ratios_by_rank(
     value: NDArray[np.float64],
     counted: NDArray[np.bool_],
     seen: NDArray[np.float64],
     expected: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return how much likelier than expected something happens to each of n cells, by the rank of a number.
+    """Return how much likelier than expected something happens to the cells of each rank of a number.
 
     Parameters
     ----------
     value : (n,) float64
-        The number; NaN where it is not known, and the ratio is 1.
+        The number; cells of which it is not known, NaN, are left aside.
     counted : (n,) bool
         Cells that are looked at.
     seen, expected : (n,) float64
         How often it happened, and was expected to.
+
+    Returns
+    -------
+    ratio : (20,) float64
+        For each twentieth of the cells, the one of the smallest numbers first.
     """
-    ratio, known = np.ones(len(value)), np.isfinite(value)
+    known = np.isfinite(value)
     if not (known & counted).any():
-        return ratio
-    ends = np.quantile(value[known], np.linspace(0, 1, RANKS + 1)[1:-1])
-    rank = np.searchsorted(ends, value[known])
+        return np.ones(RANKS)
     seen, expected = (np.where(counted, what, 0.0)[known] for what in (seen, expected))
-    ratio[known] = _ratio(rank, seen, expected, RANK_WINDOW, RANKS)
-    return ratio
+    return _ratios(_ranks(value[known]), seen, expected, RANK_WINDOW, RANKS)
+
+
+def at_rank(value: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ratio of `ratios_by_rank` that is each cell's; 1 where its number is not known."""
+    found, known = np.ones(len(value)), np.isfinite(value)
+    if known.any():
+        found[known] = ratio[_ranks(value[known])]
+    return found
+
+
+def _ranks(value: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.searchsorted(np.quantile(value, np.linspace(0, 1, RANKS + 1)[1:-1]), value)
 
 
 def smoothed(count: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -39,15 +39,18 @@ class Lineage:
     @classmethod
     def of(cls, edges: CandidateEdges, selection: Selection) -> Lineage:
         """Read a lineage from what a solver chose among edges that are ordered by source."""
-        n = len(selection.node)
-        first, second = np.full((2, n), NOBODY)
-        chosen = np.flatnonzero(selection.edge)
+        return cls.along(edges, np.flatnonzero(selection.edge), selection.node)
+
+    @classmethod
+    def along(cls, edges: CandidateEdges, chosen: NDArray[np.int64], cell: NDArray[np.bool_]) -> Lineage:
+        """Follow increasing rows of edges that are ordered by source; of three daughters the first and last count."""
+        first, second = np.full((2, len(cell)), NOBODY)
         mother = edges.source[chosen]
         again = np.zeros(len(chosen), dtype=bool)
         again[1:] = mother[1:] == mother[:-1]
         first[mother[~again]] = chosen[~again]
         second[mother[again]] = chosen[again]
-        return cls(first, second, selection.node, edges.source, edges.target)
+        return cls(first, second, cell, edges.source, edges.target)
 
     @classmethod
     def unlinked(cls, edges: CandidateEdges, n: int) -> Lineage:

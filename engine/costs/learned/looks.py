@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from .hazard import by_rank
+from .hazard import at_rank, ratios_by_rank
 from .traits import Inheritance, Trait
 
 if TYPE_CHECKING:
@@ -87,19 +87,35 @@ class Looks:
 
     def ending(self, around: Surroundings, lineage: Lineage, rates: LearnedRates) -> Floats:
         """Return how much likelier than on average each cell is to disappear; the last two frames tell nothing."""
+        return self.at_ranks(self.ratios_of_ending(around, lineage, rates))
+
+    def ratios_of_ending(self, around: Surroundings, lineage: Lineage, rates: LearnedRates) -> list[Floats]:
+        """Return the same by the rank of each trait, (20,) each."""
         counted = lineage.cell & (around.order < around.n_frames - 2)
         ended = (counted & ~lineage.has_child).astype(np.float64)
-        return self._by_rank(counted, ended, rates.disappear[around.border.astype(np.int64)])
+        return self._ratios(counted, ended, rates.disappear[around.border.astype(np.int64)])
 
     def dividing(self, lineage: Lineage, divisions: Floats, rate: float) -> Floats:
         """Return how much likelier than at the `rate` each cell is to divide, `divisions` of each being expected."""
-        return self._by_rank(lineage.has_child, divisions, np.full(len(divisions), rate))
+        return self.at_ranks(self.ratios_of_dividing(lineage, divisions, rate))
 
-    def _by_rank(self, counted: NDArray[np.bool_], seen: Floats, expected: Floats) -> Floats:
-        ratio = np.ones(1)
+    def ratios_of_dividing(self, lineage: Lineage, divisions: Floats, rate: float) -> list[Floats]:
+        """Return the same by the rank of each trait, (20,) each."""
+        return self._ratios(lineage.has_child, divisions, np.full(len(divisions), rate))
+
+    def at_ranks(self, ratios: Sequence[Floats]) -> Floats:
+        """Return the product of the ratios that each cell has by the ranks of its traits; (1,) without traits."""
+        product = np.ones(1)
+        for trait, ratio in zip(self.traits, ratios, strict=True):
+            product = product * at_rank(trait.value, ratio)
+        return product
+
+    def _ratios(self, counted: NDArray[np.bool_], seen: Floats, expected: Floats) -> list[Floats]:
+        found: list[Floats] = []
         for trait in self.traits:
-            ratio = ratio * by_rank(trait.value, counted, seen, expected * ratio)
-        return ratio
+            found.append(ratios_by_rank(trait.value, counted, seen, expected))
+            expected = expected * at_rank(trait.value, found[-1])
+        return found
 
     @property
     def worth(self) -> float:

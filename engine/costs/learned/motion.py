@@ -113,12 +113,28 @@ class Motion:
         ndim = len(self.prior)
         peak = log_peak(self.freedom, ndim) - 0.5 * np.linalg.slogdet(self.scale)[1]
         variance = self.frame_scale[order] ** 2 * (1 + (self.growth - 1) * (elapsed - 1))
-        square = _squares(
-            self.residual(step, known), known.pattern, np.asarray(np.linalg.inv(self.scale), dtype=np.float64)
-        )
-        square /= variance
+        square = self._squares(step, known) / variance
         tail = 0.5 * (self.freedom + ndim) * np.log1p(square / self.freedom)
         return np.asarray(peak[known.pattern] - tail - 0.5 * ndim * np.log(variance))
+
+    def at_speeds_of(
+        self,
+        step: NDArray[np.float64],
+        known: Predictors,
+        order: NDArray[np.int64],
+        elapsed: NDArray[np.float64],
+        n: int,
+    ) -> Motion:
+        """Return the same motion with the frame scales of k links that begin in n frames; all else stays."""
+        usual = np.flatnonzero(elapsed == elapsed.min(initial=np.inf))
+        known = known.take(usual)
+        square = self._squares(step[usual], known)
+        return replace(self, frame_scale=_frame_scale(square, order[usual], self.freedom, len(self.prior), n))
+
+    def _squares(self, step: NDArray[np.float64], known: Predictors) -> NDArray[np.float64]:
+        """Return the squared lengths of the residuals of k steps in units of the scale of a usual frame."""
+        precision = np.asarray(np.linalg.inv(self.scale), dtype=np.float64)
+        return np.asarray(_squares(self.residual(step, known), known.pattern, precision))
 
     def residual(self, step: NDArray[np.float64], known: Predictors) -> NDArray[np.float64]:
         """Return what is left of k steps when drift and velocity are taken off, (k, ndim)."""
@@ -153,7 +169,8 @@ def learn_motion(
     motion = replace(before, coefficient=coefficient)
     residual = motion.residual(step[rows], near)
     all_links = fit_student(residual, before.prior, worth=ALL_WORTH)
-    frame_scale = _frame_scale(residual, order[rows], all_links, len(before.frame_scale))
+    square, ndim = all_links.squares(residual), residual.shape[1]
+    frame_scale = _frame_scale(square, order[rows], all_links.freedom, ndim, len(before.frame_scale))
     residual /= frame_scale[order[rows]][:, None]
     scale = np.stack(
         [
@@ -185,14 +202,13 @@ TINY: Final = 1e-9  # square of a length; where no cell moves the coefficients a
 
 
 def _frame_scale(
-    residual: NDArray[np.float64], order: NDArray[np.int64], usual: StudentT, n_frames: int
+    square: NDArray[np.float64], order: NDArray[np.int64], freedom: float, ndim: int, n_frames: int
 ) -> NDArray[np.float64]:
-    """Return how long residuals are around each frame, relative to the usual ones."""
-    ndim = residual.shape[1]
+    """Return how long residuals are around each frame, relative to the usual ones, from their squared lengths."""
     count = smoothed(np.bincount(order, minlength=n_frames).astype(np.float64), WINDOW) + WINDOW_WORTH
-    square, variance = usual.squares(residual), np.ones(n_frames)
+    variance = np.ones(n_frames)
     for _ in range(SWEEPS):
-        weight = (usual.freedom + ndim) / (usual.freedom + square / variance[order])
+        weight = (freedom + ndim) / (freedom + square / variance[order])
         total = smoothed(np.bincount(order, weight * square, n_frames).astype(np.float64), WINDOW) + WINDOW_WORTH * ndim
         variance = total / (ndim * count)
     return np.asarray(np.sqrt(variance))

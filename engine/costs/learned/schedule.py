@@ -267,7 +267,7 @@ def learn_from(
     if not before.read.divisions:
         rates = replace(rates, division=NEVER)
     else:
-        births = _births(around, edges, spans, lineage, drift, motion, rates, looks, before.read)
+        births = births_in(around, edges, spans, lineage, drift, motion, rates, looks, before.read)
         rates, daughters, looks, divisions = share_births(
             births, around, lineage, daughters, looks, rates, hazard, spans.reach
         )
@@ -277,14 +277,20 @@ def learn_from(
         else:
             hazard = np.ones(len(around)) * rates.dividing
 
+    return Model(motion, daughters, rates, hazard, *late_daughters(around, spans, lineage), before.read, looks)
+
+
+def late_daughters(around: Surroundings, spans: Spans, lineage: Lineage) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return `Model.open` and `Model.skipped_to` of a lineage."""
     open_ = (~lineage.has_parent | ~lineage.cell) & (around.order > 0)
-    open_[edges.target[lineage.divided]] = True
+    open_[lineage.target[lineage.divided]] = True
+    link = lineage.continued
     skipped_to = np.zeros(len(around), dtype=bool)
-    skipped_to[target[spans.missed[link] == 1]] = True
-    return Model(motion, daughters, rates, hazard, open_, skipped_to, before.read, looks)
+    skipped_to[lineage.target[link[spans.missed[link] == 1]]] = True
+    return open_, skipped_to
 
 
-def _births(
+def births_in(
     around: Surroundings,
     edges: CandidateEdges,
     spans: Spans,

@@ -1,0 +1,132 @@
+"""Follow a movie with what a known lineage of another one taught: drift, velocities, speeds and waves are its own.
+
+The movie is linked in rounds, as when it is learned from without labels, but parameters stay as they were taught. What
+each round takes from the last lineage is what belongs to single cells and frames: how cells move, how long steps are in
+each frame, when divisions come, and where cells begin.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ....solvers import open_solver
+from ...evidence import EVERYTHING, LearnedConfig
+from .births import shares_of
+from .drift import drift_of, predictors
+from .hazard import hazard_of
+from .lineage import Lineage
+from .model import Model, Spans, problem_of
+from .motion import Motion
+from .schedule import FOLLOWING, MOST_CELLS, ROUNDS, SETTLED, Learned, births_in, late_daughters
+from .surroundings import surroundings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ....storage.schema import CandidateEdges, Detections
+    from .drift import Drift
+    from .outlines import Outlines
+    from .surroundings import Surroundings
+    from .taught import Taught
+    from .traits import Trait
+
+log = logging.getLogger(__name__)
+
+
+def follow(
+    detections: Detections,
+    edges: CandidateEdges,
+    taught: Taught,
+    read: LearnedConfig = EVERYTHING,
+    traits: Sequence[Trait] = (),
+    outlines: Outlines | None = None,
+    *,
+    rounds: int = ROUNDS,
+) -> Learned:
+    """Price a movie by what was taught.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    edges : CandidateEdges
+        m candidates.
+    taught : Taught
+        Parameters.
+    read : LearnedConfig
+        What to look at.
+    traits, outlines : sequence of Trait, Outlines or None
+        How the cells look; what was not taught is not looked at.
+    rounds : int
+        How often to solve at most, the solution that is wanted in the end included. A large movie is linked twice
+        before it, without divisions.
+    """
+    around = surroundings_of(detections)
+    spans = Spans.of(around, edges, read)
+    lineage = Lineage.unlinked(edges, len(around))
+    drift = drift_of(around, lineage, spans.elapsed, read)
+    model = _unfollowed(around, taught, read, traits, outlines)
+    large = len(detections) > MOST_CELLS
+    for number in range(min(rounds - 1, FOLLOWING if large else rounds)):
+        problem = problem_of(around, edges, spans, drift, model, divisions=number > 0 and not large)
+        before, lineage = lineage, Lineage.of(edges, open_solver("ilp").solve(problem))
+        changed = lineage.differs_from(before)
+        drift = drift_of(around, lineage, spans.elapsed, read)
+        model = _followed(around, edges, spans, lineage, drift, model, taught)
+        log.debug("round %d: %.2g of the cells changed", number, changed)
+        if number and changed <= SETTLED:
+            break
+    frames = (int(detections.frame[0]), int(detections.frame[-1])) if len(detections) else (0, 0)
+    return Learned(detections, model, lineage, around, spans, drift, frames, len(detections))
+
+
+def _unfollowed(
+    around: Surroundings,
+    taught: Taught,
+    read: LearnedConfig,
+    traits: Sequence[Trait],
+    outlines: Outlines | None,
+) -> Model:
+    """Return the model before any link is known: how far cells go without drift and velocity nobody was taught."""
+    looks = taught.looks(traits, outlines)
+    of_traits = [taught.traits[trait.name] for trait in looks.traits]
+    dividing = looks.at_ranks([trait.dividing for trait in of_traits])
+    ending = looks.at_ranks([trait.ending for trait in of_traits])
+    n, none = len(around), np.zeros(len(around), dtype=bool)
+    motion = Motion.unlearned(around.reach, around.ndim, around.n_frames)
+    rates = replace(taught.rates, dividing=dividing, ending=ending)
+    return Model(motion, taught.daughters, rates, dividing * np.ones(n), none, none, read, looks)
+
+
+def _followed(
+    around: Surroundings,
+    edges: CandidateEdges,
+    spans: Spans,
+    lineage: Lineage,
+    drift: Drift,
+    before: Model,
+    taught: Taught,
+) -> Model:
+    """Take from a lineage what belongs to single cells and frames."""
+    link = lineage.continued
+    source, target = edges.source[link], edges.target[link]
+    known = predictors(drift, source, target, spans.elapsed[link])
+    step = around.position[target] - around.position[source]
+    motion = taught.motion.at_speeds_of(step, known, around.order[source], spans.elapsed[link], around.n_frames)
+    looks, rates, read = before.looks, before.rates, before.read
+    if looks.outlines is not None and taught.outlines is not None:
+        placed = looks.outlines.with_links(around, lineage, drift, spans.elapsed)
+        bells = taught.outlines
+        placed = replace(placed, child=bells.child, daughter=bells.daughter, other=bells.other)
+        looks = replace(looks, outlines=placed)
+    hazard = rates.dividing * np.ones(len(around))
+    if read.divisions and read.hazard:
+        births = births_in(around, edges, spans, lineage, drift, motion, rates, looks, read)
+        share, _ = shares_of(births, around, lineage, before.daughters, looks, rates, before.hazard, spans.reach)
+        divisions = np.bincount(births.mother, share, len(around)).astype(np.float64)
+        hazard = hazard_of(around, lineage, divisions, rates.division, rates.dividing, taught.by_age)
+    return Model(motion, before.daughters, rates, hazard, *late_daughters(around, spans, lineage), read, looks)
