@@ -134,6 +134,13 @@ def solve(
             "gaps, optional, skip_divisions, hazard, areas, intensity, outlines ([learned])."
         ),
     ] = None,
+    learn_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Lineage that the learned cost learns from, in the place of the cells alone: NAME, a solution of this "
+            "movie, or NAME@OTHER.trackdb, one of a movie of the same kind, as truth@OTHER.trackdb."
+        ),
+    ] = None,
     min_score: Annotated[float | None, typer.Option(help="--greedy --by score: least score of a link (0.5).")] = None,
     scores: Annotated[str | None, typer.Option(help="Scores to use; those of [score] by default (distance).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the solution.")] = None,
@@ -189,6 +196,8 @@ def solve(
 
     Example: trackdb solve movie.trackdb --without drift,velocity
 
+    Example: trackdb solve movie.trackdb --learn-from truth@proofread.trackdb
+
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
     from ..engine.config import load_config
@@ -207,7 +216,7 @@ def solve(
     }
     given = {
         "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}, linker),
-        "cost": _cost_of(cost, simple=simple, learned=without is not None),
+        "cost": _cost_of(cost, simple=simple, without=without is not None, taught=learn_from is not None),
         "by": by,
         "min_score": min_score,
         "backend": backend,
@@ -215,6 +224,7 @@ def solve(
         "time_limit_s": time_limit,
         "window": window,
         "calibration": calibration and str(calibration),
+        "learn_from": learn_from,
     }
     left_out = leave_out(without.split(",")) if without is not None else {}
     opened, chosen = open_set(store, dataset, detections, face.command)
@@ -251,9 +261,14 @@ def _only_one(flags: dict[str, bool], named: str | None) -> str | None:
     return next(iter(asked.values()), None)
 
 
-def _cost_of(named: str | None, *, simple: bool, learned: bool) -> str | None:
-    """Return the cost that was asked for, None for the default; evidence can be left out of the learned one alone."""
-    asked = {"--cost": named, "--simple": "density" if simple else None, "--without": "learned" if learned else None}
+def _cost_of(named: str | None, *, simple: bool, without: bool, taught: bool) -> str | None:
+    """Return the cost that was asked for, None for the default; the learned one alone is taught and leaves out."""
+    asked = {
+        "--cost": named,
+        "--simple": "density" if simple else None,
+        "--without": "learned" if without else None,
+        "--learn-from": "learned" if taught else None,
+    }
     given = {option: cost for option, cost in asked.items() if cost is not None}
     if len(set(given.values())) > 1:
         told = " and ".join(f"{option} {cost}" if option == "--cost" else option for option, cost in given.items())

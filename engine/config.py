@@ -107,6 +107,9 @@ class SolveConfig:
         Frames on either side that each window sees besides, at least as many as a candidate spans.
     calibration : str
         File of `trackdb calibrate --costs` whose costs are taken; for densities, and the whole movie at once.
+    learn_from : str
+        Solution whose lineage the learned cost is learned from, ``NAME`` or ``NAME@STORE``; by default it learns from
+        the cells themselves.
     """
 
     linker: str = "ilp"
@@ -119,8 +122,15 @@ class SolveConfig:
     window: int = 0
     window_context: int = 10
     calibration: str = ""
+    learn_from: str = ""
 
     def __post_init__(self) -> None:
+        _require(
+            not self.learn_from or (self.cost in (AUTO, "learned") and not self.calibration and not self.window),
+            "solve.learn_from",
+            self.learn_from,
+            "cost = learned, no calibration and no window, to learn from a lineage",
+        )
         _require(self.window >= 0, "solve.window", self.window, "frames, or 0 for the whole movie at once")
         _require(
             not self.calibration or (self.cost in (AUTO, "density") and not self.window),

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..storage.queries import COUNTED_DATASETS, COUNTED_SOLUTIONS, FINISHED_RUNS
 from .costs import told
+from .teaching import told_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..storage.catalogue import RunInfo
     from ..storage.duckdb_store import DuckDBStore
 
 
@@ -92,8 +94,13 @@ def contents_of(store: DuckDBStore) -> Contents:
 def _learned(store: DuckDBStore) -> list[str]:
     """Return a line for each solution of the learned cost."""
     runs = (run for run in store.runs() if run.kind == "solve" and run.state == "done")
-    words = ((run.name, told(run.params.get("estimates", {}))) for run in runs)
-    return [f"{name}: {said}" for name, said in words if said]
+    words = ((run, told(run.params.get("estimates", {}))) for run in runs)
+    return [f"{run.name}: {_taught(run)}{said}" for run, said in words if said]
+
+
+def _taught(run: RunInfo) -> str:
+    """Return in words which lineage a run learned from, if any."""
+    return f"{told_of(run.params['taught'])}; " if "taught" in run.params else ""
 
 
 def _size(folder: Path) -> int:

@@ -138,6 +138,7 @@ class Database:
         *,
         by: str = AUTO,
         cost: str | None = None,
+        learn_from: Solution | str | None = None,
         name: str | None = None,
         scores: str | None = None,
         solver: Solver | None = None,
@@ -155,6 +156,9 @@ class Database:
         cost : str or None
             ``learned``, ``density`` (the plain one) or ``two-distance``; by default that of the settings, or
             ``learned`` where linker, scores and movie fit it.
+        learn_from : Solution or str or None
+            Lineage that the learned cost learns from: a solution, its name, or ``NAME@STORE``; by default it learns
+            from the cells themselves.
         name : str or None
             Name of the solution; by default the linker and a number.
         scores : str or None
@@ -170,12 +174,24 @@ class Database:
         ------
         ConfigError
             If the store was not opened for writing, there is no such linker, or it does not go by that.
+        CalibrationError
+            If the lineage to learn from is of another kind of movie, or tells too little.
+
+        Examples
+        --------
+        >>> db.solve(learn_from="truth@other.trackdb")  # doctest: +SKIP
         """
         self._require_write()
         settings: Config = load_config(self._store.path)
-        config = replace(
-            settings, solve=replace(settings.solve, linker=linker, by=by, cost=cost or settings.solve.cost)
+        lineage = learn_from.place if isinstance(learn_from, Solution) else learn_from
+        solving = replace(
+            settings.solve,
+            linker=linker,
+            by=by,
+            cost=cost or settings.solve.cost,
+            learn_from=settings.solve.learn_from if lineage is None else lineage,
         )
+        config = replace(settings, solve=solving)
         chosen = self._store.detection_set(dataset)
         report = pipeline.solve(
             self._store, chosen, config, name=name, scores=scores, solver=solver, ignore_pins=ignore_pins

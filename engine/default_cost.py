@@ -43,6 +43,8 @@ def cost_for(config: Config, *, scores: str | None, own_solver: bool, n_detectio
     settings = config.solve
     if settings.cost != AUTO:
         return settings.cost, ""
+    if settings.learn_from:
+        return LEARNED, ""
     if settings.linker in GOES_BY:  # squared distances, or one link at a time: no pairs in either
         return DENSITY, ""
     reason = _against_learning(config, scores, own_solver, n_detections)

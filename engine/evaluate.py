@@ -23,6 +23,7 @@ from .metrics.edges import compare_divisions, compare_links
 from .metrics.targets import NO_TRACKLET, target_effectiveness
 from .posterior.judging import TrueParents, judge, newest_posterior
 from .progress import Progress, Silent
+from .teaching import Lesson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,6 +132,7 @@ def evaluate(
     measured = None
     if by_py_ctcmetrics:
         measured = measure_files(store, chosen, info, place, options or AS_TOLD, progress)
+    _tell_if_taught(store, chosen, info, progress)
     progress.start("comparing")
     ours, row = graph_of_solution(store, info, detections)
     cell_of = np.full(len(detections) + 1, NO_ROW, dtype=np.int64)  # the last one, which NO_ROW reads, is nobody
@@ -147,6 +149,16 @@ def evaluate(
         progress.note(f"{reference.name} knows no daughter of which {posterior.name} could be judged")
         return found_out
     return replace(found_out, calibration=judged.report())
+
+
+def _tell_if_taught(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, progress: Progress) -> None:
+    """Say where a solution was learned from a lineage of the movie that it is judged on."""
+    [run] = store.runs(tables.run.c.run_id == info.run_id)
+    lesson = Lesson.of_run(run.params)
+    if lesson is not None and lesson.is_of(store, chosen):
+        progress.note(
+            f"{info.name} was learned from {lesson.solution} of this very movie: it would agree less with another one"
+        )
 
 
 def find_reference(

@@ -30,6 +30,7 @@ from .progress import Progress, Silent
 from .reports import LinkReport, Merged, SolveReport, report_of
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
+from .teaching import lesson_from
 from .windowed import WindowedMovie, require_windows_fit
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def solve(
     ConfigError
         If there is no such linker or scorer.
     CalibrationError
-        If learned costs are asked for that come from this very movie, or from other scores.
+        If learned costs are asked for that come from this very movie, or from other scores; if there is a lineage to
+        learn from that tells too little.
     SolverError
         If the objective, computed again without the solver, is another one.
     """
@@ -188,6 +190,7 @@ def solve(
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
         _link_what_is_missing(store, chosen, config, progress)
+    lesson = lesson_from(settings.learn_from, store, chosen, config.learned, progress) if settings.learn_from else None
     wanted = ScoreConfig(by=ACTIVITY) if linker.by == ACTIVITY else config.score
     score_run = ready_scores(store, chosen, scores, wanted, progress)
     linker.require_fitting(score_run)
@@ -204,6 +207,8 @@ def solve(
         used["activity"] = asdict(config.activity)
     if settings.cost == LEARNED:
         used["learned"] = asdict(config.learned)
+    if lesson is not None:
+        used["taught"] = lesson.as_dict()
     if settings.cost == TWO_DISTANCE:
         used["two_distance"] = asdict(config.two_distance)
     with store.running("solve", name, used, chosen=chosen) as run:
@@ -217,7 +222,16 @@ def solve(
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
         problem, estimates = priced(
-            store, chosen, detections, edges, given, pinned.forced, config, score_run.name, progress
+            store,
+            chosen,
+            detections,
+            edges,
+            given,
+            pinned.forced,
+            config,
+            score_run.name,
+            progress,
+            None if lesson is None else lesson.taught,
         )
         if shifts is not None:
             problem, estimates = shifts.applied(problem), {**estimates, **shifts.as_dict()}

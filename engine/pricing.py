@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..storage.schema import CandidateEdges, Detections
     from .config import Config, SolveConfig
     from .costs.shifts import CostShifts
+    from .evidence import LearnedConfig
     from .progress import Progress
     from .scorers.base import Scores
 
@@ -68,6 +69,32 @@ def learned_costs(
     return shifts
 
 
+def learned_cost(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    detections: Detections,
+    edges: CandidateEdges,
+    read: LearnedConfig,
+    taught: costs.Taught | None,
+) -> costs.Learned:
+    """Learn the learned cost from the cells themselves, or follow them with what a lineage taught.
+
+    Parameters
+    ----------
+    store, chosen, detections, edges
+        As in `priced`.
+    read : LearnedConfig
+        What to look at.
+    taught : Taught or None
+        Parameters; by default they are learned.
+    """
+    traits = traits_of(store, chosen, detections, read)
+    outlines = outlines_of(store, chosen, detections, edges, read)
+    if taught is None:
+        return costs.learn(detections, edges, read, traits, outlines)
+    return costs.follow(detections, edges, taught, read, traits, outlines)
+
+
 def priced(
     store: DuckDBStore,
     chosen: DetectionSet,
@@ -78,6 +105,7 @@ def priced(
     config: Config,
     scores: str,
     progress: Progress,
+    taught: costs.Taught | None = None,
 ) -> tuple[TrackingProblem, dict[str, float]]:
     """Return the problem by the cost that is configured, and what was estimated for it.
 
@@ -95,11 +123,11 @@ def priced(
         Name of the scores.
     progress : Progress
         Who is told what was found.
+    taught : Taught or None
+        What the learned cost was taught by a lineage.
     """
     if config.solve.cost == LEARNED:
-        traits = traits_of(store, chosen, detections, config.learned)
-        outlines = outlines_of(store, chosen, detections, edges, config.learned)
-        learned = costs.learn(detections, edges, config.learned, traits, outlines)
+        learned = learned_cost(store, chosen, detections, edges, config.learned, taught)
         estimates = learned.estimates()
         progress.note(costs.told(estimates))
         if learned.sampled:

@@ -86,6 +86,11 @@ class Solution:
         return self._set.movie.name
 
     @property
+    def place(self) -> str:
+        """Where others find it: ``NAME@STORE/DATASET``, as `trackdb solve --learn-from` takes it."""
+        return f"{self.name}@{self._store.path}/{self.dataset}"
+
+    @property
     def linker(self) -> str:
         """What made it."""
         return self._info.linker

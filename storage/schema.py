@@ -147,6 +147,18 @@ class Detections:
         """Centres in micrometres; in pixels where the voxel size is not known."""
         return self.position_px if self.scale_um is None else self.position_px * np.array(self.scale_um)
 
+    def between(self, first: int, stop: int) -> Detections:
+        """Return the rows from `first` to below `stop`."""
+        rows = slice(first, stop)
+        return Detections(
+            id=self.id[rows],
+            frame=self.frame[rows],
+            position_px=self.position_px[rows],
+            label=self.label[rows],
+            area=self.area[rows],
+            scale_um=self.scale_um,
+        )
+
     def row_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row of each id.
 

@@ -19,11 +19,11 @@ from ..config import TwoDistanceConfig
 from ..costs.shifts import CostShifts
 from ..evidence import LearnedConfig
 from ..linkers import COST, LEARNED, TWO_DISTANCE
-from ..looks import outlines_of, traits_of
 from ..names import done, named_scores, require_linked
-from ..pricing import pins_of, with_forced
+from ..pricing import learned_cost, pins_of, with_forced
 from ..scorers.base import Scores, ScoreScale
 from ..scoring import ready_scores
+from ..teaching import Lesson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -240,12 +240,12 @@ def _pricing(
     Beside it stand the log densities and the rates that it prices by, if it goes by rates.
 
     The learned cost is learned again, which gives the same: drift and ages are those of a lineage, not of a few rates.
+    What a lineage taught it, the run keeps.
     """
     if goes_by_cost(params) and params.get("cost") == LEARNED:
         read = LearnedConfig(**{"areas": False, "intensity": False, "outlines": False, **params.get("learned", {})})
-        traits = traits_of(store, chosen, detections, read)
-        outlines = outlines_of(store, chosen, detections, edges, read)
-        learned = costs.learn(detections, edges, read, traits, outlines)
+        lesson = Lesson.of_run(params)
+        learned = learned_cost(store, chosen, detections, edges, read, None if lesson is None else lesson.taught)
         return scores, None, lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ....solvers import open_solver
-from ....storage.schema import Detections
 from ...candidates import Frames
 from ...evidence import EVERYTHING, LearnedConfig
 from .births import births_of, share_births
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ....solvers.problem import TrackingProblem
-    from ....storage.schema import CandidateEdges
+    from ....storage.schema import CandidateEdges, Detections
     from .births import Births
     from .drift import Drift
     from .outlines import Outlines
@@ -195,16 +194,8 @@ def _middle(detections: Detections) -> tuple[int, int]:
 
 def _part(detections: Detections, edges: CandidateEdges, first: int, stop: int) -> tuple[Detections, CandidateEdges]:
     """Return the detections of some rows, and the candidates among them."""
-    part = Detections(
-        id=detections.id[first:stop],
-        frame=detections.frame[first:stop],
-        position_px=detections.position_px[first:stop],
-        label=detections.label[first:stop],
-        area=detections.area[first:stop],
-        scale_um=detections.scale_um,
-    )
     within = edges.take((edges.source >= first) & (edges.target < stop))
-    return part, replace(within, source=within.source - first, target=within.target - first)
+    return detections.between(first, stop), replace(within, source=within.source - first, target=within.target - first)
 
 
 def _followed(detections: Detections, edges: CandidateEdges, traits: Sequence[Trait], learned: Learned) -> Learned:
