@@ -3,6 +3,10 @@
 Rounds are few and bounded. The first lineage has no divisions, since nothing is known of daughters yet; from the second
 on, births are shared (`births`) and the densities of motion and of daughters, the rates and the hazard follow.
 
+Where frames are rare and as many cells divide as leave, such a lineage explains every cell without either, by links
+that are wrong, and no round gets away from it. So some frames are also learned from as if a fifth of the cells divided
+and a fifth left; the start whose second solution is likelier is taken.
+
 A large movie is learned from its middle frames. The rest is then followed with what they told: what belongs to single
 cells and frames, as drift, comes from links of the whole movie.
 """
@@ -49,6 +53,10 @@ ROUNDS: Final = 6
 MOST_CELLS: Final = 60_000  # of a movie that is learned from as a whole
 SAMPLE: Final = 20_000  # cells that a larger one is learned from
 FEWEST_FRAMES: Final = 5  # of these, however full they are
+TURNOVER: Final = 0.2  # rate of divisions and of ends that a busy tissue starts with
+COMPARED: Final = 3_000  # cells that both starts are tried on
+TRIED: Final = 2  # solutions of each, the last of which are compared
+CLEARLY: Final = 0.01  # nats a cell by which the busy start has to be likelier
 FOLLOWING: Final = 2  # how often the whole of a larger one is linked: without velocities, and with them
 NEVER: Final = 1e-9  # rate of divisions where cells are said not to divide
 IN_RUNS: Final = (0.2, 0.3)
@@ -148,7 +156,7 @@ def learn(
         Cells of a large movie; of one that has more, the middle frames are learned from.
     """
     if len(detections) > most_cells:
-        first, stop = _middle(detections)
+        first, stop = _middle(detections, SAMPLE)
         cells, within = _part(detections, edges, first, stop)
         some = [trait.part(first, stop) for trait in traits]
         return _followed(
@@ -156,38 +164,99 @@ def learn(
         )
     around = surroundings_of(detections)
     spans = Spans.of(around, edges, read)
-    start = unlearned(around, read, Looks.unlearned(traits, outlines))
-    model, lineage, spans, drift = _learned(around, edges, spans, start, rounds)
+    looks = Looks.unlearned(traits, outlines)
+    busy = rounds > 1 and read.divisions and _busy(detections, edges, read, traits)
+    stand, spans = _learned(around, edges, spans, looks, read, rounds, busy=busy)
     frames = (int(detections.frame[0]), int(detections.frame[-1])) if len(detections) else (0, 0)
-    return Learned(detections, model, lineage, around, spans, drift, frames, len(detections))
+    return Learned(detections, stand.model, stand.lineage, around, spans, stand.drift, frames, len(detections))
 
 
 def _learned(
-    around: Surroundings, edges: CandidateEdges, spans: Spans, start: Model, rounds: int
-) -> tuple[Model, Lineage, Spans, Drift]:
+    around: Surroundings,
+    edges: CandidateEdges,
+    spans: Spans,
+    looks: Looks,
+    read: LearnedConfig,
+    rounds: int,
+    *,
+    busy: bool,
+) -> tuple[_Stand, Spans]:
     """Learn in rounds; begin again over one missed frame at most where misses turn out not to come in runs."""
-    model = start
-    lineage = Lineage.unlinked(edges, len(around))
-    drift = drift_of(around, lineage, spans.elapsed, start.read)
+    stand = _Stand.at_first(around, edges, spans, read, looks, busy=busy)
     for number in range(rounds - 1):
-        problem = problem_of(around, edges, spans, drift, model, divisions=number > 0)
-        before, lineage = lineage, Lineage.of(edges, open_solver("ilp").solve(problem))
-        changed = lineage.differs_from(before)
-        drift = drift_of(around, lineage, spans.elapsed, model.read)
-        model = learn_from(around, edges, spans, lineage, drift, model)
-        if spans.reach > 1 and number < len(IN_RUNS) and model.rates.again < IN_RUNS[number]:
-            return _learned(around, edges, spans.shorter, start, rounds)
-        log.debug("round %d: %.2g of the cells changed, %s", number, changed, model.rates)
+        before, stand = stand, _round(around, edges, spans, stand, divisions=busy or number > 0)
+        changed = stand.lineage.differs_from(before.lineage)
+        if spans.reach > 1 and number < len(IN_RUNS) and stand.model.rates.again < IN_RUNS[number]:
+            return _learned(around, edges, spans.shorter, looks, read, rounds, busy=busy)
+        log.debug("round %d: %.2g of the cells changed, %s", number, changed, stand.model.rates)
         if number and changed <= SETTLED:
             break
-    return model, lineage, spans, drift
+    return stand, spans
 
 
-def _middle(detections: Detections) -> tuple[int, int]:
-    """Return the rows, from and below, of the middle frames that hold `SAMPLE` cells; of a few at least."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stand:
+    """Where learning stands after some rounds.
+
+    Parameters
+    ----------
+    model, lineage, drift : Model, Lineage, Drift
+        What is known, from which solution, and how the cells move in it.
+    surprise : float
+        Minus log likelihood of that solution by the model that found it, but for what all solutions share.
+    """
+
+    model: Model
+    lineage: Lineage
+    drift: Drift
+    surprise: float = np.inf
+
+    @classmethod
+    def at_first(
+        cls, around: Surroundings, edges: CandidateEdges, spans: Spans, read: LearnedConfig, looks: Looks, *, busy: bool
+    ) -> _Stand:
+        """Return where to start; `busy` cells divide and leave often."""
+        model, lineage = unlearned(around, read, looks), Lineage.unlinked(edges, len(around))
+        if busy:
+            rates = replace(model.rates, division=TURNOVER, disappear=np.full(2, TURNOVER))
+            model = replace(model, rates=rates)
+        return cls(model, lineage, drift_of(around, lineage, spans.elapsed, read))
+
+
+def _round(around: Surroundings, edges: CandidateEdges, spans: Spans, stand: _Stand, *, divisions: bool) -> _Stand:
+    """Solve, and learn from the solution."""
+    model = stand.model
+    found = open_solver("ilp").solve(problem_of(around, edges, spans, stand.drift, model, divisions=divisions))
+    lineage = Lineage.of(edges, found)
+    drift = drift_of(around, lineage, spans.elapsed, model.read)
+    surprise = found.objective - len(around) * float(np.log(model.rates.false))
+    return _Stand(learn_from(around, edges, spans, lineage, drift, model), lineage, drift, surprise)
+
+
+def _busy(detections: Detections, edges: CandidateEdges, read: LearnedConfig, traits: Sequence[Trait]) -> bool:
+    """Return whether the cells of some frames are likelier if many divide and leave, once both starts learned a bit."""
+    first, stop = _middle(detections, COMPARED)
+    cells, within = _part(detections, edges, first, stop)
+    around = surroundings_of(cells)
+    spans = Spans.of(around, within, read).shorter
+    looks = Looks.unlearned([trait.part(first, stop) for trait in traits])
+    surprise = {}
+    for busy in (False, True):
+        stand = _Stand.at_first(around, within, spans, read, looks, busy=busy)
+        for number in range(TRIED):
+            stand = _round(around, within, spans, stand, divisions=busy or number > 0)
+        surprise[busy] = stand.surprise
+    log.debug("surprise of calm cells %.1f, of busy ones %.1f", surprise[False], surprise[True])
+    return surprise[True] < surprise[False] - CLEARLY * len(cells)
+
+
+def _middle(detections: Detections, cells: int) -> tuple[int, int]:
+    """Return the rows, from and below, of the middle frames that hold so many cells; of a few frames at least."""
     frames = Frames.of(detections)
     n = len(frames)
-    length = min(max(SAMPLE * n // len(detections), FEWEST_FRAMES), n)
+    if not n:
+        return 0, 0
+    length = min(max(cells * n // len(detections), FEWEST_FRAMES), n)
     begin = (n - length) // 2
     return frames.rows(begin).start, frames.rows(begin + length - 1).stop
 
