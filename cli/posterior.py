@@ -141,12 +141,11 @@ def uncertain(
     Example: trackdb uncertain movie.trackdb --by entropy --json
     """
     from ..engine.config import load_config
-    from ..engine.review.asking import ask_first
-    from ..storage.posteriors import find_posterior
+    from ..engine.review.asking import ask_first, posterior_to_ask
 
     opened = open_store(store, face.command)
-    chosen, info, found = find_posterior(opened, dataset, posterior_name, solution=solution, of_cells=True)
     with face.progress() as progress:
+        chosen, info, found = posterior_to_ask(opened, dataset, posterior_name, solution=solution, progress=progress)
         asked = ask_first(opened, chosen, info, found, load_config(store, config), top=top, by=by, progress=progress)
     if asked.open and not asked.items:
         face.note(

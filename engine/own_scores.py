@@ -89,6 +89,8 @@ def read_own_scores(
     total = np.bincount(edges.target, value, len(detections))
     meant, said = _meant(pairs, scale, most=float(total.max()))
     notes = [*pairs.notes, said]
+    if len(value) > 1 and np.ptp(value) == 0:
+        notes.append(f"all {len(value):,} pairs have the score {value[0]:g}: it tells no link from another")
     if meant == "probability":
         value, note = at_most_one_parent(value, edges.target, len(detections))
         notes += [note] if note else []

@@ -27,6 +27,7 @@ from .names import done, free_solution_name, linked_gap, named_scores
 from .pixels import pixels_of
 from .pricing import learned_costs, pins_of, priced, with_forced
 from .progress import Progress, Silent
+from .remarks import remark, same_scores
 from .reports import LinkReport, Merged, SolveReport, report_of
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
@@ -220,6 +221,8 @@ def solve(
         left_out = int(np.count_nonzero(~seen))
         if left_out:
             progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
+        if settings.cost != LEARNED and (same := same_scores(value, score_run.name)):
+            progress.note(same)
         given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
         problem, estimates = priced(
             store,
@@ -240,6 +243,7 @@ def solve(
         bound = linker.solver(detections, edges.take(left.rows), free, pixels_of(store, chosen, progress))
         selection = left.whole(bound.solve(left.problem))
         require_sound(left.asked, selection, settings)
+        breaks = remark(detections, edges, selection, settings, str(store.path), progress)
         table, merged = _labelled(detections, edges, selection)
         info = SolutionInfo(
             0, chosen.id, run.id, name, settings.linker, selection.objective, selection.lower_bound, selection.proven
@@ -250,7 +254,7 @@ def solve(
         info, _occupied(detections), table, merged, len(pins), left_out, estimates, time.perf_counter() - started
     )
     log.info("solved: %s, %d links", name, report.links)
-    return report
+    return replace(report, breaks=breaks)
 
 
 def _occupied(detections: Detections) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import CalibrationError, ConfigError
-from .exports.base import require_nothing_at
+from .exports.base import require_place_for
 from .metrics.calibration import N_BINS, reliability
 from .metrics.rejection import Rejection, rejection
 
@@ -44,7 +44,7 @@ def plot(what: str, judged: Judged, out: Path) -> None:
     ConfigError
         If there is no such plot, the file has another ending, or matplotlib is not installed.
     FormatError
-        If the file is there already.
+        If the file is there already, or its folder is not.
     CalibrationError
         If there is no daughter to judge.
     """
@@ -66,7 +66,7 @@ def require_plottable(what: str, out: Path) -> None:
         raise ConfigError(f"there is no plot {what!r}", known=", ".join(PLOTS))
     if out.suffix.lower() not in FORMATS:
         raise ConfigError(f"{out}: plots are SVG or PNG", expected="-o FILE.svg or FILE.png")
-    require_nothing_at(out)
+    require_place_for(out)
     try:
         import matplotlib  # noqa: F401
     except ImportError:

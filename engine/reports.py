@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..storage.catalogue import SolutionInfo
     from ..storage.schema import SolutionTable
+    from .breaks import Break
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class SolveReport:
         What was estimated from the data.
     seconds : float
         How long it took.
+    breaks : tuple of Break
+        Frames between which its links do not tell what happened; nobody looks for them where windows are solved.
     """
 
     solution: str
@@ -87,6 +90,7 @@ class SolveReport:
     left_out: int
     estimates: dict[str, float]
     seconds: float
+    breaks: tuple[Break, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

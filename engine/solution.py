@@ -144,7 +144,8 @@ class Solution:
         Raises
         ------
         SchemaError
-            If its costs price pairs of daughters.
+            If its costs price pairs of daughters, as those that `solve` takes by default do:
+            ``db.solve(cost="density")`` makes a solution that opens.
         MissingRowsError
             If there are no candidates.
 

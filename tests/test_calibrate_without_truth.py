@@ -129,9 +129,13 @@ def test_probabilities_have_no_rates_to_learn(stores, tmp_path):
     run("solve", store.path, "--scores", store.runs()[-1].name, "--name", "by-table")
     with pytest.raises(CalibrationError, match="crowd0 is not priced by rates"):
         calibrate_without_truth([(store, *store.find_solution(name="by-table"))], tmp_path / "t.toml")
-    run("solve", store.path, "--cost", "two-distance", "--name", "pairs")
-    with pytest.raises(CalibrationError, match="crowd0 is not priced by rates"):
-        calibrate_without_truth([(store, *store.find_solution(name="pairs"))], tmp_path / "t.toml")
+    for cost in ("two-distance", "learned"):
+        run("solve", store.path, "--cost", cost, "--name", cost)
+        said = refusal(
+            "calibrate", store.path, "--without-truth", "--solution", cost, "-o", tmp_path / "t.toml", code=1
+        )
+        assert "crowd0 is not priced by rates" in said
+        assert "a solution of `trackdb solve STORE --simple`" in said
     assert not (tmp_path / "t.toml").exists()
 
 
@@ -173,7 +177,7 @@ def test_options_of_a_truth_a_movie_twice_and_places_that_cannot_be_are_refused(
         calibrate_without_truth([], file)
     with pytest.raises(ConfigError, match="crowd0 stands twice"):
         calibrate_without_truth(movies([stores[0], stores[0]]), file)
-    with pytest.raises(FormatError, match="there is no folder"):
+    with pytest.raises(FormatError, match=r"there is no folder .*; try: mkdir -p .*nowhere"):
         calibrate_without_truth(movies(stores[:1]), tmp_path / "nowhere" / "cal.toml")
     with pytest.raises(FormatError, match="exists already"):
         calibrate_without_truth(movies(stores[:1]), tmp_path)

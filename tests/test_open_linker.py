@@ -203,11 +203,14 @@ def test_links_that_were_not_chosen_by_cost_open_on_the_cheapest_ones(db):
     assert linker.objective == db.solution("ilp-1").objective
 
 
-def test_pairs_of_daughters_are_refused(db):
+@pytest.mark.parametrize("cost", ["learned", "two-distance"])
+def test_pairs_of_daughters_are_refused_and_it_is_told_what_opens(db, cost):
     store = db._store
-    solve(store, store.detection_set(), replace(NEAR, solve=SolveConfig(cost="two-distance")), name="pairs")
-    with pytest.raises(SchemaError, match="not pairs of daughters"):
+    solve(store, store.detection_set(), replace(NEAR, solve=SolveConfig(cost=cost)), name="pairs")
+    with pytest.raises(SchemaError, match=f"pairs goes by the cost {cost}, which prices daughters in pairs") as refused:
         db.solution("pairs").open()
+    assert refused.value.details["try"] == f'trackdb solve {store.path} --simple, or db.solve(cost="density").open()'
+    assert db.solve(cost="density").open().opened.startswith("from its prices")
 
 
 def test_what_contradicts_is_refused_in_numbers_of_cells(db):

@@ -69,6 +69,8 @@ def test_other_plots_endings_and_files_that_are_there_are_refused(tmp_path):
     (tmp_path / "a.svg").touch()
     with pytest.raises(FormatError, match="exists already"):
         require_plottable("rejection", tmp_path / "a.svg")
+    with pytest.raises(FormatError, match=r"there is no folder .*; try: mkdir -p '.*no where'"):
+        require_plottable("rejection", tmp_path / "no where" / "b.svg")
     require_plottable("rejection", tmp_path / "b.svg")
 
 

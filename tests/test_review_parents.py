@@ -206,3 +206,16 @@ def test_the_command_says_that_it_asks_for_parents(store):
     first = answer("uncertain", store.path)["items"][0]
     assert first["view"] == "parents"
     assert first["outcomes"][0].keys() == {"parents", "probability"}
+
+
+def test_which_posterior_is_asked_stands_before_its_questions_where_a_newer_one_is_passed_over(store):
+    keep(store, method="auto")
+    assert "asking" not in run("uncertain", store.path).stderr
+    keep(store, method="softmax")
+    first = run("uncertain", store.path).stderr.split("\n")[0]
+    assert first == (
+        "note: asking posterior-1 by auto: the newer posterior-2 by softmax tells of links alone; "
+        "--posterior posterior-2 asks it whose daughters cells are"
+    )
+    assert "asking" not in run("uncertain", store.path, "--posterior", "posterior-2", "--by", "entropy").stderr
+    assert "asking" not in run("uncertain", store.path, "-q").stderr

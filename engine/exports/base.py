@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -116,6 +117,16 @@ def require_nothing_at(out: Path) -> None:
     """Raise FormatError if something stands where an export is to appear; a link to nowhere counts."""
     if out.exists() or out.is_symlink():
         raise FormatError(f"{out} exists already", **{"try": "another place for -o"})
+
+
+def require_place_for(out: Path) -> None:
+    """Raise FormatError, before anything is computed, if a file cannot be made at this place."""
+    require_nothing_at(out)
+    if not out.parent.is_dir():
+        raise FormatError(
+            f"{out} cannot be made: there is no folder {out.parent}",
+            **{"try": f"mkdir -p {shlex.quote(str(out.parent))}"},
+        )
 
 
 def what_is_lost(tracking: Tracking, *held: Held) -> list[str]:

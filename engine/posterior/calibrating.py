@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ConfigError, FormatError
+from ...errors import ConfigError
 from ...storage.catalogue import TRUTH
 from ..annotations.pins import pins_among
 from ..config import Config
 from ..evaluate import true_parents
-from ..exports.base import require_nothing_at
+from ..exports.base import require_place_for
 from ..metrics.calibration import ParentQuestions
 from ..metrics.parents import ask_parents
 from ..progress import Silent
@@ -149,7 +149,7 @@ def calibrate(
     """
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
-    require_place(out)
+    require_place_for(out)
     named = tuple(dict.fromkeys(method_named(method) for method in methods))
     movies: list[_Movie] = []
     for store, chosen, info in stores:
@@ -183,13 +183,6 @@ def calibrate(
         sum(movie.asked.within_candidates for movie in movies) / with_mother if with_mother else float("nan"),
         time.perf_counter() - started,
     )
-
-
-def require_place(out: Path) -> None:
-    """Raise FormatError, before anything is computed, if a calibration cannot be made at this place."""
-    require_nothing_at(out)
-    if not out.parent.is_dir():
-        raise FormatError(f"{out} cannot be made: there is no folder {out.parent}", **{"try": "another place for -o"})
 
 
 def _questions_at(movies: Sequence[_Movie], method: str, temperature: float) -> ParentQuestions:

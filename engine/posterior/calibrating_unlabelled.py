@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import CalibrationError
 from ..config import Config
+from ..exports.base import require_place_for
 from ..progress import Silent
 from ..scorers.distance import DistanceScorer, Motion
-from .calibrating import common_scores, require_place
+from .calibrating import common_scores
 from .calibration_file import CalibrationFile, FittedMovie, as_toml, movie_of
 from .problem import priced_again
 from .unlabelled import average, fit_without_truth
@@ -123,7 +124,7 @@ def calibrate_without_truth(
     """
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
-    require_place(out)
+    require_place_for(out)
     movies: list[tuple[FittedMovie, PricedMovie]] = []
     for store, chosen, info in stores:
         progress.start(f"pricing {chosen.movie.name}")
@@ -151,7 +152,7 @@ def _fit(named: FittedMovie, movie: PricedMovie) -> UnlabelledFit:
     if movie.rates is None:
         raise CalibrationError(
             f"{named.dataset} is not priced by rates: there is nothing to learn of what its cells do",
-            **{"try": "a solution by the cost density, of scores that are no probabilities"},
+            **{"try": "a solution of `trackdb solve STORE --simple`, or by scores that are no probabilities"},
         )
     try:
         return fit_without_truth(movie.detections, movie.edges, _steps(movie), movie.rates)

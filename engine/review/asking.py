@@ -1,10 +1,11 @@
-"""Where to look first, whatever a posterior tells: what cells do, or else whose daughters they are."""
+"""Which posterior to ask where to look first, and what: what cells do, or else whose daughters they are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from ...storage.parents import tells_of_cells
+from ...storage.posteriors import find_posterior
 from ..progress import Silent
 from .parents import uncertain_parents
 from .queue import ERROR_REDUCTION, ReviewList, uncertain
@@ -19,6 +20,40 @@ if TYPE_CHECKING:
 
 COUNTED: Final = "perturb-assign"
 """It counts solutions of other detections: how an answer would change the rest is not among what it counts."""
+
+
+def posterior_to_ask(
+    store: DuckDBStore,
+    dataset: str | None,
+    name: str | None,
+    *,
+    solution: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[DetectionSet, SolutionInfo, PosteriorInfo]:
+    """Return the posterior of a name, else the newest that tells what cells do, and tell of a newer one passed over.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    dataset, name, solution : str or None
+        Names of the dataset, the posterior, and the solution of which it is one.
+    progress : Progress
+        Who is told.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is none.
+    """
+    found = find_posterior(store, dataset, name, solution=solution, of_cells=True)
+    newest = find_posterior(store, dataset, name, solution=solution)[2]
+    if progress is not None and newest.id != found[2].id:
+        progress.note(
+            f"asking {found[2].name} by {found[2].method}: the newer {newest.name} by {newest.method} tells of links "
+            f"alone; --posterior {newest.name} asks it whose daughters cells are"
+        )
+    return found
 
 
 def ask_first(

@@ -19,7 +19,8 @@ from ...solvers.pins import Pins
 from ...solvers.problem import FORBIDDEN, KEPT, Selection
 from ...storage.held import held_solution
 from ...storage.schema import rows_of
-from ..posterior.problem import priced_again
+from ..linkers import IN_PAIRS
+from ..posterior.problem import goes_by_cost, priced_again, run_of
 from ..progress import Silent
 
 if TYPE_CHECKING:
@@ -252,10 +253,18 @@ def open_linker(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, co
     Raises
     ------
     SchemaError
-        If its costs price pairs of daughters: such a solution is solved again instead.
+        If its costs price pairs of daughters, as the learned ones do.
     InfeasibleError
         If annotations exclude each other, or ask for a link that is no candidate.
     """
+    params = run_of(store, info).params
+    if goes_by_cost(params) and params.get("cost") in IN_PAIRS:
+        raise SchemaError(
+            f"an open linker follows links one by one, and {info.name} goes by the cost {params['cost']}, which prices "
+            "daughters in pairs",
+            **{"try": f'trackdb solve {store.path} --simple, or db.solve(cost="density").open()'},
+            instead="a review of its posterior, solution.posterior().open(), follows answers for every cost",
+        )
     movie = priced_again(store, chosen, info, config, Silent())
     held = held_solution(store, info)
     ids = movie.detections.id

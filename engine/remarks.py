@@ -1,0 +1,74 @@
+"""What a solve remarks on its solution, that nobody takes it at its word where there is a reason to doubt it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .breaks import Break, breaks_of, told
+from .candidates import radius_from
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..solvers.problem import Selection
+    from ..storage.schema import CandidateEdges, Detections
+    from .config import SolveConfig
+    from .progress import Progress
+
+
+def remark(
+    detections: Detections,
+    edges: CandidateEdges,
+    selection: Selection,
+    config: SolveConfig,
+    path: str,
+    progress: Progress,
+) -> tuple[Break, ...]:
+    """Tell where the movie breaks and why an optimum is not proven; return the breaks.
+
+    Parameters
+    ----------
+    detections : Detections
+        n cells.
+    edges : CandidateEdges
+        m candidates.
+    selection : Selection
+        What was chosen of them.
+    config : SolveConfig
+        By which settings.
+    path : str
+        Of the store, for what to do.
+    progress : Progress
+        Who is told.
+    """
+    chosen = edges.take(selection.edge)
+    reach = int(edges.frames.max(initial=1))
+    breaks = breaks_of(detections, chosen.source, chosen.target, reach)
+    for line in told(breaks, path, reach):
+        progress.note(line)
+    if not selection.proven and np.isfinite(selection.lower_bound):
+        progress.note(_not_proven(detections, selection, config))
+    return breaks
+
+
+def same_scores(value: NDArray[np.float64], scores: str) -> str:
+    """Return a note where all scores are one number, which tells no link from another; nothing where they are not."""
+    if len(value) < 2 or np.ptp(value) > 0:
+        return ""
+    return f"all {len(value):,} candidates have the score {value[0]:g} in {scores}: it tells no link from another"
+
+
+def _not_proven(detections: Detections, selection: Selection, config: SolveConfig) -> str:
+    crowded = radius_from(detections)
+    if crowded.spacing == 0:
+        why = str(crowded.doubt)
+    elif config.time_limit_s:
+        why = f"{config.time_limit_s:g} s were given, --time-limit gives more"
+    else:
+        why = "too many cells compete for each other to try out all that they may do"
+    return (
+        f"not proven: this costs {selection.objective:.6g}, and of any other solution is known no more than that it "
+        f"costs {selection.lower_bound:.6g} at least: {why}"
+    )
