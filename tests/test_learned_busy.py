@@ -89,3 +89,15 @@ def test_cells_that_are_said_not_to_divide_get_no_busy_start(monkeypatch):
     monkeypatch.setattr(schedule, "_busy", lambda *_: pytest.fail("was asked"))
     movie = sheet(2, n_frames=5).detections
     tracked(movie, read=schedule.LearnedConfig(divisions=False))
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_busy_start_too_looks_over_several_frames_where_misses_come_in_runs_alone(runs, monkeypatch):
+    monkeypatch.setattr(schedule, "_busy", lambda *_: True)
+    movie = sheet(2, n_frames=20, step=1.5, missed=0.0 if runs else 0.03)
+    old = movie.detections
+    hidden = np.isin(old.frame, [7, 8, 9]) & (np.arange(len(old)) % 64 % 9 == 0) & runs
+    left = cells(old.frame[~hidden], old.position_px[~hidden], old.scale_um)
+    learned, edges, found = tracked(left, max_gap=3)
+    assert learned.spans.reach == (3 if runs else 1)
+    assert (edges.frames[found.edge].max() == 4) == runs

@@ -59,9 +59,10 @@ TRIED: Final = 2  # solutions of each, the last of which are compared
 CLEARLY: Final = 0.01  # nats a cell by which the busy start has to be likelier
 FOLLOWING: Final = 2  # how often the whole of a larger one is linked: without velocities, and with them
 NEVER: Final = 1e-9  # rate of divisions where cells are said not to divide
-IN_RUNS: Final = (0.2, 0.3)
-"""Share of missed frames followed by another one, in the first and the second lineage, from which on links reach over
-more than one: where misses do not come in runs, links that far are mostly wrong."""
+IN_RUNS: Final = {False: (0.2, 0.3), True: (0.0, 0.15)}
+"""Share of missed frames followed by another one, in the first and the second lineage of a calm or a busy start, from
+which on links reach over more than one: where misses do not come in runs, links that far are mostly wrong. A busy start
+ends and begins tracks rather than bridge them at first."""
 SETTLED: Final = 1e-3  # share of cells that became something else, below which another round tells nothing new
 
 
@@ -186,7 +187,7 @@ def _learned(
     for number in range(rounds - 1):
         before, stand = stand, _round(around, edges, spans, stand, divisions=busy or number > 0)
         changed = stand.lineage.differs_from(before.lineage)
-        if spans.reach > 1 and number < len(IN_RUNS) and stand.model.rates.again < IN_RUNS[number]:
+        if spans.reach > 1 and number < len(IN_RUNS[busy]) and stand.model.rates.again < IN_RUNS[busy][number]:
             return _learned(around, edges, spans.shorter, looks, read, rounds, busy=busy)
         log.debug("round %d: %.2g of the cells changed, %s", number, changed, stand.model.rates)
         if number and changed <= SETTLED:
