@@ -62,9 +62,11 @@ def score(
     store: Store,
     by: Annotated[
         str | None,
-        typer.Option(help="Scorer (distance, overlap, activity), or a table of source, target, score: FILE."),
+        typer.Option(
+            help="Scorer (distance, overlap, activity), a table of source, target, score: FILE, or a model: FOLDER."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the scores; by default the scorer's, or FILE's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the scores; by default that of what scores.")] = None,
     scale: Annotated[
         str | None,
         typer.Option(help="What the numbers of FILE mean: probability, log-odds, log-density, similarity (auto)."),
@@ -76,6 +78,18 @@ def score(
             "source_frame=..,source_label=..,target_frame=..,target_label=..,score=.."
         ),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="What a model computes on: cpu, cuda (auto: CUDA where there is one).")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Images that tell a model how bright cells are; the first by default.")
+    ] = None,
+    window_mean: Annotated[
+        str | None,
+        typer.Option(help="Windows of a model that count: above_threshold (the default), all."),
+    ] = None,
+    max_gap: Annotated[int | None, typer.Option(help="Frames that links of a model may leap over (1).")] = None,
+    embeddings: Annotated[bool | None, typer.Option("--embeddings", help="Keep what a model makes of cells.")] = None,
     dataset: Dataset = None,
     detections: Detections = None,
     config: ConfigFile = None,
@@ -85,20 +99,35 @@ def score(
     Example: trackdb score movie.trackdb --by overlap
 
     Example: trackdb score movie.trackdb --by network.csv --columns score=logit --scale similarity
+
+    Example: trackdb score movie.trackdb --by models/general_2d --device cuda
     """
     from ..engine.config import load_config
     from ..engine.pipeline import score as score_edges
 
     opened, chosen = open_set(store, dataset, detections, face.command)
-    settings = load_config(store, config, {"score": {"by": by, "scale": scale}})
+    network = {
+        "device": device,
+        "channel": channel,
+        "window_mean": window_mean,
+        "max_gap": max_gap,
+        "embeddings": embeddings,
+    }
+    settings = load_config(store, config, {"score": {"by": by, "scale": scale}, "network": network})
     with face.progress() as progress:
         report = score_edges(
-            opened, chosen, settings.score, name=name, columns=parse_columns(columns), progress=progress
+            opened,
+            chosen,
+            settings.score,
+            network=settings.network,
+            name=name,
+            columns=parse_columns(columns),
+            progress=progress,
         )
     estimates = "".join(f", {key} {value:.4g}" for key, value in report.estimates.items())
     face.close(
         f"scores {report.scores}: {plural(report.edges, 'candidate')}{estimates}, {report.seconds:.1f} s",
-        {"scores": report.scores, "edges": report.edges, "seconds": report.seconds, "device": "cpu"},
+        {"scores": report.scores, "edges": report.edges, "seconds": report.seconds, "device": report.device},
     )
 
 

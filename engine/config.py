@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from .evidence import LearnedConfig
+from .network_config import NetworkConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ class ScoreConfig:
     Parameters
     ----------
     by : str
-        Name of a scorer, or path of a table of source, target and score.
+        Name of a scorer, path of a table of source, target and score, or folder of a model.
     scale : str
         What the numbers of a table mean: ``probability``, ``log-odds``, ``log-density`` or ``similarity``; ``auto``
         reads it from the numbers.
@@ -315,6 +316,7 @@ class Config:
     learned: LearnedConfig = field(default_factory=LearnedConfig)
     two_distance: TwoDistanceConfig = field(default_factory=TwoDistanceConfig)
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
 def temperature_options(temperature: float | None, calibration: str | Path | None) -> dict[str, object]:

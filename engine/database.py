@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..storage.formats.base import SourceOptions
     from ..storage.sandbox import Parameter
     from ..storage.schema import CandidateEdges, Detections
+    from .network_config import NetworkConfig
     from .scoring import ScoreReport
 
 
@@ -96,14 +97,15 @@ class Database:
         name: str | None = None,
         scale: str = AUTO,
         columns: Mapping[str, str] | None = None,
+        network: NetworkConfig | None = None,
         dataset: str | None = None,
     ) -> ScoreReport:
-        """Score the candidates by a scorer, or by a table of source, target and score; keep the scores under a name.
+        """Score the candidates by a scorer, a model, or a table of source, target and score; keep it under a name.
 
         Parameters
         ----------
         by : str or Path
-            ``distance``, ``overlap``, ``activity``, or a table of text or Parquet.
+            ``distance``, ``overlap``, ``activity``, a table of text or Parquet, or the folder of a model.
         name : str or None
             Name of the scores; by default that of the scorer, or of the table without its ending.
         scale : str
@@ -111,6 +113,8 @@ class Database:
             reads it from the numbers.
         columns : mapping of str to str or None
             Columns of the table by our names: ``{"score": "logit"}``.
+        network : NetworkConfig or None
+            How a model judges; by default as the settings of the store say.
         dataset : str or None
             Where the store holds several.
 
@@ -130,7 +134,9 @@ class Database:
         """
         self._require_write()
         chosen = self._store.detection_set(dataset)
-        return pipeline.score(self._store, chosen, ScoreConfig(str(by), scale), name=name, columns=columns)
+        scored = ScoreConfig(str(by), scale)
+        network = network or load_config(self._store.path).network
+        return pipeline.score(self._store, chosen, scored, network=network, name=name, columns=columns)
 
     def solve(
         self,

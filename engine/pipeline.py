@@ -193,7 +193,7 @@ def solve(
         _link_what_is_missing(store, chosen, config, progress)
     lesson = lesson_from(settings.learn_from, store, chosen, config.learned, progress) if settings.learn_from else None
     wanted = ScoreConfig(by=ACTIVITY) if linker.by == ACTIVITY else config.score
-    score_run = ready_scores(store, chosen, scores, wanted, progress)
+    score_run = ready_scores(store, chosen, scores, wanted, progress, config.network)
     linker.require_fitting(score_run)
     if windowed is not None:
         return windowed.solve(score_run, name, started)

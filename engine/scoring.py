@@ -1,4 +1,4 @@
-"""The stage that scores candidates: by a scorer, or by a table of somebody's own numbers."""
+"""The stage that scores candidates: by a scorer, by a network, or by a table of somebody's own numbers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from ..storage.formats.tabular.reader import SUFFIXES
 from .config import AUTO, ScoreConfig
 from .names import done, free_score_name, named_scores, require_linked
+from .network_config import NetworkConfig
+from .networks import names_a_model, score_by_network
 from .own_scores import digest_of, read_own_scores
 from .pixels import pixels_of
 from .progress import Progress, Silent
-from .scorers import known_scorers, open_scorer
+from .scorers import ScoreScale, known_scorers, open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,8 @@ class ScoreReport:
         What was estimated from the data.
     seconds : float
         How long it took.
+    device : str
+        What computed: ``cpu`` or ``cuda``.
     """
 
     scores: str
@@ -49,6 +53,7 @@ class ScoreReport:
     new: int
     estimates: dict[str, float]
     seconds: float
+    device: str = "cpu"
 
 
 def score(
@@ -56,13 +61,14 @@ def score(
     chosen: DetectionSet,
     config: ScoreConfig | None = None,
     *,
+    network: NetworkConfig | None = None,
     name: str | None = None,
     columns: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
     """Score the candidates of a detection set in a new run.
 
-    A scorer scores all of them. A table scores the pairs that it holds: those that are no candidates yet become
+    A scorer scores all of them. A table, or a network, scores pairs of its own: those that are no candidates yet become
     candidates, since who scores a pair thinks it possible.
 
     Parameters
@@ -72,9 +78,11 @@ def score(
     chosen : DetectionSet
         Detections that are scored.
     config : ScoreConfig
-        Name of the scorer, or path of a table and what its numbers mean.
+        Name of the scorer, folder of a model, or path of a table and what its numbers mean.
+    network : NetworkConfig
+        How a model judges.
     name : str or None
-        Name of the scores; by default that of the scorer, or of the table without its ending.
+        Name of the scores; by default that of the scorer or the model, or of the table without its ending.
     columns : mapping of str to str or None
         Columns of the table as the user names them.
     progress : Progress
@@ -87,13 +95,15 @@ def score(
     MissingRowsError
         If there are no candidates yet, or no pixels that the scorer needs.
     FormatError
-        If the table is not what it should be; nothing is kept then.
+        If the table, or the model, is not what it should be; nothing is kept then.
     StoreExistsError
         If there are scores of that name.
     """
     config, progress = config or ScoreConfig(), progress or Silent()
     if names_a_table(config.by):
         return _by_table(store, chosen, config, name, columns, progress)
+    if names_a_model(config.by):
+        return _by_network(store, chosen, config, network or NetworkConfig(), name, progress)
     if config.scale != AUTO or columns:
         progress.note(f"scale and columns are for tables of scores: {config.by} is a scorer, they are not looked at")
     return _by_scorer(store, chosen, config, name, progress)
@@ -122,6 +132,21 @@ def _by_scorer(
         store.add_scores(run, edges, scores.value, found)
     log.info("scored: %d candidates by %s", len(edges), scorer.name)
     return ScoreReport(name, scores.scale.value, len(edges), 0, scores.estimates, time.perf_counter() - started)
+
+
+def _by_network(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    config: ScoreConfig,
+    network: NetworkConfig,
+    name: str | None,
+    progress: Progress,
+) -> ScoreReport:
+    made = score_by_network(store, chosen, config.by, network, name, progress)
+    if made.kept:
+        progress.note(f"{made.kept:,} of {made.windows:,} windows were judged before the last scoring ended too soon")
+    scale = ScoreScale.PROBABILITY.value
+    return ScoreReport(made.name, scale, made.edges, made.new, {}, made.seconds, made.device)
 
 
 def _by_table(
@@ -162,7 +187,12 @@ def _stem(path: Path) -> str:
 
 
 def ready_scores(
-    store: DuckDBStore, chosen: DetectionSet, name: str | None, config: ScoreConfig, progress: Progress
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    name: str | None,
+    config: ScoreConfig,
+    progress: Progress,
+    network: NetworkConfig | None = None,
 ) -> RunInfo:
     """Return the score run of that name, or the newest one of the configured scorer; make scores where there are none.
 
@@ -186,9 +216,11 @@ def ready_scores(
         if newest.params["sha256"] == digest_of(Path(config.by)):
             return newest
         progress.note(f"{config.by} has changed since {newest.name}: scoring again")
+    elif "model" in newest.params:
+        return newest
     elif store.count_scores(newest) < store.count_candidates(chosen):
         progress.note(f"{newest.name} does not know all candidates: scoring again")
     else:
         return newest
-    report = score(store, chosen, config, progress=progress)
+    report = score(store, chosen, config, network=network, progress=progress)
     return named_scores(store, chosen, report.scores)

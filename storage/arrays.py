@@ -36,13 +36,13 @@ class ArrayRef:
     Parameters
     ----------
     kind, channel : str
-        ``masks`` or ``images``, and the name of the channel (empty for masks).
+        ``masks``, ``images`` or ``embeddings``, and the name of the channel (empty for masks) or of the scores.
     path : str
         Folder below the store.
     sha256 : str
         Digest of all its files.
     shape : tuple of int
-        ``(t, [z,] y, x)``.
+        ``(t, [z,] y, x)``; of embeddings ``(t, cell of the frame, number)``.
     dtype : str
         Type of a pixel.
     n_bytes : int
@@ -76,6 +76,8 @@ class ArrayWriter:
 
     Attributes
     ----------
+    shape : tuple of int
+        As given.
     continued : bool
         Whether the frames that an earlier process wrote and synced are already there.
     """
@@ -85,7 +87,7 @@ class ArrayWriter:
     ) -> None:
         self._store = store
         self._folder = store / ARRAYS / f".tmp-{name}"
-        self._kind, self._channel, self._shape, self._dtype = kind, channel, shape, np.dtype(dtype)
+        self._kind, self._channel, self.shape, self._dtype = kind, channel, shape, np.dtype(dtype)
         self._unsynced: list[int] = []
         begun = self._left_behind()
         self.continued = begun is not None
@@ -97,7 +99,7 @@ class ArrayWriter:
             array = zarr.open_array(self._folder / DATA, mode="r+")
         except (FileNotFoundError, ValueError, KeyError):
             return None
-        if array.shape != self._shape or array.dtype != self._dtype:
+        if array.shape != self.shape or array.dtype != self._dtype:
             return None
         for partial in list(self._folder.rglob(f"*{PARTIAL}")):
             partial.unlink()  # the digest is of all files, and that of a write that was killed is none of the array
@@ -108,13 +110,13 @@ class ArrayWriter:
             shutil.rmtree(self._folder)
         self._folder.parent.mkdir(exist_ok=True)
         group = zarr.open_group(self._folder, mode="w", zarr_format=3)
-        frame = self._shape[1:]
+        frame = self.shape[1:]
         chunk = tuple(min(n, TILE_PX if len(frame) == 2 else TILE_PX // 4) for n in frame)
         shard = tuple(c * -(-n // c) for n, c in zip(frame, chunk, strict=True))
         # one shard a frame: a frame is written at once into one file, a crop decodes only its tiles
         return group.create_array(
             DATA,
-            shape=self._shape,
+            shape=self.shape,
             dtype=self._dtype,
             chunks=(1, *chunk),
             shards=(1, *shard),
@@ -163,7 +165,7 @@ class ArrayWriter:
             self._folder.rename(final)
             flush(final.parent)
         path = f"{ARRAYS}/{sha256}"
-        return ArrayRef(self._kind, self._channel, path, sha256, self._shape, str(self._dtype), n_bytes)
+        return ArrayRef(self._kind, self._channel, path, sha256, self.shape, str(self._dtype), n_bytes)
 
 
 def _fits(pixels: NDArray[np.generic], dtype: np.dtype[Any]) -> bool:

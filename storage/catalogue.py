@@ -147,9 +147,16 @@ def runs(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[RunI
 
 
 def insert_run(
-    connection: sa.Connection, kind: str, name: str, params: dict[str, Any], *, set_id: int | None, process: str
+    connection: sa.Connection,
+    kind: str,
+    name: str,
+    params: dict[str, Any],
+    *,
+    set_id: int | None,
+    process: str,
+    model_digest: str | None = None,
 ) -> RunInfo:
-    """Enter a run as pending."""
+    """Enter a run as pending, with the digest of the network that it goes by."""
     run_id = take_ids(connection, tables.run, 1)
     started = now()
     connection.execute(
@@ -160,6 +167,7 @@ def insert_run(
             set_id=set_id,
             params=params,
             code_version=code_version(),
+            model_digest=model_digest,
             state="pending",
             started=started,
             process=process,

@@ -279,7 +279,13 @@ class DuckDBStore:
 
     @contextmanager
     def running(
-        self, kind: str, name: str, params: Mapping[str, Any], *, chosen: DetectionSet | None = None
+        self,
+        kind: str,
+        name: str,
+        params: Mapping[str, Any],
+        *,
+        chosen: DetectionSet | None = None,
+        model_digest: str | None = None,
     ) -> Iterator[RunInfo]:
         """Enter a run as pending and hold its lease while the block works on it.
 
@@ -300,7 +306,15 @@ class DuckDBStore:
                 for left in catalogue.runs(connection, *twin):
                     with lease(self.path, lease_name(left.id), holder=left.process):
                         catalogue.close_run(connection, left.id, "failed", {"error": "its process died"})
-                run = catalogue.insert_run(connection, kind, name, dict(params), set_id=set_id, process=self.process)
+                run = catalogue.insert_run(
+                    connection,
+                    kind,
+                    name,
+                    dict(params),
+                    set_id=set_id,
+                    process=self.process,
+                    model_digest=model_digest,
+                )
                 stack.enter_context(lease(self.path, lease_name(run.id), holder=self.process))
             try:
                 yield run
@@ -351,12 +365,16 @@ class DuckDBStore:
         edges: CandidateEdges,
         score: NDArray[np.float64],
         found: dict[str, Any],
+        *,
+        array: ArrayRef | None = None,
     ) -> None:
-        """Add the scores of a run, with those of its edges that are no candidates yet, and finish it."""
+        """Add the scores of a run, with those of its edges that are no candidates yet and its array, and finish it."""
         with self.writing() as connection:
             known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
             ids = grow(connection, chosen, detections, known, edges, candidate=True)
             append(connection, tables.edge_score, rows.score_rows(run.id, replace(edges, id=ids), score))
+            if array is not None:
+                catalogue.insert_array(connection, chosen.dataset_id, run.id, array)
             catalogue.close_run(connection, run.id, "done", found)
 
     def add_solution(self, run: RunInfo, info: SolutionInfo, table: SolutionTable, found: dict[str, Any]) -> None:

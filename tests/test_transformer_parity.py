@@ -57,7 +57,8 @@ def opened(name):
 @cache
 def links_of(name):
     model, detections, cells, _ = opened(name)
-    return Links.concatenate(list(associate(model, cells, Sliding(int(detections.frame[-1]) + 1))))
+    judged = associate(model, cells, Sliding(int(detections.frame[-1]) + 1))
+    return Links.concatenate([part.links for part in judged])
 
 
 @pytest.mark.parametrize("name", MOVIES)

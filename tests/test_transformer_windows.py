@@ -56,8 +56,8 @@ def standing(frames, x=None):
     return Cells(frame, places, np.empty((len(frame), 0), np.float32))
 
 
-def told(links):
-    found = Links.concatenate(list(links))
+def told(judged):
+    found = Links.concatenate([part.links for part in judged])
     return dict(zip(zip(found.source.tolist(), found.target.tolist(), strict=True), found.probability, strict=True))
 
 
@@ -99,7 +99,7 @@ def test_cells_too_far_away_are_not_linked():
 
 def test_links_are_handed_out_frame_by_frame():
     parts = list(associate(Certain(3), standing([0, 0, 1, 2, 3]), Sliding(4)))
-    assert [set(part.source.tolist()) for part in parts] == [{0, 1}, {2}, {3}, set()]
+    assert [set(part.links.source.tolist()) for part in parts] == [{0, 1}, {2}, {3}, set()]
 
 
 def test_what_is_known_of_a_window_is_not_looked_at_again():

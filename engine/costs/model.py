@@ -261,6 +261,11 @@ def edge_costs(edges: CandidateEdges, log_density: NDArray[np.float64], rates: R
 
 
 def odds_costs(edges: CandidateEdges, probability: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Price each link against its target being new: -ln(p / p_new), both at least a millionth so that it is finite."""
-    new = np.maximum(1 - np.bincount(edges.target, probability, n), LEAST_PROBABILITY)
+    """Price each link against its target being new: -ln(p / p_new), both at least a millionth so that it is finite.
+
+    Probabilities of a target that sum to more than 1, as means over different windows may, are divided by their sum.
+    """
+    total = np.bincount(edges.target, probability, n)
+    probability = probability / np.maximum(total, 1.0)[edges.target]
+    new = np.maximum(1 - total, LEAST_PROBABILITY)
     return np.asarray(np.log(new[edges.target]) - np.log(np.maximum(probability, LEAST_PROBABILITY)), dtype=np.float64)

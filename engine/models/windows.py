@@ -87,6 +87,22 @@ class Links:
         return Links(self.source[rows], self.target[rows], self.probability[rows])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What was found of the cells of a window, or from one frame on.
+
+    Parameters
+    ----------
+    links : Links
+        Links among them, or from them.
+    embedding : (k, D) float32 or None
+        What the encoder made of each; None unless it was asked for.
+    """
+
+    links: Links
+    embedding: NDArray[np.float32] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Sliding:
     """How windows are put together.
@@ -102,12 +118,15 @@ class Sliding:
     mean : str
         ``above_threshold``: over the windows in which a link has the least probability, as the authors' code does;
         ``all``: over all windows that hold both cells, as their Eq. (8) says.
+    embeddings : bool
+        Whether embeddings are asked for.
     """
 
     n_frames: int
     max_gap: int = 0
     least: float = LEAST
     mean: Literal["above_threshold", "all"] = "above_threshold"
+    embeddings: bool = False
 
     def __post_init__(self) -> None:
         if self.n_frames < 1 or self.max_gap < 0 or not 0 < self.least <= 1:
@@ -123,8 +142,8 @@ def associate(
     cells: Cells,
     sliding: Sliding,
     *,
-    look: Callable[[int, Callable[[], Links]], Links] | None = None,
-) -> Iterator[Links]:
+    look: Callable[[int, Callable[[], Judged]], Judged] | None = None,
+) -> Iterator[Judged]:
     """Yield the links from each frame in turn, with the mean of what windows say of them.
 
     Parameters
@@ -140,31 +159,33 @@ def associate(
 
     Yields
     ------
-    links : Links
-        From one frame, ordered by source and target.
+    judged : Judged
+        Links from one frame, ordered by source and target, and the embeddings of its cells.
     """
     window = model.settings.window
     starts = sliding.starts(window)
-    seen: deque[tuple[int, Links]] = deque(maxlen=window)
+    seen: deque[tuple[int, Judged]] = deque(maxlen=window)
     for start in starts:
         look_here = _looking(model, cells, start, sliding)
         seen.append((start, look_here() if look is None else look(start, look_here)))
         last = start == starts[-1]
         for frame in range(start, sliding.n_frames) if last else (start,):
-            yield _mean_from(frame, seen, cells, sliding, window)
+            yield Judged(
+                _mean_from(frame, seen, cells, sliding, window),
+                _mean_embedding(frame, seen, cells) if sliding.embeddings else None,
+            )
 
 
-def _looking(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Callable[[], Links]:
+def _looking(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Callable[[], Judged]:
     return lambda: look_at(model, cells, start, sliding)
 
 
-def look_at(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Links:
-    """Return what a model says of the links within one window that it finds worth to be told."""
+def look_at(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Judged:
+    """Return what a model says of one window: links that it finds worth to be told, and embeddings if asked for."""
     first, stop = np.searchsorted(cells.frame, [start, start + model.settings.window]).tolist()
-    frame = torch.from_numpy(cells.frame[first:stop])
-    blocks = list(frame_blocks(frame, sliding.max_gap))
-    if not blocks:
-        return Links.concatenate([])
+    blocks = list(frame_blocks(torch.from_numpy(cells.frame[first:stop]), sliding.max_gap))
+    if not blocks and not (sliding.embeddings and stop > first):
+        return Judged(Links.concatenate([]), _no_embedding(model) if sliding.embeddings else None)
     device = next(model.parameters()).device
     places, features = (torch.from_numpy(a[first:stop])[None].to(device) for a in (cells.places, cells.features))
     settings = model.settings
@@ -178,19 +199,22 @@ def look_at(model: AssociationTransformer, cells: Cells, start: int, sliding: Sl
             probability = parental(logits, invalid, settings.causal_norm)
             source, target = torch.nonzero(probability >= floor, as_tuple=True)
             worth = probability[source, target].cpu().numpy().astype(np.float64)
-            found.append(
-                Links(
-                    source.cpu().numpy() + (first + rows.start), target.cpu().numpy() + (first + columns.start), worth
-                )
-            )
-    return Links.concatenate(found)
+            rows_of, columns_of = source.cpu().numpy() + rows.start, target.cpu().numpy() + columns.start
+            found.append(Links(rows_of + first, columns_of + first, worth))
+        embedding = seen.encoded[0].cpu().numpy() if sliding.embeddings else None
+    return Judged(Links.concatenate(found), embedding)
 
 
-def _mean_from(frame: int, seen: deque[tuple[int, Links]], cells: Cells, sliding: Sliding, window: int) -> Links:
+def _no_embedding(model: AssociationTransformer) -> NDArray[np.float32]:
+    return np.empty((0, model.settings.d_model), np.float32)
+
+
+def _mean_from(frame: int, seen: deque[tuple[int, Judged]], cells: Cells, sliding: Sliding, window: int) -> Links:
     """Return the mean, over windows, of what was said of links from one frame."""
     first, stop = np.searchsorted(cells.frame, [frame, frame + 1])
-    parts = [links.take((links.source >= first) & (links.source < stop)) for _, links in seen]
-    told = Links.concatenate(parts)
+    told = Links.concatenate(
+        [judged.links.take((judged.links.source >= first) & (judged.links.source < stop)) for _, judged in seen]
+    )
     n = len(cells.frame)
     pair, place = np.unique(told.source * n + told.target, return_inverse=True)
     total = np.bincount(place, told.probability, len(pair))
@@ -203,3 +227,15 @@ def _mean_from(frame: int, seen: deque[tuple[int, Links]], cells: Cells, sliding
         count = ((starts <= frame) & (until[:, None] < starts + window)).sum(axis=1).astype(np.float64)
     mean = total / np.maximum(count, 1)
     return Links(source, target, mean).take(mean >= sliding.least)
+
+
+def _mean_embedding(frame: int, seen: deque[tuple[int, Judged]], cells: Cells) -> NDArray[np.float32]:
+    """Return the mean, over windows, of the embeddings of the cells of one frame."""
+    first, stop = np.searchsorted(cells.frame, [frame, frame + 1]).tolist()
+    parts = []
+    for start, judged in seen:
+        begin = int(np.searchsorted(cells.frame, start))
+        if judged.embedding is not None and begin <= first and stop - begin <= len(judged.embedding):
+            parts.append(judged.embedding[first - begin : stop - begin])
+    mean: NDArray[np.float32] = np.mean(parts, axis=0, dtype=np.float32)
+    return mean

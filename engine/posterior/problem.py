@@ -220,7 +220,7 @@ def _scores_of(
     if named in {run.name for run in done(store, chosen, "score")}:
         found = named_scores(store, chosen, str(named))
     else:
-        found = ready_scores(store, chosen, None, config.score, progress)
+        found = ready_scores(store, chosen, None, config.score, progress, config.network)
     if not goes_by_cost(params):
         progress.note(f"{info.name} does not go by costs: its links are weighed by the model, with scores {found.name}")
     return found

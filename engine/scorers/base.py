@@ -29,7 +29,10 @@ class ScoreScale(StrEnum):
     """Log density of the target's place, given that the source is its parent, per um^2 or um^3 (px if unknown)."""
 
     PROBABILITY = "probability"
-    """Probability that the source is the target's parent; those of one target sum to 1 at most, the rest: it is new."""
+    """Probability that the source is the target's parent; those of one target sum to 1 at most, the rest: it is new.
+
+    A network's means over different windows may sum to more: costs divide them by their sum.
+    """
 
     IOU = "iou"
     """Intersection over union of the two masks; what it is worth is learned from the movie."""

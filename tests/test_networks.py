@@ -1,0 +1,308 @@
+"""Scores by a network: from a model folder and a store to candidates with probabilities, and what is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from trackdb.engine import networks
+from trackdb.engine.check import check
+from trackdb.engine.config import ScoreConfig
+from trackdb.engine.database import Database
+from trackdb.engine.ingest import ingest
+from trackdb.engine.network_config import NetworkConfig
+from trackdb.engine.networks import left_by_nearer_frames
+from trackdb.engine.pipeline import score, solve
+from trackdb.engine.progress import Recorded
+from trackdb.errors import ConfigError, FormatError, MissingRowsError, StoreExistsError, TrackdbError
+from trackdb.storage.arrays import read_frame
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .command_line import answer
+from .movies import write_ctc, write_points
+from .transformers import SMALL, drawn_weights
+
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
+yaml = pytest.importorskip("yaml", reason="needs PyYAML: pip install -c constraints.txt '.[models]'")
+
+from trackdb.engine.models import windows  # noqa: E402
+from trackdb.engine.models.checkpoint import digest_of_model, load_model  # noqa: E402
+from trackdb.engine.models.settings import settings_from  # noqa: E402
+from trackdb.engine.models.transformer import AssociationTransformer  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def write_model(folder, **settings):
+    """Write a small model with drawn weights as a folder; its logits are small, so that most links count."""
+    settings = {**SMALL, "num_encoder_layers": 1, "num_decoder_layers": 1, "window": 2, **settings}
+    model = AssociationTransformer(settings_from(settings, "config.yaml"))
+    weights = drawn_weights({name: tuple(value.shape) for name, value in model.state_dict().items()})
+    weights["head_x.fc2.weight"] *= 0.1
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "train_config.yaml").write_text("features: wrfeat\nseed: 3\n")
+    buffers = {name: value for name, value in model.state_dict().items() if name.endswith("_bins")}
+    torch.save({name: torch.from_numpy(value) for name, value in weights.items()} | buffers, folder / "model.pt")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = DuckDBStore(tmp_path / "movie.trackdb")
+    ingest(write_ctc(tmp_path / "movie", images=True), made)
+    return made
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_model(tmp_path / "small")
+
+
+def scored(store, model, **options):
+    progress = Recorded()
+    network = NetworkConfig(device="cpu", **options)
+    report = score(store, store.detection_set(), ScoreConfig(str(model)), network=network, progress=progress)
+    return report, progress
+
+
+def found(store, name):
+    chosen = store.detection_set()
+    detections = store.detections(chosen)
+    edges = store.candidate_edges(chosen, detections)
+    run = next(run for run in store.runs() if (run.kind, run.name, run.state) == ("score", name, "done"))
+    value = store.scores(run, edges)
+    pairs = zip(edges.source.tolist(), edges.target.tolist(), strict=True)
+    return {pair: p for pair, p in zip(pairs, value.tolist(), strict=True) if not np.isnan(p)}, run
+
+
+def test_links_of_a_model_become_candidates_with_their_probabilities(store, model):
+    report, progress = scored(store, model)
+    links, run = found(store, "small")
+    assert report.scores == "small"
+    assert report.scale == "probability"
+    assert report.edges == report.new == len(links) > 5
+    assert all(0.05 <= p <= 1 for p in links.values())
+    assert report.device == run.params["device"] == "cpu"
+    assert "windows" in progress.stages
+
+
+def test_the_model_card_stands_with_the_scores(store, model):
+    scored(store, model)
+    card = found(store, "small")[1].params["model"]
+    assert card["name"] == "small"
+    assert card["sha256"] == digest_of_model(model)
+    assert card["settings"]["d_model"] == 32
+    assert card["training"] == {"features": "wrfeat", "seed": 3}
+    assert card["weights"] > 10_000
+    with store.reading() as connection:
+        kept = connection.exec_driver_sql("select model_digest from run where kind = 'score'").scalar_one()
+    assert kept == card["sha256"]
+
+
+def test_scores_of_a_model_solve(store, model):
+    report, _ = scored(store, model)
+    chosen = store.detection_set()
+    solve(store, chosen, scores="small")
+    assert next(run for run in store.runs() if run.kind == "solve").params["scores"] == "small"
+    again = Database(store, write=True).score(model, name="again", network=NetworkConfig(device="cpu"))
+    assert again.edges == report.edges
+    assert found(store, "again")[0] == found(store, "small")[0]
+
+
+def test_a_name_that_is_taken_is_refused_before_any_work(store, model):
+    scored(store, model)
+    with pytest.raises(StoreExistsError):
+        score(store, store.detection_set(), ScoreConfig(str(model)), name="small")
+
+
+def test_links_over_gaps_get_what_nearer_frames_leave():
+    """Target 3 has parents 2 (one frame before, .6) and 1 (two before, .5) and 0 (three before, 1)."""
+    target, frames = np.array([3, 3, 3]), np.array([3, 2, 1])
+    given = left_by_nearer_frames(target, frames, np.array([1.0, 0.5, 0.6]), 4)
+    assert given == pytest.approx([0.4 * 0.5 * 1.0, 0.4 * 0.5, 0.6])
+    assert given.sum() <= 1
+
+
+def test_models_with_wider_windows_see_links_over_gaps(store, tmp_path):
+    wide = write_model(tmp_path / "wide", window=3)
+    scored(store, wide, max_gap=1)
+    chosen = store.detection_set()
+    detections = store.detections(chosen)
+    spans = {int(detections.frame[b] - detections.frame[a]) for a, b in found(store, "wide")[0]}
+    assert spans == {1, 2}
+
+
+def test_a_killed_scoring_goes_on_where_it_stopped(store, model, tmp_path, monkeypatch):
+    scored(store, model)
+    expected, _ = found(store, "small")
+    look_at, looked = windows.look_at, []
+
+    def dies(*args):
+        if looked:
+            raise KeyboardInterrupt
+        looked.append(args[2])
+        return look_at(*args)
+
+    monkeypatch.setattr(windows, "look_at", dies)
+    network = NetworkConfig(device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        score(store, store.detection_set(), ScoreConfig(str(model)), network=network, name="again")
+    assert looked == [0]
+    monkeypatch.setattr(windows, "look_at", lambda *args: looked.append(args[2]) or look_at(*args))
+    progress = Recorded()
+    score(store, store.detection_set(), ScoreConfig(str(model)), network=network, name="again", progress=progress)
+    assert looked == [0, 1]
+    assert "1 of 2 windows" in " ".join(progress.notes)
+    assert found(store, "again")[0] == expected
+    assert not (store.path / "unfinished").exists()
+
+
+def test_what_was_judged_otherwise_is_judged_again(store, model, monkeypatch):
+    def dies(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(networks, "edges_of", dies)
+        with pytest.raises(KeyboardInterrupt):
+            score(store, store.detection_set(), ScoreConfig(str(model)), name="a", network=NetworkConfig(least=0.2))
+    progress = Recorded()
+    network = NetworkConfig(least=0.05)
+    score(store, store.detection_set(), ScoreConfig(str(model)), name="a", network=network, progress=progress)
+    assert "judged before" not in " ".join(progress.notes)
+
+
+def test_embeddings_are_kept_for_each_cell_of_each_frame(store, model):
+    scored(store, model, embeddings=True)
+    [ref] = [ref for ref in store.all_arrays() if ref.kind == "embeddings"]
+    assert (ref.channel, ref.shape) == ("small", (3, 4, 32))
+    first, last = (read_frame(store.path, ref, t) for t in (0, 2))
+    assert first[:2].any(axis=1).all()
+    assert not first[2:].any()
+    assert last.any(axis=1).all()
+    assert check(store) == []
+
+
+def test_a_movie_shorter_than_the_window_says_so(store, tmp_path):
+    _, progress = scored(store, write_model(tmp_path / "long", window=6), max_gap=5)
+    assert "the movie has 3 frames, fewer than the 6" in " ".join(progress.notes)
+    assert "leaps over more than 4" in " ".join(progress.notes)
+
+
+def test_a_model_of_volumes_sees_flat_cells(store, tmp_path):
+    deep = write_model(tmp_path / "deep", coord_dim=3, feat_dim=12, d_model=48)
+    report, _ = scored(store, deep)
+    assert report.edges > 0
+
+
+def test_points_are_scored_by_a_model_of_places_alone(tmp_path, model):
+    made = DuckDBStore(tmp_path / "points.trackdb")
+    ingest(write_points(tmp_path / "points.csv"), made)
+    with pytest.raises(MissingRowsError, match="small looks at how bright cells are"):
+        scored(made, model)
+    bare = write_model(tmp_path / "bare", feat_dim=0)
+    assert scored(made, bare)[0].edges > 0
+
+
+def lacking(folder):
+    (folder / "model.pt").unlink()
+
+
+def cut_off(folder):
+    (folder / "model.pt").write_bytes((folder / "model.pt").read_bytes()[:5000])
+
+
+def running_code(folder):
+    torch.save({"proj.weight": print}, folder / "model.pt")
+
+
+def of_other_layers(folder):
+    weights = torch.load(folder / "model.pt", weights_only=True)
+    weights["more"] = weights.pop("head_x.fc1.bias")
+    torch.save(weights, folder / "model.pt")
+
+
+def of_other_shape(folder):
+    weights = torch.load(folder / "model.pt", weights_only=True)
+    torch.save({**weights, "norm.bias": torch.zeros(7)}, folder / "model.pt")
+
+
+def without_numbers(folder):
+    weights = torch.load(folder / "model.pt", weights_only=True)
+    torch.save({**weights, "norm.bias": torch.full((32,), torch.nan)}, folder / "model.pt")
+
+
+def of_other_features(folder):
+    (folder / "train_config.yaml").write_text("features: regionprops2\n")
+
+
+def without_settings(folder):
+    (folder / "config.yaml").write_text("- 1\n- 2\n")
+
+
+def no_yaml(folder):
+    (folder / "config.yaml").write_text("a: [1\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lacking, "lacks model.pt"),
+        (cut_off, "model.pt holds no weights"),
+        (running_code, "without running code"),
+        (of_other_layers, "lacks head_x.fc1.bias, and has more too many"),
+        (of_other_shape, r"norm.bias does not fit config.yaml; expected: \(32,\); got: \(7,\)"),
+        (without_numbers, "norm.bias holds what is no finite number"),
+        (of_other_features, "features 'regionprops2'"),
+        (without_settings, "config.yaml holds no settings"),
+        (no_yaml, "config.yaml cannot be read"),
+    ],
+)
+def test_folders_that_are_no_model_are_named(store, model, spoil, told):
+    spoil(model)
+    with pytest.raises(FormatError, match=told):
+        scored(store, model)
+    assert not [run for run in store.runs() if run.kind == "score"]
+
+
+def test_weights_that_lightning_kept_are_read(model):
+    before, _ = load_model(model, device="cpu")
+    weights = torch.load(model / "model.pt", weights_only=True)
+    torch.save({"epoch": 3, "state_dict": {f"model.{k}": v for k, v in weights.items()}}, model / "model.pt")
+    after, _ = load_model(model, device="cpu")
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def test_a_channel_that_is_not_there_is_named(store, model):
+    with pytest.raises(ConfigError, match="no images of channel gfp; known: image"):
+        scored(store, model, channel="gfp")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_cuda_where_there_is_none_is_refused(store, model):
+    with pytest.raises(ConfigError, match="no CUDA"):
+        score(store, store.detection_set(), ScoreConfig(str(model)), network=NetworkConfig(device="cuda"))
+
+
+def test_without_torch_it_is_said_how_to_install_it(store, model, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(ConfigError, match=r"models need torch, which is not installed; try: pip install .*models"):
+        scored(store, model)
+
+
+@pytest.mark.parametrize("wrong", [{"device": "tpu"}, {"least": 0.0}, {"window_mean": "none"}, {"max_gap": -1}])
+def test_settings_that_cannot_be_are_named(wrong):
+    with pytest.raises(ConfigError, match=f"network.{next(iter(wrong))}"):
+        NetworkConfig(**wrong)
+
+
+def test_the_command_scores_by_a_folder(store, model):
+    out = answer("score", store.path, "--by", model, "--device", "cpu", "--window-mean", "all")
+    assert out["device"] == "cpu"
+    assert out["scores"] == "small"
+    shutil.rmtree(model)
+    with pytest.raises(TrackdbError):
+        score(store, store.detection_set(), ScoreConfig(str(model)))
