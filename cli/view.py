@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ConfigError, TrackdbError
+from .compiling import told_of_compiling
 
 JSON_SCHEMA_VERSION = 1
 LONGEST_LINE = 1000  # letters of a line of an error: what a damaged file holds may be any length
@@ -62,7 +63,12 @@ class Face:
 
     @contextmanager
     def progress(self) -> Iterator["Reporter"]:
-        """Draw the progress of a stage after the other while the block runs."""
+        """Draw the progress of a stage after the other while the block runs, and tell when kernels are compiled."""
+        with told_of_compiling(self.note), self._drawn() as reporter:
+            yield reporter
+
+    @contextmanager
+    def _drawn(self) -> Iterator["Reporter"]:
         if self.quiet or not sys.stderr.isatty():
             yield Reporter(self)
             return
