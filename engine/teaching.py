@@ -132,6 +132,11 @@ def lesson_from(
         progress.note(f"{of.movie.name} tells nothing of {', '.join(sorted(here - there))}: not looked at")
     if there - here:
         progress.note(f"{chosen.movie.name} has no {', '.join(sorted(there - here))}: not looked at")
+    if not lesson.taught.knows_errors:
+        progress.note(
+            f"no detection of {of.movie.name} is false and no cell is missed: how often they are is read from "
+            f"{chosen.movie.name} itself"
+        )
     progress.note(told_of(lesson.as_dict()))
     return lesson
 

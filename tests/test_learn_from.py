@@ -1,6 +1,9 @@
 """`trackdb solve --learn-from`: a lineage of this store or another teaches the learned cost, and the run keeps it."""
 
 import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -199,3 +202,24 @@ def test_another_pace_is_told(tmp_path, proofread):
     settings = load_config(fast.path, overrides={"solve": {"learn_from": f"truth@{slow.path}"}})
     solve(fast, chosen, settings, progress=said)
     assert any("300 s apart in slow and 60 s in fast" in note for note in said.notes)
+
+
+def test_points_without_errors_are_told_of(tmp_path, store):
+    clean = stored(tmp_path, sheet(54, n_frames=8, side=6, division=0.03), name="clean")
+    said = run("solve", store.path, "--learn-from", f"truth@{clean.path}").stderr
+    assert "no detection of clean is false and no cell is missed" in said
+
+
+@pytest.mark.slow
+def test_a_solve_that_is_killed_while_it_learns_leaves_both_stores_as_they_were(store, proofread):
+    before = digest(proofread)
+    words = ["solve", str(store.path), "--learn-from", f"truth@{proofread.path}"]
+    for seconds in (1.0, 2.5, 4.0):
+        life = subprocess.Popen([sys.executable, "-m", "trackdb.cli.main", *words], stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            life.wait(seconds)
+        life.kill()
+        life.wait()
+    answer(*words, "--name", "after")
+    assert answer("check", store.path)["ok"]
+    assert digest(proofread) == before

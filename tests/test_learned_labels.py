@@ -181,3 +181,25 @@ def test_few_divisions_leave_daughters_near_where_nobody_was_taught(drawn):
     daughters = learn_from_labels(movie, edges, Labels(link[:, 0], link[:, 1], real))[0].daughters
     assert daughters.log_distance == pytest.approx(daughters.usual_log_distance, abs=0.15)
     assert daughters.log_distance != daughters.usual_log_distance
+
+
+def test_a_lineage_without_errors_leaves_their_rates_to_the_movie_that_is_followed(drawn, movie):
+    """Points that were made of the truth itself: nothing is false or missed, which tells nothing of other points."""
+    clean = sheet(43, n_frames=10, side=6, drift=(2.0, 1.0), division=0.03)
+    taught = taught_by(clean)
+    assert not taught.knows_errors
+    edges = link_nearest(movie.detections, max_gap=1)
+    rates = follow(movie.detections, edges, taught).model.rates
+    assert rates.false == pytest.approx((~movie.real).mean(), abs=0.015)
+    assert rates.miss > USUAL
+    assert rates.division == taught.rates.division
+    knowing = taught_by(movie)
+    assert knowing.knows_errors
+    assert follow(clean.detections, link_nearest(clean.detections, max_gap=1), knowing).model.rates.false == (
+        knowing.rates.false
+    )
+    points, link, real = drawn
+    near = link_nearest(points, max_distance=12)
+    kept = real.copy()
+    kept[8] = True
+    assert not learn_from_labels(points, near, Labels(link[:, 0], link[:, 1], kept))[0].knows_errors

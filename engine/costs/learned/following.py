@@ -2,7 +2,8 @@
 
 The movie is linked in rounds, as when it is learned from without labels, but parameters stay as they were taught. What
 each round takes from the last lineage is what belongs to single cells and frames: how cells move, how long steps are in
-each frame, when divisions come, and where cells begin.
+each frame, when divisions come, and where cells begin; and how often cells are missed and detections are false, where
+the known lineage had neither.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .hazard import hazard_of
 from .lineage import Lineage
 from .model import Model, Spans, problem_of
 from .motion import Motion
+from .rates import count_rates
 from .schedule import FOLLOWING, MOST_CELLS, ROUNDS, SETTLED, Learned, births_in, late_daughters
 from .surroundings import surroundings_of
 
@@ -118,6 +120,9 @@ def _followed(
     step = around.position[target] - around.position[source]
     motion = taught.motion.at_speeds_of(step, known, around.order[source], spans.elapsed[link], around.n_frames)
     looks, rates, read = before.looks, before.rates, before.read
+    if not taught.knows_errors:
+        own = count_rates(around, lineage, spans.missed, spans.reach, rates.division)
+        rates = replace(rates, false=own.false, miss=own.miss, again=own.again)
     if looks.outlines is not None and taught.outlines is not None:
         placed = looks.outlines.with_links(around, lineage, drift, spans.elapsed)
         bells = taught.outlines

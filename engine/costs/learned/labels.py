@@ -20,7 +20,7 @@ from .lineage import NOBODY, Lineage
 from .looks import Looks
 from .model import Spans
 from .motion import Motion, learn_motion
-from .rates import count_rates
+from .rates import LearnedRates, count_rates
 from .schedule import NEVER
 from .surroundings import surroundings_of
 from .taught import Taught, TaughtOutlines, TaughtTrait
@@ -107,6 +107,10 @@ def learn_from_labels(
     motion = _motion(around, spans, lineage, drift)
 
     rates = count_rates(around, lineage, spans.missed, spans.reach, NEVER)
+    knows_errors = not lineage.cell.all() or bool(spans.missed[lineage.first[lineage.has_child]].any())
+    if not knows_errors:
+        usual = LearnedRates.unlearned()
+        rates = replace(rates, false=usual.false, miss=usual.miss, again=usual.again)
     divides = lineage.second != NOBODY
     if read.divisions:
         mothers = int(lineage.has_child.sum())
@@ -136,6 +140,7 @@ def learn_from_labels(
         outlines=None
         if looks.outlines is None
         else TaughtOutlines(looks.outlines.child, looks.outlines.daughter, looks.outlines.other),
+        knows_errors=knows_errors,
     )
     return taught, lineage
 

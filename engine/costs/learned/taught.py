@@ -66,6 +66,9 @@ class Taught:
         By name.
     outlines : TaughtOutlines or None
         Of masks, where there were any.
+    knows_errors : bool
+        Whether the lineage knew of a false detection or a missed cell. One that did not, as detections that were made
+        of the truth itself, does not tell how often others are.
     """
 
     motion: Motion
@@ -74,6 +77,7 @@ class Taught:
     by_age: NDArray[np.float64]
     traits: dict[str, TaughtTrait]
     outlines: TaughtOutlines | None
+    knows_errors: bool
 
     @property
     def ndim(self) -> int:
@@ -125,6 +129,7 @@ class Taught:
                 for name, trait in self.traits.items()
             },
             "outlines": None if self.outlines is None else asdict(self.outlines),
+            "knows_errors": self.knows_errors,
         }
 
     @classmethod
@@ -145,6 +150,7 @@ class Taught:
             np.array(kept["by_age"]),
             {name: _trait_from(trait) for name, trait in kept["traits"].items()},
             None if outlines is None else TaughtOutlines(**{name: Bell(**bell) for name, bell in outlines.items()}),
+            kept["knows_errors"],
         )
 
 
