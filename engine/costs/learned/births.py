@@ -1,4 +1,4 @@
-"""Births are soft: each cell without a parent is a new one or the second daughter of a mother who has a child.
+"""Births are soft: each cell without a parent is a new one, the second daughter of a mother who has a child, or false.
 
 The links of a lineage are held fixed. Every birth shares itself between appearing and the mothers it could come
 from, in proportion to their densities; the shares give the next rates of divisions and appearances, and the density of
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .clutter import SHOWN, Clutter, Lasting
 from .daughters import shapes_of
 from .lineage import NOBODY
+from .rates import with_lasting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,8 +117,9 @@ def share_births(
     rates: LearnedRates,
     hazard: NDArray[np.float64],
     reach: int,
+    clutter: Clutter,
 ) -> tuple[LearnedRates, Daughters, Looks, NDArray[np.float64]]:
-    """Share births between new cells and second daughters.
+    """Share births between new cells, second daughters and false tracks.
 
     Parameters
     ----------
@@ -128,22 +131,45 @@ def share_births(
         What is known so far.
     reach : int
         Frames that links may skip.
+    clutter : Clutter
+        Short tracks of the lineage, which may be false.
 
     Returns
     -------
     rates, daughters, looks
-        With what births tell.
+        With what births tell; the rate of staying is 0 where false points do not stay.
     divisions : (n,) float64
         Expected divisions of each cell.
     """
+    given = births, around, lineage, daughters, looks, rates, hazard, reach
+    shared = _shared(*given, clutter)
+    if shared[0].stays >= SHOWN:
+        return shared
+    rates, daughters, looks, divisions = _shared(*given, Clutter.none(len(around)))
+    return replace(rates, stays=0.0), daughters, looks, divisions
+
+
+def _shared(
+    births: Births,
+    around: Surroundings,
+    lineage: Lineage,
+    daughters: Daughters,
+    looks: Looks,
+    rates: LearnedRates,
+    hazard: NDArray[np.float64],
+    reach: int,
+    clutter: Clutter,
+) -> tuple[LearnedRates, Daughters, Looks, NDArray[np.float64]]:
     n = len(around)
     mothers = int(lineage.has_child.sum())
     counted = [here & (around.order > 1) for here in (~around.border, around.border)]
     family = births.family(lineage)
+    lasting, counts = Lasting.of(clutter, births.born), rates
     for _ in range(SWEEPS):
-        share, new = shares_of(births, around, lineage, daughters, looks, rates, hazard, reach)
+        share, new = shares_of(births, around, lineage, daughters, looks, rates, hazard, reach, lasting)
+        false = lasting.odds(around, rates, reach) * new[lasting.begin]
         rates = replace(
-            rates,
+            with_lasting(counts, around, lineage, lasting, false, clutter.n_left),
             division=(float(share.sum()) + DIVISION[0] * DIVISION[1]) / (mothers + DIVISION[1]),
             appear=np.array(
                 [
@@ -167,6 +193,7 @@ def shares_of(
     rates: LearnedRates,
     hazard: NDArray[np.float64],
     reach: int,
+    lasting: Lasting | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how likely each way of being a second daughter is, (c,), and how likely each cell is a new one, (n,).
 
@@ -174,6 +201,8 @@ def shares_of(
     ----------
     births, around, lineage, daughters, looks, rates, hazard, reach
         As in `share_births`.
+    lasting : Lasting or None
+        Short tracks that may be false.
     """
     log_rate = np.log(1 - rates.miss) + np.log(hazard[births.mother]) - births.log_single
     log_new = np.log(rates.new(around, reach)) + around.log_density
@@ -184,4 +213,6 @@ def shares_of(
     log_daughter = log_pair + log_rate + np.log(rates.division)
     odds = np.exp(np.minimum(log_daughter - log_new[births.child], SUREST))
     total = 1 + np.bincount(births.child, odds, len(around))
+    if lasting is not None:
+        total[lasting.begin] = total[lasting.begin] + lasting.odds(around, rates, reach)
     return odds / total[births.child], births.born / total

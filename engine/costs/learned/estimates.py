@@ -49,6 +49,7 @@ def estimates_of(
         MISSED: rates.miss,
         "missed_again_per_missed_frame": rates.again,
         FALSE: rates.false,
+        "false_again_per_false_detection": rates.stays,
         "appear_per_cell_and_frame": float(rates.appear[0]),
         "appear_at_border_per_cell_and_frame": float(rates.appear[1]),
         "disappear_per_cell_and_frame": float(rates.disappear[0]),

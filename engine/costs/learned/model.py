@@ -6,8 +6,8 @@ Each detection is exactly one of: the beginning of a track, a child, no cell. Wi
     link: -ln((1 - p_v - p_d) (1 - p_m) f),  division: -ln(p_v h (1 - p_m)^2 g),
 
 where f is the density of motion, g that of two daughters, h the hazard of the mother, and frames that are skipped cost
-more: -ln p_m the first, -ln p_n each further one. The constant part, all detections being no cells, is left out of the
-problem.
+more: -ln p_m the first, -ln p_n each further one. No cells that stay for some frames are priced as whole tracks
+(`clutter`). The constant part, all detections being no cells, is left out of the problem.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ....storage.schema import CandidateEdges
+    from .clutter import Clutter
     from .daughters import Daughters
     from .drift import Drift
     from .looks import Looks
@@ -96,6 +97,9 @@ class Model:
         What is looked at.
     looks : Looks
         Traits of the cells, and what is learned of each.
+    clutter : Clutter or None
+        Short tracks of the last lineage, which may be no cells; None before the first, and where false points do not
+        stay.
     """
 
     motion: Motion
@@ -106,14 +110,16 @@ class Model:
     skipped_to: NDArray[np.bool_]
     read: LearnedConfig = EVERYTHING
     looks: Looks = NO_LOOKS
+    clutter: Clutter | None = None
 
     def elsewhere(self, n: int, n_frames: int, traits: Sequence[Trait]) -> Model:
         """Return what holds of n other cells, in as many frames, of which but their traits nothing is known yet."""
         none = np.zeros(n, dtype=bool)
+        fresh = replace(self, open=none, skipped_to=none, hazard=np.ones(n), clutter=None)
         motion = replace(self.motion, frame_scale=np.ones(n_frames))
         rates = replace(self.rates, dividing=np.ones(1), ending=np.ones(1))
         looks = replace(self.looks, traits=tuple(traits))
-        return replace(self, motion=motion, rates=rates, hazard=np.ones(n), open=none, skipped_to=none, looks=looks)
+        return replace(fresh, motion=motion, rates=rates, looks=looks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,11 +165,12 @@ def prices_of(around: Surroundings, edges: CandidateEdges, spans: Spans, drift: 
         link[part] = seen - one_child[edges.source[part]] - rates.log_missed(spans.missed[part], spans.reach)
         link[part] -= log_densities(around, edges, spans, drift, model.motion, part)
         link[part] -= model.looks.log_child(part, edges.source[part], edges.target[part])
+    alone = rates.log_alone + around.log_density
     return Prices(
         link=np.where(spans.barred, DEAREST, np.minimum(link, DEAREST)),
         appear=-np.log(rates.new(around, spans.reach)) - around.log_density,
         disappear=-np.log(rates.last(around, spans.reach)),
-        false=-np.log(rates.false) - around.log_density,
+        false=-alone if model.clutter is None else -model.clutter.log_false(around, rates),
     )
 
 

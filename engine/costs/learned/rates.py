@@ -5,7 +5,7 @@ Each rate starts with as many cells as a small movie has at the usual rate, so t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .clutter import Lasting
     from .lineage import Lineage
     from .surroundings import Surroundings
 
@@ -20,7 +21,12 @@ WORTH: Final = 300.0  # cells that a rate starts with
 USUAL: Final = 0.005  # share of cells that appear, disappear or are missed
 USUAL_FALSE: Final = 0.01
 FALSE: Final = (1e-4, 0.2)
+STAYS: Final = (
+    0.1,
+    20.0,
+)  # usual probability of a false point to be there in the next frame, and the points it counts for
 AGAIN: Final = (0.1, 20.0)  # usual probability to be overlooked once more, and the missed frames that it counts for
+LEAST: Final = 1e-6  # share of cells that disappear where all short tracks are no cells
 MOST: Final = 0.5  # share of cells that divide or disappear
 
 
@@ -40,6 +46,8 @@ class LearnedRates:
         A cell is overlooked in a frame.
     again : float
         One that is overlooked is so in the next frame, too: what hides a cell rarely lasts one frame alone.
+    stays : float
+        A point that is no cell is there in the next frame, too; 0 where that is not shown.
     dividing, ending : (n,) float64, or (1,) for all cells alike
         How much likelier than on average each cell is to divide and to disappear, as it looks.
     """
@@ -50,6 +58,7 @@ class LearnedRates:
     false: float
     miss: float
     again: float = AGAIN[0]
+    stays: float = 0.0
     dividing: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     ending: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
 
@@ -96,6 +105,11 @@ class LearnedRates:
         gap = np.log(self.miss) + (missed - 1) * np.log(self.again) + ends
         return np.where(missed > 0, gap, 0.0)
 
+    @property
+    def log_alone(self) -> float:
+        """Log probability of a detection to be the first point of a false track, and of that to end."""
+        return float(np.log(self.false) + 2 * np.log(1 - self.stays))
+
     def one_child(self, around: Surroundings) -> NDArray[np.float64]:
         """Return the probability of each of n cells to go on as one."""
         return 1 - np.minimum(self.division * self.dividing + self._ends(around), MOST)
@@ -105,7 +119,12 @@ class LearnedRates:
 
 
 def count_rates(
-    around: Surroundings, lineage: Lineage, missed: NDArray[np.int64], reach: int, division: float
+    around: Surroundings,
+    lineage: Lineage,
+    missed: NDArray[np.int64],
+    reach: int,
+    division: float,
+    n_further: int | None = None,
 ) -> LearnedRates:
     """Count what the cells of a lineage do.
 
@@ -121,6 +140,8 @@ def count_rates(
         Most of these. Cells that near to the first and last frame tell nothing of births and ends.
     division : float
         Stays as it is: births are shared between new cells and daughters later.
+    n_further : int or None
+        How many of the points that are no cells were there in the frame before, too; None where that is not asked.
     """
     cell, inner = lineage.cell, min(reach, 1)
     early, late = around.order > inner, around.order < around.n_frames - 1 - inner
@@ -129,15 +150,58 @@ def count_rates(
     further = float(np.maximum(missed[followed] - 1, 0).sum())
     # after the longest gap that a link may have, whether one more frame was missed is not known
     told = float(np.minimum(missed[followed], max(reach - 1, 0)).sum())
-    false = (float((~cell).sum()) + USUAL_FALSE * WORTH) / (len(cell) + WORTH)
+    n_false = float((~cell).sum())
     return LearnedRates(
         division=division,
         appear=_by_border(cell & early & ~lineage.has_parent, cell & early, around.border),
         disappear=_by_border(cell & late & ~lineage.has_child, cell & late, around.border),
-        false=float(np.clip(false, *FALSE)),
+        false=_false(n_false, len(cell)),
+        stays=0.0 if n_further is None else _stays(n_further, n_false),
         miss=(skipped - further + USUAL * WORTH) / (len(followed) + skipped + WORTH),
         again=(further + AGAIN[0] * AGAIN[1]) / (told + AGAIN[1]),
     )
+
+
+def with_lasting(
+    counted: LearnedRates,
+    around: Surroundings,
+    lineage: Lineage,
+    lasting: Lasting,
+    share: NDArray[np.float64],
+    n_further: int,
+) -> LearnedRates:
+    """Return counted rates as they are where some short tracks are no cells.
+
+    Parameters
+    ----------
+    counted : LearnedRates
+        Those of a lineage that takes them for cells.
+    around, lineage
+        Of n cells.
+    lasting : Lasting
+        The k tracks.
+    share : (k,) float64
+        Probability of each.
+    n_further : int
+        As in `count_rates`.
+    """
+    n_false = float((~lineage.cell).sum()) + float(share @ lasting.length)
+    border, cells = around.border[lasting.end], lineage.cell
+    gone = [share[border == here].sum() / ((cells & (around.border == here)).sum() + WORTH) for here in (False, True)]
+    return replace(
+        counted,
+        false=_false(n_false, len(cells)),
+        stays=_stays(n_further + float(share @ (lasting.length - 1)), n_false),
+        disappear=np.maximum(counted.disappear - np.array(gone), LEAST),
+    )
+
+
+def _false(n_false: float, n: int) -> float:
+    return float(np.clip((n_false + USUAL_FALSE * WORTH) / (n + WORTH), *FALSE))
+
+
+def _stays(n_further: float, n_false: float) -> float:
+    return (n_further + STAYS[0] * STAYS[1]) / (n_false + STAYS[1])
 
 
 def _by_border(event: NDArray[np.bool_], of: NDArray[np.bool_], border: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from ....solvers import open_solver
 from ...candidates import Frames
 from ...evidence import EVERYTHING, LearnedConfig
 from .births import births_of, share_births
+from .clutter import Clutter
 from .daughters import Daughters
 from .drift import drift_of, predictors
 from .estimates import estimates_of
@@ -227,10 +228,11 @@ class _Stand:
 def _round(around: Surroundings, edges: CandidateEdges, spans: Spans, stand: _Stand, *, divisions: bool) -> _Stand:
     """Solve, and learn from the solution."""
     model = stand.model
-    found = open_solver("ilp").solve(problem_of(around, edges, spans, stand.drift, model, divisions=divisions))
+    problem = problem_of(around, edges, spans, stand.drift, model, divisions=divisions)
+    found = open_solver("ilp").solve(problem)
     lineage = Lineage.of(edges, found)
     drift = drift_of(around, lineage, spans.elapsed, model.read)
-    surprise = found.objective - len(around) * float(np.log(model.rates.false))
+    surprise = found.objective - float(problem.node_cost.sum())
     return _Stand(learn_from(around, edges, spans, lineage, drift, model), lineage, drift, surprise)
 
 
@@ -318,7 +320,8 @@ def learn_from(
     known = predictors(drift, source, target, spans.elapsed[link])
     step = around.position[target] - around.position[source]
     motion = learn_motion(step, known, around.order[source], spans.elapsed[link], before.motion)
-    rates = count_rates(around, lineage, spans.missed, spans.reach, before.rates.division)
+    clutter = (before.clutter or Clutter.none(len(around))).of(around, lineage)
+    rates = count_rates(around, lineage, spans.missed, spans.reach, before.rates.division, clutter.n_left)
     rates = replace(rates, dividing=before.rates.dividing, ending=before.looks.ending(around, lineage, rates))
     looks = before.looks.with_links(source, target)
     if looks.outlines is not None:
@@ -326,11 +329,11 @@ def learn_from(
 
     daughters, hazard = before.daughters, before.hazard
     if not before.read.divisions:
-        rates = replace(rates, division=NEVER)
+        rates = replace(rates, division=NEVER, stays=0.0)
     else:
         births = births_in(around, edges, spans, lineage, drift, motion, rates, looks, before.read)
         rates, daughters, looks, divisions = share_births(
-            births, around, lineage, daughters, looks, rates, hazard, spans.reach
+            births, around, lineage, daughters, looks, rates, hazard, spans.reach, clutter
         )
         rates = replace(rates, dividing=looks.dividing(lineage, divisions, rates.division))
         if before.read.hazard:
@@ -338,7 +341,12 @@ def learn_from(
         else:
             hazard = np.ones(len(around)) * rates.dividing
 
-    return Model(motion, daughters, rates, hazard, *late_daughters(around, spans, lineage), before.read, looks)
+    doubted = None
+    if rates.stays and before.read.optional:
+        steps = _log_steps(around, edges, spans, drift, motion, rates, looks, clutter.steps)
+        doubted = clutter.with_steps(steps)
+    late = late_daughters(around, spans, lineage)
+    return Model(motion, daughters, rates, hazard, *late, before.read, looks, doubted)
 
 
 def late_daughters(around: Surroundings, spans: Spans, lineage: Lineage) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -349,6 +357,22 @@ def late_daughters(around: Surroundings, spans: Spans, lineage: Lineage) -> tupl
     skipped_to = np.zeros(len(around), dtype=bool)
     skipped_to[lineage.target[link[spans.missed[link] == 1]]] = True
     return open_, skipped_to
+
+
+def _log_steps(
+    around: Surroundings,
+    edges: CandidateEdges,
+    spans: Spans,
+    drift: Drift,
+    motion: Motion,
+    rates: LearnedRates,
+    looks: Looks,
+    rows: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return the log densities of some candidates as steps of what is there for sure, and of seeing it."""
+    seen = np.log(1 - rates.miss) + rates.log_missed(spans.missed[rows], spans.reach)
+    step = log_densities(around, edges, spans, drift, motion, rows)
+    return np.asarray(seen + step + looks.log_child(rows, edges.source[rows], edges.target[rows]))
 
 
 def births_in(
