@@ -127,7 +127,9 @@ def test_a_candidate_that_is_added_is_chosen(store):
 
 
 def test_annotations_are_listed_counted_and_taken_back(store, tmp_path):
+    assert run("annotations", "stats", store).stderr == "0 people\n"
     run("annotate", store, 3, "--daughters", 9, "--as", "ana")
+    assert run("annotations", "stats", store).stderr == "1 person\n"
     run("annotate", store, 8, "--begins", "--as", "bob")
     for words in (["annotations", store], ["annotations", "list", store]):
         shown = run(*words)

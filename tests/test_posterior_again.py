@@ -263,6 +263,21 @@ def test_methods_that_look_at_all_together_weigh_all_and_say_so(store):
     assert fallback(store, method="gibbs", sweeps=20) == "gibbs weighs all each time"
 
 
+def test_what_is_too_cold_for_pieces_weighs_all_and_says_so(store):
+    keep(store, temperature=0.01)
+    assert fallback(store, temperature=0.01) == "at a temperature below 0.05 all is weighed together"
+    keep(store, temperature=0.05)
+    assert keep(store, temperature=0.05).again.base == "posterior-4"
+
+
+def test_the_first_posterior_of_a_movie_weighs_all_and_gives_no_reason(store):
+    with store.writing() as connection:
+        connection.exec_driver_sql("delete from posterior")
+    notes = Recorded()
+    assert keep(store, progress=notes).again is None
+    assert not any("all is weighed" in note for note in notes.notes)
+
+
 def test_another_solution_weighs_all_and_says_so(store):
     solve(store, store.detection_set(), name="other")
     assert fallback(store) == "other has no posterior by auto yet"

@@ -77,6 +77,24 @@ def test_what_the_database_says_of_permissions_is_told_in_words(store):
     assert "IO Error" not in str(error)
 
 
+def test_a_store_that_may_not_even_be_read_is_told_so(store, monkeypatch):
+    file = store / "graph.duckdb"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    error = explained(duckdb.IOException(f'IO Error: Cannot open file "{file}": Permission denied'), file)
+    assert str(error) == f"{file} could not be read; reason: no permission; try: chmod -R a+rX {store} as its owner"
+
+
+def test_a_disk_that_is_full_is_no_matter_of_permissions(store, monkeypatch):
+    def mkdir(path, *args, **options):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(type(store), "mkdir", mkdir)
+    monkeypatch.setattr("trackdb.engine.annotations.answers.lease", lambda *args, **options: nullcontext())
+    said = refusal("annotate", store, "17", "--ends", "--as", "ana", code=3)
+    assert "No space left on device" in said
+    assert "chmod" not in said
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 @pytest.mark.parametrize("command", ["posterior", "solve"])
 def test_a_store_that_may_only_be_read_names_its_file(store, command):
