@@ -224,6 +224,15 @@ class PackingProgramme:
         endless = np.full(k, highspy.kHighsInf)
         self._solver.addCols(k, cost, np.zeros(k), endless, ports.nnz, ports.indptr[:-1], ports.indices, ports.data)
 
+    def start_at(self, variable: NDArray[np.bool_], row: NDArray[np.bool_]) -> None:
+        """Start from a basis: which variables, and the slacks of which rows, are in it."""
+        inside, outside = highspy.HighsBasisStatus.kBasic, highspy.HighsBasisStatus
+        basis = highspy.HighsBasis()
+        basis.col_status = [inside if basic else outside.kLower for basic in variable.tolist()]
+        basis.row_status = [inside if basic else outside.kUpper for basic in row.tolist()]
+        basis.valid = True
+        self._solver.setBasis(basis)
+
     def solve(self, time_limit_s: float = math.inf) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Return the share of each variable, and the price of each row, at most 0; None if time ends first.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .conflicts import Conflicts
     from .matching import Entries, Matching
+    from .options import Options
     from .problem import TrackingProblem
 
 log = logging.getLogger(__name__)
@@ -62,15 +63,17 @@ def solve_within(
     """
     grid = GridProblem.of(problem)
     conflicts, excluded = _open_conflicts(problem, grid)
-    apart, entries, matching = _match_apart(problem, grid, conflicts, matcher)
+    apart, entries, matching, known = _match_apart(problem, grid, conflicts, matcher)
     out = apart.pinned != grid.pinned
+    if conflicts is None and problem.pairs is not None and not len(problem.pairs):
+        return _as_matched(problem, grid, entries, matching), None
     if problem.pairs is None and not out.any():
         broken = _broken_couplings(grid, matching)
         if not broken.any():
             return _as_matched(problem, grid, entries, matching), None
         if conflicts is None and (repaired := _repaired(problem, grid, entries, matching, broken, deadline)):
             return repaired
-    options = build_options(grid, problem.pairs, excluded)
+    options = known if known is not None and conflicts is None else build_options(grid, problem.pairs, excluded)
     price = matching.price if problem.pairs is None else lowest_prices(entries, matching)
     draft = Draft(options, options.chosen_by(entries, matching), price, conflicts, out)
     draft.price_pairs(deadline)
@@ -143,18 +146,21 @@ def _open_conflicts(problem: TrackingProblem, grid: GridProblem) -> tuple[Confli
 
 def _match_apart(
     problem: TrackingProblem, grid: GridProblem, conflicts: Conflicts | None, matcher: Callable[[Entries], Matching]
-) -> tuple[GridProblem, Entries, Matching]:
-    """Match; while two are selected that exclude each other, forbid who is worth less, and match again."""
+) -> tuple[GridProblem, Entries, Matching, Options | None]:
+    """Match; while two are selected that exclude each other, forbid who is worth less, and match again.
+
+    Where there are pairs the options that were matched come last.
+    """
     while True:
-        pairs = problem.pairs
-        entries = build_entries(grid) if pairs is None else build_options(grid, pairs).without_pairs()
+        options = None if problem.pairs is None else build_options(grid, problem.pairs)
+        entries = build_entries(grid) if options is None else options.without_pairs()
         matching = matcher(entries)
         if conflicts is None:
-            return grid, entries, matching
+            return grid, entries, matching, options
         node = (grid.pinned >= 0) & ~_left_out(matching)
         out = conflicts.losers(node, _worth(grid, entries, matching))
         if not len(out):
-            return grid, entries, matching
+            return grid, entries, matching, options
         pinned = grid.pinned.copy()
         pinned[out] = FORBIDDEN
         grid = replace(grid, pinned=pinned)

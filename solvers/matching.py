@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from .augment import Matched, Search, Table, empty_matching, insert_rows, room_to_search
+from .augment import Matched, Search, Table, empty_matching, insert_rows, room_to_search, turn
 from .problem import FORBIDDEN, KEPT
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ def lowest_prices(entries: Entries, matching: Matching) -> NDArray[np.int64]:
     used = np.flatnonzero(matching.row_column >= 0)
     row_entry = np.full(len(matching.row_column), -1)
     row_entry[used] = matching.column_entry[matching.row_column[used]]
-    return _lowest_prices(entries.indptr, entries.column, entries.weight, row_entry, entries.n_nodes)
+    begin, _, asker = turn(entries.indptr, entries.column, entries.n_nodes)
+    return _lowest_prices(entries.indptr, entries.column, entries.weight, row_entry, entries.n_nodes, begin, asker)
 
 
 @njit(cache=True, nogil=True)
@@ -230,29 +231,45 @@ def _total_of_rows(indptr: Ints, column: Ints32, weight: Ints, price: Ints, node
 
 
 @njit(cache=True, nogil=True)
-def _lowest_prices(indptr: Ints, column: Ints32, weight: Ints, row_entry: Ints, n: int) -> Ints:
-    """Let row prices fall from 0 until no entry undercuts them, to and fro; the columns hold the rest."""
+def _lowest_prices(
+    indptr: Ints, column: Ints32, weight: Ints, row_entry: Ints, n: int, begin: Ints, asker: Ints
+) -> Ints:
+    """Let row prices fall from 0 until no entry undercuts them; the columns hold the rest.
+
+    Where the price of a row falls, the rows that have an entry of its column (`begin`, `asker`) are looked at again.
+    """
     n_rows = len(row_entry)
     holder = np.full(n, -1, np.int32)
     for i in range(n_rows):
         if row_entry[i] >= 0:
             holder[column[row_entry[i]]] = i
     row_price = np.zeros(n_rows, np.int64)
-    falls = True
-    forward = True
-    while falls:
+    queue = np.arange(n_rows)
+    waits = np.ones(n_rows, np.bool_)
+    head, size = 0, n_rows
+    while size:
+        i = queue[head]
+        head = (head + 1) % n_rows
+        size -= 1
+        waits[i] = False
         falls = False
-        for step in range(n_rows):
-            i = step if forward else n_rows - 1 - step
-            for k in range(indptr[i], indptr[i + 1]):
-                other = holder[column[k]]
-                cost = weight[k]
-                if other >= 0:
-                    cost += row_price[other] - weight[row_entry[other]]
-                if cost < row_price[i]:
-                    row_price[i] = cost
-                    falls = True
-        forward = not forward
+        for k in range(indptr[i], indptr[i + 1]):
+            other = holder[column[k]]
+            cost = weight[k]
+            if other >= 0:
+                cost += row_price[other] - weight[row_entry[other]]
+            if cost < row_price[i]:
+                row_price[i] = cost
+                falls = True
+        if not falls or row_entry[i] < 0:
+            continue
+        held = column[row_entry[i]]
+        for place in range(begin[held], begin[held + 1]):
+            j = asker[place]
+            if not waits[j]:
+                waits[j] = True
+                queue[(head + size) % n_rows] = j
+                size += 1
     price = np.zeros(n, np.int64)
     for i in range(n_rows):
         if row_entry[i] >= 0:

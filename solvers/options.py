@@ -101,7 +101,11 @@ class Options:
 
 
 def build_options(grid: GridProblem, pairs: Pairs | None, excluded: NDArray[np.bool_] | None = None) -> Options:
-    """List the options of a problem without those that cost more than doing nothing.
+    """List the options of a problem without those that cost more than doing nothing, or than part of themselves.
+
+    A pair that costs as much as one of its links and the appearance of the other daughter is in no need of listing:
+    whoever takes it may take the link instead, and all else stays allowed. So the optimum is that of all pairs, and
+    so is the bound of any prices, for these never make a daughter cheaper than her appearance.
 
     Parameters
     ----------
@@ -274,6 +278,9 @@ def _build(
             v = target[pair_first[p]]
             w = target[pair_second[p]]
             cost = pair_cost[p] - appear[v] - appear[w] - disappear[u]
+            alone = min(edge_cost[pair_first[p]] + appear[w], edge_cost[pair_second[p]] + appear[v])
+            if pair_cost[p] >= alone:
+                continue  # one daughter as the only child, while the other appears, costs no more
             if cost < 0 and pinned[v] != FORBIDDEN and pinned[w] != FORBIDDEN:
                 column[k, 0] = v
                 column[k, 1] = w

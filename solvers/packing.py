@@ -112,7 +112,7 @@ class Draft:
             if not len(region):
                 return  # nothing is left, or all of it is too large
             self.touched |= region.of_port >= 0
-            relaxed = relax(at, self._exclusion, region, deadline)
+            relaxed = relax(at, self._exclusion, region, self.choice, deadline)
             if relaxed is None:
                 return
             self.price = relaxed.column_price

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import sparse
 
+from .basis import standing_basis
 from .highs import PackingProgramme
 from .options import GRAIN, NONE
 from .problem import SCALE
@@ -54,7 +55,9 @@ class Relaxed:
     escaped: NDArray[np.bool_]
 
 
-def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> Relaxed | None:
+def relax(
+    at: Priced, exclusion: Exclusion, region: Region, choice: NDArray[np.int64], deadline: float
+) -> Relaxed | None:
     """Solve the linear relaxation of a region by column generation; None if not even the first comes out in time.
 
     Parameters
@@ -65,6 +68,8 @@ def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> 
         Who excludes whom; its prices within the region are set to the new ones.
     region : Region
         Where prices may change.
+    choice : (n,) int64
+        Option that each row takes at present, -1 for none: where the programme starts.
     deadline : float
         `time.monotonic` after which no more options join, and what was found last is taken.
     """
@@ -76,6 +81,10 @@ def relax(at: Priced, exclusion: Exclusion, region: Region, deadline: float) -> 
     programme.add(cost / (SCALE * GRAIN), inner + ports.below(asked))
     outer = [ports.ways_out(at, region)]
     programme.add(outer[0][0] / (SCALE * GRAIN), outer[0][1])
+    if not len(cliques):
+        taken = np.flatnonzero(choice[region.row] == region.option)
+        every = sparse.hstack([inner, outer[0][1]], format="csc")
+        programme.start_at(*ports.basis(every, np.concatenate([cost, outer[0][0]]), taken))
     known = np.zeros(len(at.weight), dtype=bool)
     known[region.option] = True
     relaxed = None
@@ -125,6 +134,17 @@ class _Ports:
         cost = cheapest_way_out(at, region)
         port = np.flatnonzero(cost < 0)
         return cost[port], self._matrix(port, np.arange(len(port)), len(port))
+
+    def basis(
+        self, options: sparse.csc_matrix, cost: NDArray[np.int64], taken: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which options, and the slacks of which ports, to start from; those taken are preferred."""
+        price = self._price[self.member]
+        tight = np.abs(cost - options.T @ price) <= TOLERANCE
+        first = taken[tight[taken]]
+        tight[taken] = False
+        is_row = self.member < len(self._at.row_price)
+        return standing_basis(options, np.concatenate([first, np.flatnonzero(tight)]), is_row, price == 0)
 
     def below(self, asked: sparse.csc_matrix) -> sparse.csc_matrix:
         """Return what cliques ask, as rows below those of the ports."""

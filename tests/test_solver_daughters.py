@@ -12,7 +12,8 @@ from trackdb.solvers.daughters import Pairs
 from trackdb.solvers.greedy import GreedySolver
 from trackdb.solvers.highs import HighsSolver
 from trackdb.solvers.ilp import IlpSolver, dual_bound
-from trackdb.solvers.problem import TrackingProblem, objective
+from trackdb.solvers.options import build_options
+from trackdb.solvers.problem import GridProblem, TrackingProblem, objective, on_grid
 from trackdb.testing.problems import crowded_movie, shuffle_edges, with_every_pair
 from trackdb.testing.solver_contract import LAWS
 
@@ -87,6 +88,19 @@ def test_no_selection_is_cheaper_where_all_is_kept(problem):
     chosen = IlpSolver().solve(problem)
     assert chosen.objective == cheapest_by_trying_all(problem)
     assert chosen.proven
+
+
+@settings(deadline=None, max_examples=100)
+@given(paired_problems())
+def test_a_pair_that_costs_as_much_as_one_link_and_an_appearance_is_not_listed_and_not_missed(problem):
+    appear, link, pairs = problem.appear_cost, problem.edge_cost, problem.pairs
+    one, other = problem.target[pairs.first], problem.target[pairs.second]
+    alone = np.minimum(link[pairs.first] + appear[other], link[pairs.second] + appear[one])
+    needed = on_grid(pairs.cost) < on_grid(alone)
+    lean = replace(problem, pairs=Pairs(pairs.first[needed], pairs.second[needed], pairs.cost[needed]))
+    listed, lean_listed = (build_options(GridProblem.of(p), p.pairs) for p in (problem, lean))
+    assert np.array_equal(listed.weight, lean_listed.weight)
+    assert HighsSolver().solve(lean).objective == cheapest_by_trying_all(problem)
 
 
 @settings(deadline=None, max_examples=60)
