@@ -1,6 +1,6 @@
 """Which cost a solve takes: the one that is named, else the learned one where linker, scores and movie fit.
 
-The learned cost reads places and masks, looks at the whole movie, and prices daughters in pairs. Whoever asks for what
+The learned cost reads places and masks, and prices daughters in pairs. Whoever asks for what
 does not go with that, and names no cost, gets the plain one of distance, and is told so.
 """
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .config import Config
 
 DENSITY: Final = "density"
-MOST: Final = 150_000
-"""Detections up to which a movie is solved by the learned cost unasked: more take longer than half a minute."""
 FEWEST: Final = 200
 """Detections from which on a movie is learned from unasked: on pieces of real movies with fewer, the plain cost links
 as well or better (design 25)."""
@@ -77,10 +75,6 @@ def _against_learning(config: Config, scores: str | None, own_solver: bool, n_de
         return "a calibration is of the plain cost"
     if own_solver or settings.linker != "ilp":
         return "a solver of your own may know no pairs of daughters"
-    if settings.window:
-        return "the learned cost looks at the whole movie, not at windows of it"
     if n_detections < FEWEST:
         return f"{n_detections} detections are too few to learn from"
-    if n_detections > MOST:
-        return f"of {n_detections:,} detections the learned cost would take long (--cost learned takes that time)"
     return ""

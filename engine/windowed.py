@@ -25,9 +25,10 @@ from . import costs
 from .annotations.pins import Answer, PinSet, decided, pins_among, told
 from .costs import Extent
 from .lineages import label_lineages
-from .linkers import IN_PAIRS
+from .linkers import LEARNED, TWO_DISTANCE
 from .reports import Merged, SolveReport, report_of
 from .scorers.base import Scores, ScoreScale
+from .windowed_costs import LearnedInWindows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..solvers.base import Solver
     from ..solvers.pins import Pins
+    from ..solvers.problem import TrackingProblem
     from ..storage.catalogue import DetectionSet, RunInfo
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.frames import Outline
@@ -50,9 +52,9 @@ def require_windows_fit(settings: SolveConfig, solver: Solver | None) -> None:
     """Raise ConfigError where the settings ask for what only the whole movie can tell."""
     if settings.linker != "ilp":
         raise ConfigError(f"windows are for the exact linker, not for {settings.linker}", **{"try": "--ilp"})
-    if settings.cost in IN_PAIRS:
+    if settings.cost == TWO_DISTANCE:
         why = f"the cost {settings.cost} is learned from the whole movie, not from windows of it"
-        raise ConfigError(why, **{"try": "without --window, or --cost density"})
+        raise ConfigError(why, **{"try": "without --window, or --cost learned"})
     if solver is not None:
         raise ConfigError("a solver of your own speaks of the whole movie", **{"try": "without windows"})
 
@@ -101,7 +103,7 @@ class WindowedMovie:
         with self._store.running("solve", name, used, chosen=self._chosen) as run:
             outline = self._reader.outline()
             self._require_near(outline.reach)
-            source = _Source(self._reader, score_run, outline, self._said)
+            source = _Source(self._reader, score_run, outline, self._said, self._learned_cost())
             estimates = source.learn()
             if estimates.get(costs.WORTH.get(source.scale, "")) == 0:
                 self._progress.note(f"{score_run.name} tells nothing of the links of this movie: solved by distance")
@@ -125,6 +127,11 @@ class WindowedMovie:
         report = report_of(info, occupied, table, unmerged, len(self._said), found.left_out, estimates, seconds)
         log.info("solved: %s, %d links", name, report.links)
         return report
+
+    def _learned_cost(self) -> LearnedInWindows | None:
+        if self._config.solve.cost != LEARNED:
+            return None
+        return LearnedInWindows(self._store, self._chosen, self._reader, self._config.learned, self._progress)
 
     def _solved(self, source: _Source, outline: Outline) -> _Found:
         settings = self._config.solve
@@ -233,16 +240,26 @@ class _Frames:
 class _Source:
     """Reads and prices windows, all by the same rates; the `Loader` of `solve_in_windows`."""
 
-    def __init__(self, reader: FrameReader, run: RunInfo, outline: Outline, said: Sequence[_Said]) -> None:
+    def __init__(
+        self,
+        reader: FrameReader,
+        run: RunInfo,
+        outline: Outline,
+        said: Sequence[_Said],
+        learned: LearnedInWindows | None,
+    ) -> None:
         self.scale = ScoreScale(run.params["scale"])
         self._reader, self._run, self._outline, self._said = reader, run, outline, said
         self._least = reader.least_score(run) if said else 0.0
+        self._learned = learned
         self._worth: Worth | None = None
         self._rates: Rates | None = None
         self._last: tuple[_Frames, NDArray[np.bool_]] | None = None
 
     def learn(self) -> dict[str, float]:
-        """Estimate the rates from the sampled frames; return all estimates by name."""
+        """Estimate the rates from the sampled frames, or learn the cost; return all estimates by name."""
+        if self._learned is not None:
+            return self._learned.learn(self._to_learn_from)
         outline = self._outline
         runs = costs.sampled_runs(outline.first_frame, outline.last_frame, outline.detections)
         detections, edges, value = _joined([self._read(first, last) for first, last in runs])
@@ -255,15 +272,24 @@ class _Source:
 
     def __call__(self, first_frame: int, last_frame: int) -> Piece:
         """Return some frames, priced, without what people have settled."""
-        if self._worth is None:
-            raise SchemaError("windows are priced by rates that have to be learned first")
         read = self._read(first_frame, last_frame)
-        known = self._worth.as_densities(read.detections, read.edges, self._given(read.value))
-        occupied = self._outline.first_frame, self._outline.last_frame
-        problem = costs.problem_from(read.detections, read.edges, known, self._rates, occupied=occupied)
+        problem = self._priced(read)
         left = decided(problem, read.pins)
         self._last = read, left.forced
         return Piece(left.problem, read.detections.id, read.edges.id[left.rows])
+
+    def _priced(self, read: _Frames) -> TrackingProblem:
+        if self._learned is not None:
+            return self._learned.problem(read.detections, read.edges, read.pins.forced)
+        if self._worth is None:
+            raise SchemaError("windows are priced by rates that have to be learned first")
+        known = self._worth.as_densities(read.detections, read.edges, self._given(read.value))
+        occupied = self._outline.first_frame, self._outline.last_frame
+        return costs.problem_from(read.detections, read.edges, known, self._rates, occupied=occupied)
+
+    def _to_learn_from(self, first: int, last: int) -> tuple[Detections, CandidateEdges, NDArray[np.bool_]]:
+        read = self._read(first, last)
+        return read.detections, read.edges, read.pins.forced
 
     def settled(self, first: int, stop: int) -> _Settled:
         """Return what is settled of the core ``first .. stop - 1`` of the window that was read last."""

@@ -232,7 +232,7 @@ def _total_of_rows(indptr: Ints, column: Ints32, weight: Ints, price: Ints, node
 
 @njit(cache=True, nogil=True)
 def _lowest_prices(
-    indptr: Ints, column: Ints32, weight: Ints, row_entry: Ints, n: int, begin: Ints, asker: Ints
+    indptr: Ints, column: Ints32, weight: Ints, row_entry: Ints, n: int, begin: Ints, asker: Ints32
 ) -> Ints:
     """Let row prices fall from 0 until no entry undercuts them; the columns hold the rest.
 

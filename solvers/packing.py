@@ -117,8 +117,10 @@ class Draft:
                 return
             self.price = relaxed.column_price
             self._at = repriced(at, region.around, self.price, self._exclusion.weights())
-            self._take(region, region.of_option, relaxed.chosen, relaxed.settled)
-            for cluster in np.flatnonzero(~relaxed.settled):
+            # what takes more than half is always allowed, and right but for a few places: those alone are left then
+            taken = relaxed.settled | (np.bincount(region.of_option, minlength=len(region)) > HOPELESS)
+            self._take(region, region.of_option, relaxed.chosen, taken)
+            for cluster in np.flatnonzero(~taken):
                 self._solve(region, int(cluster), deadline)
             self._bound = max(self._bound, self._bound_of_prices())
             self._tell("priced", region)

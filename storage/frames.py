@@ -109,6 +109,15 @@ class FrameReader:
         ndim = len(axes)
         return Reaches(tuple(found[:ndim]), tuple(found[ndim:]), frames, longest or 0.0, median or 0.0)
 
+    def box(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the lowest and the highest places of the cells on each axis, in pixels; there is at least one."""
+        d = tables.detection.c
+        axes = [d[axis] for axis in rows.AXES[-self._chosen.movie.ndim :]]
+        ends = [end(axis) for end in (sa.func.min, sa.func.max) for axis in axes]
+        with self._store.reading() as connection:
+            found = tuple(connection.execute(sa.select(*ends).where(self._of_set)).one())
+        return found[: len(axes)], found[len(axes) :]
+
     def cells(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the id and the frame of every detection of the set, by increasing id."""
         d = tables.detection.c

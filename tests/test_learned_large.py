@@ -6,6 +6,7 @@ import pytest
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.config import load_config
 from trackdb.engine.costs.learned import learn, schedule
+from trackdb.engine.costs.learned.sample import FEWEST_FRAMES
 from trackdb.engine.ingest import ingest
 from trackdb.engine.names import done
 from trackdb.engine.posterior.problem import priced_again
@@ -51,7 +52,7 @@ def test_the_middle_frames_are_learned_from(movie, sampled):
 def test_a_sample_has_a_few_frames_however_full_they_are(movie, monkeypatch):
     monkeypatch.setattr(schedule, "SAMPLE", 10)
     first, last = solved(movie, most_cells=1500)[0].frames
-    assert last - first + 1 == schedule.FEWEST_FRAMES
+    assert last - first + 1 == FEWEST_FRAMES
 
 
 def test_the_rest_is_followed_as_well_as_if_all_had_been_learned_from(movie, sampled):

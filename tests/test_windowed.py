@@ -38,7 +38,7 @@ PLAIN = Config(solve=SolveConfig(cost="density"))
 
 
 def in_windows(frames, context=10, **more):
-    return Config(solve=SolveConfig(window=frames, window_context=context, **more))
+    return Config(solve=SolveConfig(**{"cost": "density", **more}, window=frames, window_context=context))
 
 
 @pytest.fixture

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from .fit import Extent, Runs, fit, sampled_runs
-from .learned import MOST_CELLS, Labels, Learned, Outlines, Taught, Trait, follow, learn, learn_from_labels, told
+from .learned import (
+    MOST_CELLS,
+    Labels,
+    Learned,
+    Outlines,
+    Taught,
+    Trait,
+    Whole,
+    follow,
+    learn,
+    learn_from_labels,
+    middle_frames,
+    told,
+)
 from .model import Rates, problem_from
 from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
@@ -19,6 +32,7 @@ __all__ = [
     "Runs",
     "Taught",
     "Trait",
+    "Whole",
     "Worth",
     "as_densities",
     "fit",
@@ -26,6 +40,7 @@ __all__ = [
     "learn",
     "learn_from_labels",
     "learn_worth",
+    "middle_frames",
     "problem_from",
     "sampled_runs",
     "told",

@@ -6,9 +6,11 @@ from .estimates import told
 from .following import follow
 from .labels import Labels, learn_from_labels
 from .outlines import Outlines
+from .sample import middle_frames
 from .schedule import MOST_CELLS, Learned, learn
 from .taught import Taught
 from .traits import Trait
+from .windows import Whole
 
 __all__ = [
     "MOST_CELLS",
@@ -17,8 +19,10 @@ __all__ = [
     "Outlines",
     "Taught",
     "Trait",
+    "Whole",
     "follow",
     "learn",
     "learn_from_labels",
+    "middle_frames",
     "told",
 ]

@@ -77,11 +77,11 @@ class LearnedRates:
         reach : int
             Frames that a link may miss: as many frames after the first one a parent may just have been overlooked.
         """
-        return self._with_edge(self.appear[around.border.astype(np.int64)], around.order, reach)
+        return self._with_edge(self.appear[around.border.astype(np.int64)], around.before + around.order, reach)
 
     def last(self, around: Surroundings, reach: int) -> NDArray[np.float64]:
         """Return the probability of each of n cells that nobody sees it again; 1 in the last frame."""
-        ahead = around.n_frames - 1 - around.order
+        ahead = around.after + around.n_frames - 1 - around.order
         return self._with_edge(self._ends(around), ahead, reach)
 
     def _with_edge(self, rate: NDArray[np.float64], frames: NDArray[np.int64], reach: int) -> NDArray[np.float64]:

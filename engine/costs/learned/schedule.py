@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ....solvers import open_solver
-from ...candidates import Frames
 from ...evidence import EVERYTHING, LearnedConfig
 from .births import births_of, share_births
 from .clutter import Clutter
@@ -33,6 +32,7 @@ from .looks import NO_LOOKS, Looks
 from .model import Model, Spans, log_densities, problem_of
 from .motion import Motion, learn_motion
 from .rates import LearnedRates, count_rates
+from .sample import SAMPLE, middle, part
 from .surroundings import surroundings_of
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ log = logging.getLogger(__name__)
 
 ROUNDS: Final = 6
 MOST_CELLS: Final = 60_000  # of a movie that is learned from as a whole
-SAMPLE: Final = 20_000  # cells that a larger one is learned from
-FEWEST_FRAMES: Final = 5  # of these, however full they are
 TURNOVER: Final = 0.2  # rate of divisions and of ends that a busy tissue starts with
 COMPARED: Final = 3_000  # cells that both starts are tried on
 TRIED: Final = 2  # solutions of each, the last of which are compared
@@ -158,8 +156,8 @@ def learn(
         Cells of a large movie; of one that has more, the middle frames are learned from.
     """
     if len(detections) > most_cells:
-        first, stop = _middle(detections, SAMPLE)
-        cells, within = _part(detections, edges, first, stop)
+        first, stop = middle(detections, SAMPLE)
+        cells, within = part(detections, edges, first, stop)
         some = [trait.part(first, stop) for trait in traits]
         return _followed(
             detections, edges, traits, learn(cells, within, read, some, rounds=rounds, most_cells=len(cells))
@@ -238,8 +236,8 @@ def _round(around: Surroundings, edges: CandidateEdges, spans: Spans, stand: _St
 
 def _busy(detections: Detections, edges: CandidateEdges, read: LearnedConfig, traits: Sequence[Trait]) -> bool:
     """Return whether the cells of some frames are likelier if many divide and leave, once both starts learned a bit."""
-    first, stop = _middle(detections, COMPARED)
-    cells, within = _part(detections, edges, first, stop)
+    first, stop = middle(detections, COMPARED)
+    cells, within = part(detections, edges, first, stop)
     around = surroundings_of(cells)
     spans = Spans.of(around, within, read).shorter
     looks = Looks.unlearned([trait.part(first, stop) for trait in traits])
@@ -253,29 +251,34 @@ def _busy(detections: Detections, edges: CandidateEdges, read: LearnedConfig, tr
     return surprise[True] < surprise[False] - CLEARLY * len(cells)
 
 
-def _middle(detections: Detections, cells: int) -> tuple[int, int]:
-    """Return the rows, from and below, of the middle frames that hold so many cells; of a few frames at least."""
-    frames = Frames.of(detections)
-    n = len(frames)
-    if not n:
-        return 0, 0
-    length = min(max(cells * n // len(detections), FEWEST_FRAMES), n)
-    begin = (n - length) // 2
-    return frames.rows(begin).start, frames.rows(begin + length - 1).stop
-
-
-def _part(detections: Detections, edges: CandidateEdges, first: int, stop: int) -> tuple[Detections, CandidateEdges]:
-    """Return the detections of some rows, and the candidates among them."""
-    within = edges.take((edges.source >= first) & (edges.target < stop))
-    return detections.between(first, stop), replace(within, source=within.source - first, target=within.target - first)
-
-
 def _followed(detections: Detections, edges: CandidateEdges, traits: Sequence[Trait], learned: Learned) -> Learned:
     """Link the whole movie without divisions by what a part of it told, for drift, velocities and births."""
-    read = learned.model.read
     around = surroundings_of(detections)
-    spans = Spans.of(around, edges, read)
+    spans = Spans.of(around, edges, learned.model.read)
     spans = replace(spans, reach=min(spans.reach, learned.spans.reach))
+    return follow_in(around, spans, detections, edges, traits, learned)
+
+
+def follow_in(
+    around: Surroundings,
+    spans: Spans,
+    detections: Detections,
+    edges: CandidateEdges,
+    traits: Sequence[Trait],
+    learned: Learned,
+) -> Learned:
+    """Link frames without divisions by what others told, for drift, velocities, speeds, waves and births.
+
+    Parameters
+    ----------
+    around, spans : Surroundings, Spans
+        Of the cells and candidates of these frames.
+    detections, edges, traits : Detections, CandidateEdges, sequence of Trait
+        n cells, m candidates, and how the cells look: the traits that were learned of, in their order.
+    learned : Learned
+        What was learned of other frames.
+    """
+    read = learned.model.read
     lineage = Lineage.unlinked(edges, len(around))
     drift = drift_of(around, lineage, spans.elapsed, read)
     model = learned.model.elsewhere(len(around), around.n_frames, traits)
@@ -283,10 +286,9 @@ def _followed(detections: Detections, edges: CandidateEdges, traits: Sequence[Tr
         problem = problem_of(around, edges, spans, drift, model, divisions=False)
         lineage = Lineage.of(edges, open_solver("ilp").solve(problem))
         drift = drift_of(around, lineage, spans.elapsed, read)
-        found = learn_from(around, edges, spans, lineage, drift, model)
-        motion = replace(model.motion, frame_scale=found.motion.frame_scale)
+        found = learn_from(around, edges, spans, lineage, drift, model, motion=learned.model.motion)
         rates = replace(model.rates, dividing=found.rates.dividing, ending=found.rates.ending)
-        model = replace(found, motion=motion, daughters=model.daughters, rates=rates, looks=model.looks)
+        model = replace(found, daughters=model.daughters, rates=rates, looks=model.looks)
     return Learned(detections, model, lineage, around, spans, drift, learned.frames, learned.n_learned)
 
 
@@ -300,7 +302,14 @@ def unlearned(around: Surroundings, read: LearnedConfig, looks: Looks = NO_LOOKS
 
 
 def learn_from(
-    around: Surroundings, edges: CandidateEdges, spans: Spans, lineage: Lineage, drift: Drift, before: Model
+    around: Surroundings,
+    edges: CandidateEdges,
+    spans: Spans,
+    lineage: Lineage,
+    drift: Drift,
+    before: Model,
+    *,
+    motion: Motion | None = None,
 ) -> Model:
     """Learn from a lineage.
 
@@ -314,12 +323,18 @@ def learn_from(
         How they move in it.
     before : Model
         What it was found with.
+    motion : Motion or None
+        How cells move, where that is known but for the speed of each frame.
     """
     link = lineage.continued
     source, target = edges.source[link], edges.target[link]
     known = predictors(drift, source, target, spans.elapsed[link])
     step = around.position[target] - around.position[source]
-    motion = learn_motion(step, known, around.order[source], spans.elapsed[link], before.motion)
+    began = around.order[source], spans.elapsed[link]
+    if motion is None:
+        motion = learn_motion(step, known, *began, before.motion)
+    else:
+        motion = motion.at_speeds_of(step, known, *began, around.n_frames)
     clutter = (before.clutter or Clutter.none(len(around))).of(around, lineage)
     rates = count_rates(around, lineage, spans.missed, spans.reach, before.rates.division, clutter.n_left)
     rates = replace(rates, dividing=before.rates.dividing, ending=before.looks.ending(around, lineage, rates))

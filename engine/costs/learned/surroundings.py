@@ -54,6 +54,8 @@ class Surroundings:
         Cells within `reach` of the box around all cells.
     reach : float
         How far a cell goes at most, but for one in a hundred.
+    before, after : int
+        Frames with cells of the movie before these, and after them, where this is a part of it.
     """
 
     position: NDArray[np.float64]
@@ -65,6 +67,8 @@ class Surroundings:
     nearest: NDArray[np.float64]
     border: NDArray[np.bool_]
     reach: float
+    before: int = 0
+    after: int = 0
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -85,7 +89,7 @@ class Surroundings:
         return float(np.median(self.spacing)) if len(self) else self.reach
 
 
-def surroundings_of(detections: Detections) -> Surroundings:
+def surroundings_of(detections: Detections, usual: float | None = None) -> Surroundings:
     """Look around each cell.
 
     Parameters
@@ -93,12 +97,14 @@ def surroundings_of(detections: Detections) -> Surroundings:
     detections : Detections
         n cells. One that is alone in its frame gets the median spacing of the others, the reach if all are alone; no
         spacing is below a thousandth of the median one, so that cells in one place are no singularity.
+    usual : float or None
+        Stands for that median, where these are a part of a movie.
     """
     position, ndim = detections.position_um, detections.ndim
     frames = Frames.of(detections)
     reach = REACH * radius_from(detections).radius
     neighbours, distance = _nearest(position, frames)
-    spacing = _spacing(distance, reach, ndim)
+    spacing = _spacing(distance, reach, ndim, usual)
     log_spacing = np.log(spacing)
     around = np.where(neighbours >= 0, log_spacing[neighbours], log_spacing[:, None]).mean(axis=1)
     low, high = (position.min(axis=0), position.max(axis=0)) if len(position) else np.zeros((2, ndim))
@@ -140,11 +146,12 @@ def _nearest(position: NDArray[np.float64], frames: Frames) -> tuple[NDArray[np.
     return neighbours, distance
 
 
-def _spacing(distance: NDArray[np.float64], reach: float, ndim: int) -> NDArray[np.float64]:
+def _spacing(distance: NDArray[np.float64], reach: float, ndim: int, usual: float | None) -> NDArray[np.float64]:
     """Return for each cell the radius that would hold one neighbour, were they spread evenly."""
     counted = np.minimum(np.isfinite(distance).sum(axis=1), COUNTED)
     alone = counted == 0
     spacing = distance[np.arange(len(distance)), np.maximum(counted, 1) - 1] / np.maximum(counted, 1) ** (1 / ndim)
-    usual = float(np.median(spacing[~alone])) if not alone.all() else reach
+    if usual is None:
+        usual = float(np.median(spacing[~alone])) if not alone.all() else reach
     spacing[alone] = usual
     return np.asarray(np.maximum(spacing, CLOSEST * (usual or reach)))
