@@ -100,6 +100,8 @@ class WindowedMovie:
         """
         settings = self._config.solve
         used = {**asdict(settings), "by": "cost", "scores": score_run.name, "pins": len(self._said)}
+        if settings.cost == LEARNED:
+            used["learned"] = asdict(self._config.learned)
         with self._store.running("solve", name, used, chosen=self._chosen) as run:
             outline = self._reader.outline()
             self._require_near(outline.reach)

@@ -1,5 +1,7 @@
 """The learned cost in windows: cut from the whole in a small movie, learned from the middle of a large one."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from trackdb.engine.candidates import link_nearest
 from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.costs.learned import sample
 from trackdb.engine.costs.learned.sample import middle_frames
+from trackdb.engine.evidence import LearnedConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.names import done
 from trackdb.engine.pipeline import solve
@@ -60,6 +63,7 @@ def test_a_window_as_long_as_the_movie_finds_what_the_whole_finds(store):
     assert found == links
     assert (cut.objective, cut.lower_bound, cut.proven) == (whole.objective, whole.lower_bound, True)
     assert cut.divisions == whole.divisions > 0
+    assert done(store, store.detection_set(), "solve")[-1].params["learned"] == asdict(LearnedConfig())
 
 
 def test_short_windows_with_context_find_nearly_the_same_and_say_how_far_it_may_be(store):
