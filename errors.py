@@ -11,6 +11,7 @@
     + MissingRowsError              the store does not hold what was asked for
   - SchemaError                     1  a table's arrays do not fit together
   - FormatError                     1  a file is not what its format promises
+  - ModelError                      1  a network is not on this machine, or cannot be fetched
   - CalibrationError                1  there is too little truth to fit anything to
   - QueryError                      1  a user's SQL is wrong, forbidden, or takes too much
   - SolverError                     4
@@ -89,6 +90,10 @@ class SchemaError(TrackdbError, ValueError):
 
 class FormatError(TrackdbError, ValueError):
     """A file is not what its format promises."""
+
+
+class ModelError(TrackdbError, LookupError):
+    """A network is not on this machine, or cannot be fetched."""
 
 
 class CalibrationError(TrackdbError, ValueError):

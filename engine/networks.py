@@ -21,6 +21,7 @@ from ..storage.arrays import ArrayWriter
 from ..storage.unfinished import FinishedParts
 from .candidates import edges_of
 from .models.installed import require_torch
+from .models.registry import KNOWN, find
 from .names import free_score_name
 from .pixels import pixels_of
 from .scorers.base import Scores, ScoreScale
@@ -75,8 +76,8 @@ class NetworkScored:
 
 
 def names_a_model(by: str) -> bool:
-    """Tell whether scores are asked for by a model folder, not by the name of a scorer or a table."""
-    return Path(by).is_dir()
+    """Tell whether scores are asked for by a model, its folder or its name, not by a scorer or a table."""
+    return Path(by).is_dir() or by in KNOWN
 
 
 def score_by_network(
@@ -91,7 +92,7 @@ def score_by_network(
     chosen : DetectionSet
         Detections that are scored.
     by : str
-        Model folder.
+        Model folder, or the name of a known model.
     config : NetworkConfig
         How it judges.
     name : str or None
@@ -103,6 +104,8 @@ def score_by_network(
     ------
     ConfigError
         If PyTorch is not installed, or there is no such device or channel.
+    ModelError
+        If a known model is not on this machine.
     FormatError
         If the folder is no model, or one of other axes.
     MissingRowsError
@@ -115,7 +118,7 @@ def score_by_network(
     from .models.checkpoint import load_model
     from .models.windows import Links, Sliding, associate
 
-    model, card = load_model(Path(by), device=config.device)
+    model, card = load_model(find(by), device=config.device)
     name = free_score_name(store, chosen, name, card.name)
     device = next(model.parameters()).device.type
     params = {"by": by, **asdict(config), "device": device, "model": card.as_dict()}
