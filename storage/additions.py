@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ..errors import StoreExistsError
 from . import catalogue, rows, tables
-from .connection import append, incoming
+from .connection import append, fetch, incoming
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,20 +36,26 @@ def grow(
     connection: sa.Connection,
     chosen: DetectionSet,
     detections: Detections,
-    known: CandidateEdges,
     edges: CandidateEdges,
     *,
     candidate: bool,
 ) -> NDArray[np.int64]:
-    """Add the edges that are not among the known ones, and return the numbers of all.
+    """Add the edges that the graph does not know, and return the numbers of all.
 
     With `candidate` the known ones become candidates too; without it they stay what they are.
     """
+    known = rows.edges_from(fetch(connection, edges_of(chosen)), detections)
     ids = edge_ids(known, edges, len(detections)) if len(known) else np.full(len(edges), -1)
     if candidate:
         promote(connection, ids[ids >= 0])
     ids[ids < 0] = insert_edges(connection, chosen, detections, edges.take(ids < 0), candidate=candidate)
     return ids
+
+
+def edges_of(chosen: DetectionSet) -> sa.Select[tuple[object, ...]]:
+    """Return the query for all edges of a detection set, imported ones among them."""
+    e = tables.edge
+    return sa.select(e.c.edge_id, e.c.source, e.c.target, e.c.dt, e.c.distance).where(e.c.set_id == chosen.id)
 
 
 def promote(connection: sa.Connection, edge_id: NDArray[np.int64]) -> None:

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sqlalchemy as sa
 
-from ..errors import MissingRowsError, SchemaError, StoreError, TrackdbError
+from ..errors import SchemaError, StoreError, TrackdbError
 from . import catalogue, features, rows, tables
-from .additions import grow, insert_solution, of_dataset
+from .additions import edges_of, grow, insert_solution, of_dataset
+from .choosing import the_set, the_solution
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
 from .decisions import all_decisions, live, merge_log
 from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
-from .leases import is_held, lease, lease_name
+from .leases import lease, lease_name
+from .pending import give_up_twins, with_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +106,7 @@ class DuckDBStore:
 
     def unfinished(self) -> list[tuple[RunInfo, bool]]:
         """Return the pending runs, each with whether a living process works on it."""
-        return [(run, is_held(self.path, lease_name(run.id))) for run in self.runs(tables.run.c.state == "pending")]
+        return with_workers(self.runs(tables.run.c.state == "pending"), self.path)
 
     def detection_sets(self) -> list[DetectionSet]:
         """Return the finished detection sets of all datasets, oldest first."""
@@ -119,11 +121,7 @@ class DuckDBStore:
         MissingRowsError
             If there is none of that name, or several datasets and none is named.
         """
-        by_dataset: dict[str, dict[str, DetectionSet]] = {}
-        for chosen in self.detection_sets():
-            by_dataset.setdefault(chosen.movie.name, {})[chosen.name] = chosen
-        sets = catalogue.the_one(by_dataset, dataset, "dataset")
-        return catalogue.the_one(sets, list(sets)[-1] if detections is None else detections, "detections")
+        return the_set(self.detection_sets(), dataset, detections)
 
     def solutions(self, chosen: DetectionSet) -> dict[str, SolutionInfo]:
         """Return the finished solutions of a detection set by name, oldest first."""
@@ -132,12 +130,7 @@ class DuckDBStore:
         return {info.name: info for info in found}
 
     def find_solution(
-        self,
-        dataset: str | None = None,
-        name: str | None = None,
-        *,
-        besides: str | None = None,
-        doubtful: bool = False,
+        self, dataset: str | None = None, name: str | None = None, *, besides: str | None = None, doubtful: bool = False
     ) -> tuple[DetectionSet, SolutionInfo]:
         """Return a solution of a dataset with its detection set.
 
@@ -154,18 +147,7 @@ class DuckDBStore:
         sets = {s.id: s for s in self.detection_sets() if s.dataset_id == newest.dataset_id}
         with self.reading() as connection:
             known = {info.name: info for info in catalogue.solutions(connection, of_dataset(newest.id))}
-        if not known and name is None:
-            raise MissingRowsError(f"{self.path} holds no solution yet", **{"try": f"trackdb solve {self.path}"})
-        solved = [n for n, info in known.items() if info.objective is not None]
-        others = [n for n in known if n != besides]
-        imported = [n for n in others if n != catalogue.TRUTH] or others or list(known)
-        wanted = next(reversed(solved or imported), None) if name is None else name
-        info = catalogue.the_one(known, wanted, "solution")
-        if doubtful and name is None and info.name in (catalogue.TRUTH, besides):
-            raise MissingRowsError(
-                f"{self.path} holds no solution but {info.name}, and how sure the truth is, nobody asks",
-                **{"try": f"trackdb solve {self.path}, or --solution {info.name} to weigh it all the same"},
-            )
+        info = the_solution(known, name, self.path, besides=besides, doubtful=doubtful)
         return sets[info.set_id], info
 
     def arrays(self, chosen: DetectionSet) -> list[ArrayRef]:
@@ -234,7 +216,7 @@ class DuckDBStore:
         self, chosen: DetectionSet, detections: Detections, *, imported: bool = False
     ) -> CandidateEdges:
         """Return the candidate graph of a set; with `imported` also the links that only an imported tracking knows."""
-        query = _edges_of(chosen)
+        query = edges_of(chosen)
         with self.reading() as connection:
             found = fetch(connection, query if imported else query.where(tables.edge.c.candidate))
         return rows.edges_from(found, detections)
@@ -298,22 +280,12 @@ class DuckDBStore:
             If another process is at work on a run of that name.
         """
         set_id = chosen.id if chosen else None
-        r = tables.run
-        twin = (r.c.kind == kind, r.c.name == name, r.c.set_id == set_id, r.c.state == "pending")
         with ExitStack() as stack:
             # one transaction: nobody else can begin the same meanwhile, nor see the run without its holder
             with self.beginning() as connection:
-                for left in catalogue.runs(connection, *twin):
-                    with lease(self.path, lease_name(left.id), holder=left.process):
-                        catalogue.close_run(connection, left.id, "failed", {"error": "its process died"})
+                give_up_twins(connection, self.path, kind, name, set_id)
                 run = catalogue.insert_run(
-                    connection,
-                    kind,
-                    name,
-                    dict(params),
-                    set_id=set_id,
-                    process=self.process,
-                    model_digest=model_digest,
+                    connection, kind, name, dict(params), set_id=set_id, process=self.process, model_digest=model_digest
                 )
                 stack.enter_context(lease(self.path, lease_name(run.id), holder=self.process))
             try:
@@ -343,8 +315,7 @@ class DuckDBStore:
         A link that until now only an imported tracking knew becomes a candidate and keeps its number.
         """
         with self.writing() as connection:
-            known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
-            grow(connection, chosen, detections, known, edges, candidate=True)
+            grow(connection, chosen, detections, edges, candidate=True)
             catalogue.close_run(connection, run.id, "done", found)
 
     def add_scores(
@@ -370,8 +341,7 @@ class DuckDBStore:
     ) -> None:
         """Add the scores of a run, with those of its edges that are no candidates yet and its array, and finish it."""
         with self.writing() as connection:
-            known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
-            ids = grow(connection, chosen, detections, known, edges, candidate=True)
+            ids = grow(connection, chosen, detections, edges, candidate=True)
             append(connection, tables.edge_score, rows.score_rows(run.id, replace(edges, id=ids), score))
             if array is not None:
                 catalogue.insert_array(connection, chosen.dataset_id, run.id, array)
@@ -422,13 +392,6 @@ class DuckDBStore:
         """
         info, table = tracking
         with self.writing() as connection:
-            known = rows.edges_from(fetch(connection, _edges_of(chosen)), detections)
-            ids = grow(connection, chosen, detections, known, edges, candidate=False)
+            ids = grow(connection, chosen, detections, edges, candidate=False)
             insert_solution(connection, info, replace(table, edge=ids[table.edge]))
             catalogue.close_run(connection, run.id, "done", found)
-
-
-def _edges_of(chosen: DetectionSet) -> sa.Select[tuple[object, ...]]:
-    """Return the query for all edges of a detection set, imported ones among them."""
-    e = tables.edge
-    return sa.select(e.c.edge_id, e.c.source, e.c.target, e.c.dt, e.c.distance).where(e.c.set_id == chosen.id)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.costs import Rates, fit, problem_from
-from trackdb.engine.costs.fit import first_children, take_sample
+from trackdb.engine.costs.fit import first_children
+from trackdb.engine.costs.sample import take_sample
 from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.errors import ConfigError, SchemaError
 from trackdb.solvers import open_solver

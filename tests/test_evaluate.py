@@ -58,9 +58,8 @@ def keep(store, links, name="mine"):
     row = {label: place for place, label in enumerate(detections.label.tolist())}
     ends = np.array([(row[a], row[b]) for a, b in links], dtype=np.int64).reshape(-1, 2)
     edges = edges_between(detections, ends[:, 0], ends[:, 1])
-    known = store.candidate_edges(chosen, detections, imported=True)
     with store.running("solve", name, {}, chosen=chosen) as run, store.writing() as connection:
-        ids = grow(connection, chosen, detections, known, edges, candidate=False)
+        ids = grow(connection, chosen, detections, edges, candidate=False)
         info = SolutionInfo(0, chosen.id, run.id, name, "hand", 0.0, None, False)
         table = solution_table(detections, np.arange(len(detections)), edges.source, edges.target, ids)
         insert_solution(connection, info, table)

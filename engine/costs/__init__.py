@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fit import Extent, Runs, fit, sampled_runs
+from .fit import fit
 from .learned import (
     MOST_CELLS,
     Labels,
@@ -18,6 +18,7 @@ from .learned import (
     told,
 )
 from .model import Rates, problem_from
+from .sample import Extent, Runs, sampled_runs
 from .similarity import WORTH, Worth, as_densities, learn_worth
 from .two_distance import two_distance_problem
 
