@@ -12,7 +12,7 @@ from .view import Face, as_table, command
 
 if TYPE_CHECKING:
     from ..engine.evaluation import Evaluation
-    from ..engine.posterior.judging import CalibrationReport
+    from ..engine.posterior.judging import CalibrationFigures
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -112,7 +112,7 @@ def as_text(result: "Evaluation") -> str:
     return "\n\n".join(shown)
 
 
-def calibration_as_text(report: "CalibrationReport") -> str:
+def calibration_as_text(report: "CalibrationFigures") -> str:
     """Return the figures of a posterior as a table: with "new" as a class, and without."""
     from ..engine.metrics.calibration import COVERAGES
 

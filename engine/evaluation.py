@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .metrics.corrections import Corrections
     from .metrics.edges import Counts
-    from .posterior.judging import CalibrationReport
+    from .posterior.judging import CalibrationFigures
 
 SHARES: Final = ("precision", "recall", "f1")
 FIGURES: Final = (
@@ -71,7 +71,7 @@ class Evaluation:
         Links of the solution into merges.
     sparse : bool
         Whether cells that the reference does not know are no errors.
-    calibration : CalibrationReport or None
+    calibration : CalibrationFigures or None
         How far the probabilities of the solution's newest posterior can be trusted; None without one.
     """
 
@@ -94,7 +94,7 @@ class Evaluation:
     only_daughters: int
     merges: int
     sparse: bool
-    calibration: CalibrationReport | None = None
+    calibration: CalibrationFigures | None = None
 
     @property
     def association_accuracy(self) -> float:

@@ -15,7 +15,7 @@ from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.stage import posterior
 from trackdb.engine.progress import Recorded
 from trackdb.engine.review.asking import ask_first
-from trackdb.engine.review.parents import parent_questions
+from trackdb.engine.review.parents import origin_questions
 from trackdb.engine.review.queue import Origin
 from trackdb.errors import ConfigError
 from trackdb.storage.duckdb_store import DuckDBStore
@@ -38,7 +38,7 @@ DRAWN = parents({11: {1: 0.75, 2: 0.25}, 12: {2: 0.5, 1: 0.0}, 13: {3: 0.25}, 14
 
 
 def test_the_candidates_of_a_daughter_and_new_exclude_each_other():
-    asked = parent_questions(DRAWN)
+    asked = origin_questions(DRAWN)
     assert asked.cell.tolist() == [11, 12, 13, 14]
     assert asked.origins(0) == (Origin((1,), 0.75), Origin((2,), 0.25))
     assert asked.origins(1) == (Origin((), 0.5), Origin((2,), 0.5))
@@ -47,13 +47,13 @@ def test_the_candidates_of_a_daughter_and_new_exclude_each_other():
 
 
 def test_daughters_with_a_mother_in_common_are_in_one_piece():
-    piece = parent_questions(DRAWN).piece
+    piece = origin_questions(DRAWN).piece
     assert piece[0] == piece[1]
     assert len(set(piece.tolist())) == 3
 
 
 def test_what_a_question_is_worth_in_each_order():
-    asked = parent_questions(DRAWN)
+    asked = origin_questions(DRAWN)
     linked = np.array([11, 12, 14])  # daughters in the solution
     np.testing.assert_allclose(asked.worth("error-reduction", linked), [0.25, 0.5, 0.25, 0])
     np.testing.assert_allclose(asked.worth("margin", linked), [0.5, 1, 0.5, 0])
@@ -64,7 +64,7 @@ def test_what_a_question_is_worth_in_each_order():
 @given(st.lists(st.lists(st.integers(0, 100), min_size=1, max_size=5), min_size=1, max_size=6), st.integers(1, 200))
 def test_what_a_daughter_may_be_sums_to_one_and_the_likeliest_comes_first(weights, rest):
     told = {100 + j: {j + i: w / (sum(each) + rest) for i, w in enumerate(each)} for j, each in enumerate(weights)}
-    asked = parent_questions(parents(told))
+    asked = origin_questions(parents(told))
     for row, (daughter, each) in enumerate(told.items()):
         origins = asked.origins(row)
         assert asked.cell[row] == daughter

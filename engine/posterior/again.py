@@ -1,7 +1,7 @@
-"""What a stored posterior still holds of after people said more: all pieces but those that their words touch.
+"""How much of a stored posterior still holds after new annotations: all pieces that these do not touch.
 
-A posterior keeps fingerprints of what it weighed: of the costs, and of what annotations decided. Where the costs are
-the same, the pieces that a pin which came or went touches are weighed again, and the rest is taken over.
+A posterior keeps fingerprints of its input: of the costs, and of what annotations decided. Where the costs are the
+same, the pieces that an added or withdrawn pin touches are weighed again, and the rest is taken over.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from ...solvers.problem import on_grid
 from ...storage.catalogue import code_version
 from ...storage.posteriors import posteriors_of
 from ..annotations.pins import decided, pins_among
-from .estimate import method_named
-from .temperature import COLDEST
+from .estimate import COLDEST_OF_MESSAGES, method_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from .problem import WeighedMovie
 
 FOLLOWING: Final = ("auto", "exact")
-"""Methods that weigh each piece by itself; a list of lineages, a draw and a sweep of messages are of the whole."""
+"""Methods that weigh each piece by itself; lists of lineages, draws and messages are of the whole movie."""
 
 SETTINGS: Final = ("temperature", "prune", "width")
 """What the probabilities of a piece depend on besides its costs."""
@@ -63,35 +62,39 @@ class Again:
 
 def fingerprints(movie: WeighedMovie) -> dict[str, str]:
     """Return what tells whether two posteriors weighed the same: costs, what was decided, and the trackdb."""
-    problem = movie.priced
-    costs = hashlib.sha256()
-    for column in (movie.detections.id, movie.edges.id, problem.frame, problem.source, problem.target):
-        _add(costs, column)
-    for cost in (
+    problem, pairs = movie.priced, movie.priced.pairs
+    costs = (
         problem.edge_cost,
         problem.node_cost,
         problem.appear_cost,
         problem.disappear_cost,
         problem.division_cost,
-    ):
-        _add(costs, on_grid(cost))
-    _add(costs, problem.pinned_node)
-    if problem.pairs is not None:
-        for column in (problem.pairs.first, problem.pairs.second, on_grid(problem.pairs.cost)):
-            _add(costs, column)
-    return {"costs": costs.hexdigest(), "decided": _of_pins(movie.pinned), "code": code_version()}
+    )
+    columns: list[NDArray[np.generic]] = [
+        movie.detections.id,
+        movie.edges.id,
+        problem.frame,
+        problem.source,
+        problem.target,
+        *map(on_grid, costs),
+        problem.pinned_node,
+    ]
+    if pairs is not None:
+        columns += [pairs.first, pairs.second, on_grid(pairs.cost)]
+    return {"costs": _digest(*columns), "decided": _digest_of_pins(movie.pinned), "code": code_version()}
 
 
-def _of_pins(pins: Pins) -> str:
-    found = hashlib.sha256()
-    _add(found, pins.edge)
-    _add(found, pins.node)
-    return found.hexdigest()
+def _digest_of_pins(pins: Pins) -> str:
+    return _digest(pins.edge, pins.node)
 
 
-def _add(found: hashlib._Hash, column: NDArray[np.generic]) -> None:
-    found.update(f"{len(column)} {column.dtype.str} ".encode())
-    found.update(np.ascontiguousarray(column).tobytes())
+def _digest(*columns: NDArray[np.generic]) -> str:
+    """Return the SHA-256 of columns, their lengths and types in it."""
+    digest = hashlib.sha256()
+    for column in columns:
+        digest.update(f"{len(column)} {column.dtype.str} ".encode())
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
 
 
 def to_follow(
@@ -101,7 +104,7 @@ def to_follow(
     movie: WeighedMovie,
     prints: Mapping[str, str],
     settings: PosteriorConfig,
-    said: Sequence[Decision],
+    log: Sequence[Decision],
 ) -> tuple[tuple[PosteriorInfo, TouchedPart] | None, str]:
     """Return the newest posterior of a solution that differs by annotations alone, and what these touch.
 
@@ -112,13 +115,13 @@ def to_follow(
     chosen, info
         Detections and solution.
     movie : WeighedMovie
-        Its movie, priced, with what people said up to now.
+        Its movie, priced, with all annotations up to now.
     prints : dict
         Its `fingerprints`.
     settings : PosteriorConfig
         Method, temperature and options.
-    said : sequence of Decision
-        The log.
+    log : sequence of Decision
+        All annotations, in the order of their numbers.
 
     Returns
     -------
@@ -135,15 +138,15 @@ def to_follow(
     of_method = [(found, params) for found, params in of_solution if found.method == method]
     if method not in FOLLOWING:
         return None, f"{method} weighs all each time" if of_method else ""
-    if settings.temperature < COLDEST:
-        return None, f"at a temperature below {COLDEST:g} all is weighed together"
+    if settings.temperature < COLDEST_OF_MESSAGES:
+        return None, f"at a temperature below {COLDEST_OF_MESSAGES:g} all is weighed together"
     if not of_method:
         return None, f"{info.name} has no posterior by {method} yet"
     reasons = []
     for found, params in of_method:
         why = _differs(found, params, prints, settings)
         if not why:
-            before = _pins_then(movie, params, chosen.movie.name, said)
+            before = _pins_then(movie, params, chosen.movie.name, log)
             if before is not None:
                 return (found, touched_part(decided(movie.priced, before), movie.left)), ""
             why = f"the log of annotations is not the one that {found.name} heard"
@@ -166,12 +169,12 @@ def _differs(
     return ""
 
 
-def _pins_then(movie: WeighedMovie, params: Mapping[str, Any], dataset: str, said: Sequence[Decision]) -> Pins | None:
-    """Return what was decided when a posterior was weighed, None if the log no longer tells."""
-    heard = [decision for decision in said if decision.seq <= params["heard"]]
+def _pins_then(movie: WeighedMovie, params: Mapping[str, Any], dataset: str, log: Sequence[Decision]) -> Pins | None:
+    """Return the pins when a posterior was weighed, None if the log no longer tells."""
+    earlier = [decision for decision in log if decision.seq <= params["heard"]]
     try:
-        pins, _ = pins_among(heard, dataset, movie.detections)
+        pins, _ = pins_among(earlier, dataset, movie.detections)
         found = pins.for_edges(movie.edges, len(movie.detections))
     except InfeasibleError:
         return None
-    return found if _of_pins(found) == params["decided"] else None
+    return found if _digest_of_pins(found) == params["decided"] else None

@@ -200,16 +200,16 @@ def read_calibration(file: Path) -> CalibrationFile:
             **{"try": "the file that trackdb calibrate STORE... -o FILE has made"},
         )
     try:
-        told = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{file}: the calibration cannot be read", reason=str(error)) from error
     wrong = f"{file}: this is no file of trackdb calibrate"
-    if "format" not in told:
+    if "format" not in content:
         raise ConfigError(wrong, **{"try": "trackdb calibrate STORE... -o FILE makes one"})
-    if told["format"] not in READ:
+    if content["format"] not in READ:
         known = " and ".join(map(str, READ))
-        raise ConfigError(f"{file}: format is {told['format']!r}, this trackdb reads {known}")
-    scores, temperature, movies = told.get("scores"), told.get("temperature", {}), told.get("movies", [])
+        raise ConfigError(f"{file}: format is {content['format']!r}, this trackdb reads {known}")
+    scores, temperature, movies = content.get("scores"), content.get("temperature", {}), content.get("movies", [])
     if not isinstance(scores, str) or not isinstance(temperature, dict) or not isinstance(movies, list):
         raise ConfigError(wrong, expected="scores, [temperature], [[movies]]")
     for method, value in temperature.items():
@@ -217,7 +217,7 @@ def read_calibration(file: Path) -> CalibrationFile:
             raise ConfigError(f"{file}: the temperature of {method} is {value!r}, wanted {TEMPERATURES}")
     try:
         fitted = tuple(FittedMovie(**movie) for movie in movies)
-        costs = CostShifts(**told["costs"]) if "costs" in told else None
+        costs = CostShifts(**content["costs"]) if "costs" in content else None
     except TypeError as error:
         raise ConfigError(wrong, reason=str(error)) from None
     if costs is not None:

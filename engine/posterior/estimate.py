@@ -23,7 +23,7 @@ from ...solvers.posterior.perturbed import perturb_and_map
 from ...solvers.posterior.product import best_assignments
 from .perturbation import DRAWS, Perturbation, mean_problem, solved_frequency
 from .softmax import ParentProbabilities, softmax
-from .temperature import COLDEST, tempered
+from .temperature import tempered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +38,16 @@ if TYPE_CHECKING:
     from ..scorers.base import Scorer
     from .perturbation import Price
 
+    At = Callable[[float], "Posterior"]
+
 WEIGHING: Final = _WEIGHING
 PERTURBING: Final = ("perturb", "perturb-assign")
 METHODS: Final = (*WEIGHING, "softmax", "topk", *PERTURBING, "perturb-map")
 ALIASES: Final = {"sm": "softmax", "as": "topk", "fp": "perturb", "fp+a": "perturb-assign"}
 """Names of the paper: softmax, assignment, feature perturbation, and that with assignment."""
+
+COLDEST_OF_MESSAGES: Final = 0.05
+"""Temperature from which on messages may carry an answer, however far the costs are apart."""
 
 WIDEST_NATS: Final = 1000.0
 """Costs that differ by more, in temperatures, are beyond what messages tell apart; seen to go wrong from 2000 on."""
@@ -133,9 +138,7 @@ def posterior_of(problem: TrackingProblem, config: PosteriorConfig, redrawn: Red
     return posterior_at(problem, config, redrawn)(config.temperature or 1.0)
 
 
-def posterior_at(
-    problem: TrackingProblem, config: PosteriorConfig, redrawn: Redrawn | None = None
-) -> Callable[[float], Posterior]:
+def posterior_at(problem: TrackingProblem, config: PosteriorConfig, redrawn: Redrawn | None = None) -> At:
     """Return what gives the posterior of a problem at any temperature.
 
     Lists and draws of detections stay the same at all temperatures and are made once: lists are weighed anew, averaged
@@ -159,51 +162,73 @@ def posterior_at(
         If the method is ``exact`` and a piece is too wide for it; also of the temperature, if messages cannot tell
         costs apart at one so low, and not all is exact.
     """
-    method, draws = method_named(config.method), config.draws or DRAWS
+    method = method_named(config.method)
     if method in WEIGHING:
-        return lambda temperature: _with_outcomes(
-            problem,
-            method,
-            temperature,
-            _require_tellable(
-                problem,
-                temperature,
-                estimate(
-                    problem,
-                    method=method,
-                    temperature=temperature,
-                    prune=config.prune,
-                    width=config.width,
-                    sweeps=config.sweeps,
-                    seed=config.seed,
-                ),
-            ),
-        )
+        return _by_weighing(problem, method, config)
     if method == "perturb-map":
-        return lambda temperature: _with_outcomes(
-            problem,
-            method,
-            temperature,
-            perturb_and_map(problem, draws=draws, scale=config.noise, temperature=temperature, seed=config.seed),
-            draws,
-        )
+        return _by_solving_perturbed_costs(problem, config)
     if method == "topk":
-        if problem.pairs is not None:
-            raise ConfigError(
-                "topk lists lineages whose costs are of single links, not of pairs of daughters",
-                **{"try": "--method auto or perturb-map"},
-            )
-        cheapest = best_assignments(problem, config.k)
-        return lambda temperature: _listed(problem, cheapest, temperature)
+        return _by_list(problem, config.k)
     if method == "softmax":
         return lambda temperature: _of_parents(method, temperature, softmax(problem, temperature=temperature))
     if redrawn is None:
         raise ConfigError(f"the method {method} draws detections anew, a problem alone is not enough")
-    wanted = redrawn.perturbation, redrawn.edges, redrawn.scorer, redrawn.price
-    if method == "perturb":
-        mean = mean_problem(*wanted, draws=draws)
-        return lambda temperature: _of_parents(method, temperature, softmax(mean, temperature=temperature), draws=draws)
-    often = solved_frequency(*wanted, IlpSolver(), draws=draws)
+    return _by_mean_costs(redrawn, config) if method == "perturb" else _by_solving_draws(problem, redrawn, config)
+
+
+def _by_weighing(problem: TrackingProblem, method: str, config: PosteriorConfig) -> At:
+    """Weigh all selections, as one of `WEIGHING` does."""
+
+    def at(temperature: float) -> Posterior:
+        found = estimate(
+            problem,
+            method=method,
+            temperature=temperature,
+            prune=config.prune,
+            width=config.width,
+            sweeps=config.sweeps,
+            seed=config.seed,
+        )
+        return _with_outcomes(problem, method, temperature, _require_tellable(problem, temperature, found))
+
+    return at
+
+
+def _by_solving_perturbed_costs(problem: TrackingProblem, config: PosteriorConfig) -> At:
+    """Count the solutions of perturbed costs; each temperature perturbs anew."""
+    draws = config.draws or DRAWS
+
+    def at(temperature: float) -> Posterior:
+        found = perturb_and_map(problem, draws=draws, scale=config.noise, temperature=temperature, seed=config.seed)
+        return _with_outcomes(problem, "perturb-map", temperature, found, draws)
+
+    return at
+
+
+def _by_list(problem: TrackingProblem, k: int) -> At:
+    """List the k cheapest lineages once, and weigh them at each temperature."""
+    if problem.pairs is not None:
+        raise ConfigError(
+            "topk lists lineages whose costs are of single links, not of pairs of daughters",
+            **{"try": "--method auto or perturb-map"},
+        )
+    cheapest = best_assignments(problem, k)
+    return lambda temperature: _listed(problem, cheapest, temperature)
+
+
+def _by_mean_costs(redrawn: Redrawn, config: PosteriorConfig) -> At:
+    """Take the softmax of costs that are averaged over draws of the detections."""
+    draws = config.draws or DRAWS
+    mean = mean_problem(redrawn.perturbation, redrawn.edges, redrawn.scorer, redrawn.price, draws=draws)
+    return lambda temperature: _of_parents("perturb", temperature, softmax(mean, temperature=temperature), draws=draws)
+
+
+def _by_solving_draws(problem: TrackingProblem, redrawn: Redrawn, config: PosteriorConfig) -> At:
+    """Count the solutions of draws of the detections; links alone are tempered."""
+    draws, method = config.draws or DRAWS, "perturb-assign"
+    often = solved_frequency(
+        redrawn.perturbation, redrawn.edges, redrawn.scorer, redrawn.price, IlpSolver(), draws=draws
+    )
 
     def at(temperature: float) -> Posterior:
         parents = tempered(problem.target, often.parents.link, often.parents.new, temperature)
@@ -221,13 +246,13 @@ def _counted(found: Posterior, outcomes: Outcomes) -> Posterior:
 
 def _require_tellable(problem: TrackingProblem, temperature: float, found: Marginals) -> Marginals:
     """Raise SolverError where an answer leans on messages at a temperature too low for them; return it elsewhere."""
-    if temperature >= COLDEST or not (found.how != HowWeighed.EXACT).any():
+    if temperature >= COLDEST_OF_MESSAGES or not (found.how != HowWeighed.EXACT).any():
         return found
     costs = np.concatenate([problem.edge_cost, problem.appear_cost, problem.disappear_cost, problem.division_cost])
     if float(np.ptp(costs)) / temperature > WIDEST_NATS:
         raise SolverError(
             f"at a temperature of {temperature:g} nothing is left but the optimum, and pieces are too wide to weigh it",
-            use=f"trackdb solve for the optimum, or a temperature of {COLDEST:g} or more",
+            use=f"trackdb solve for the optimum, or a temperature of {COLDEST_OF_MESSAGES:g} or more",
         )
     return found
 

@@ -101,10 +101,10 @@ class Judged:
         """Answers where it is none."""
         return answers(self.asked.questions, null=False)
 
-    def report(self) -> CalibrationReport:
+    def report(self) -> CalibrationFigures:
         """Return all figures; there must be a daughter to judge."""
         links = self.without_new
-        return CalibrationReport(
+        return CalibrationFigures(
             posterior=self.posterior,
             asked=self.asked,
             with_new=summarise(self.with_new),
@@ -115,7 +115,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CalibrationReport:
+class CalibrationFigures:
     """Every figure of a posterior's calibration.
 
     Parameters

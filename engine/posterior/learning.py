@@ -51,6 +51,7 @@ DIFFERENCE: Final = 1e-2  # of a parameter, for the second derivatives
 MOST_DAUGHTERS: Final = 2
 IMPOSSIBLE: Final = 40.0  # nats above all else that a daughter could do
 LONGEST: Final = 1.5  # nats that a step moves a parameter by
+HALVINGS: Final = 8  # of a step that leads away; the shortest one is taken all the same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,7 +254,7 @@ def _root(gradient: Gradient, n_parameters: int) -> tuple[NDArray[np.float64], N
             return theta, inverse
         step = -inverse @ slope
         step *= min(1.0, LONGEST / np.abs(step).max())
-        for _ in range(8):
+        for _ in range(HALVINGS):
             tried = gradient(theta + step)
             if tried @ inverse @ tried < slope @ inverse @ slope:
                 break

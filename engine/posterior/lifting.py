@@ -68,7 +68,7 @@ def stored_links(posterior: Posterior, edges: CandidateEdges) -> LinkProbabiliti
 
 
 def stored_outcomes(
-    posterior: Posterior, left: PinnedProblem, ids: NDArray[np.int64], asked: NDArray[np.bool_]
+    posterior: Posterior, left: PinnedProblem, ids: NDArray[np.int64], wanted: NDArray[np.bool_]
 ) -> CellOutcomes | None:
     """Return the outcomes of a posterior by numbers of cells; None where its method tells of links alone.
 
@@ -80,15 +80,15 @@ def stored_outcomes(
         What annotations leave of their problem; what is no cell does nothing, and has no outcomes.
     ids : (n,) int64
         Numbers of the cells.
-    asked : (n,) bool
-        Cells whose outcomes are wanted; of what cells do after the last frame nobody knows.
+    wanted : (n,) bool
+        Cells whose outcomes are wanted; what cells do after the last frame is not known.
     """
     outcomes, whole = posterior.outcomes, left.asked
     if outcomes is None:
         return None
-    told = asked & (left.problem.pinned_node != FORBIDDEN)
+    cells = wanted & (left.problem.pinned_node != FORBIDDEN)
     cell = np.repeat(np.arange(len(ids)), np.diff(outcomes.first))
-    kept = told[cell]
+    kept = cells[cell]
     cell, link_a, link_b = cell[kept], outcomes.a[kept], outcomes.b[kept]
     one, two = (_daughters(link, whole.target, ids) for link in (link_a, link_b))
     swap = (two >= 0) & (two < one)

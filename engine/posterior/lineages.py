@@ -49,7 +49,7 @@ class DrawnLineages:
         return len(self.link)
 
     def descends(self, cell: int, ancestor: int) -> NDArray[np.bool_]:
-        """Tell for each lineage (n_draws,) whether a cell is another one, or descends from it."""
+        """Tell for each lineage, (n_draws,), whether a cell is `ancestor` or descends from it."""
         at = np.full(len(self), cell, dtype=np.int64)
         found = np.asarray(at == ancestor, dtype=np.bool_)
         while (at != NOBODY).any():

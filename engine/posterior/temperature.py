@@ -1,4 +1,4 @@
-"""Temperature scaling (TS): one number that makes probabilities as unsure as they should be, fitted on other movies.
+"""Temperature scaling (TS): one number that calibrates probabilities, fitted on other movies.
 
 For softmax, lists of assignments and exact marginals, costs are divided by the temperature and probabilities computed
 again; averages that were made already (frequencies over draws) have their logarithms divided. The likelihood of the
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from ..metrics.calibration import ParentQuestions
 
-COLDEST: Final = 0.05
-HOTTEST: Final = 20.0
+COLDEST_TRIED: Final = 0.05
+HOTTEST_TRIED: Final = 20.0
 LEAST_DAUGHTERS: Final = 200
 COARSE: Final = 9  # temperatures that are tried before the best of them is refined
 PRECISION: Final = 1e-3  # of the logarithm of the temperature
@@ -60,7 +60,7 @@ class TemperatureFit:
     @property
     def at_limit(self) -> bool:
         """Whether the best temperature may lie beyond those allowed: something else is wrong with the costs."""
-        return not COLDEST * 1.02 < self.temperature < HOTTEST / 1.02
+        return not COLDEST_TRIED * 1.02 < self.temperature < HOTTEST_TRIED / 1.02
 
 
 def fit_temperature(questions_at: Callable[[float], ParentQuestions]) -> TemperatureFit:
@@ -82,7 +82,7 @@ def fit_temperature(questions_at: Callable[[float], ParentQuestions]) -> Tempera
     def nll(log_temperature: float) -> float:
         return mean_nll(answers(questions_at(float(np.exp(log_temperature)))).true_probability)
 
-    grid = np.linspace(np.log(COLDEST), np.log(HOTTEST), COARSE)
+    grid = np.linspace(np.log(COLDEST_TRIED), np.log(HOTTEST_TRIED), COARSE)
     best = int(np.argmin([nll(x) for x in grid.tolist()]))
     bounds = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, COARSE - 1)])
     found = minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": PRECISION})

@@ -1,4 +1,4 @@
-"""Questions of posteriors that tell of links alone: whose daughter a cell is, or that it is new.
+"""Questions of posteriors that give probabilities of links only: whose daughter a cell is, or that it is new.
 
 Softmax and perturbed costs look at one daughter at a time. Her candidates and "new" exclude each other and sum to 1, so
 each daughter is a question; what her mother does besides, such a posterior does not know. Daughters do not compete in
@@ -20,6 +20,7 @@ from ...storage.decisions import DecisionKind, live
 from ...storage.parents import read_parents
 from ...storage.posteriors import HOW, frames_of
 from ..progress import Silent
+from .questions import doubt_of, entropy_bits_of
 from .queue import ERROR_REDUCTION, PARENTS, Origin, Question, ReviewList, note_newer, require_list
 from .ranking import LEAST, best_of_pieces
 
@@ -40,7 +41,7 @@ OF_THE_CELL: Final = (DecisionKind.BEGINS, DecisionKind.NOT_A_CELL, DecisionKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ParentQuestions:
+class OriginQuestions:
     """Whose daughter each of c cells may be.
 
     Parameters
@@ -77,8 +78,7 @@ class ParentQuestions:
     @property
     def entropy_bits(self) -> NDArray[np.float64]:
         """(c,) Entropy of the parents of each cell, "new" among them."""
-        p = self.probability
-        return np.bincount(self.owner, -p * np.log2(p), len(self)).astype(np.float64)
+        return entropy_bits_of(self.owner, self.probability, len(self))
 
     @property
     def errors(self) -> NDArray[np.float64]:
@@ -88,10 +88,7 @@ class ParentQuestions:
     @property
     def doubt(self) -> NDArray[np.float64]:
         """(c,) One minus the margin, 1 - P1 + P2."""
-        several = np.diff(self.first) > 1
-        second = np.zeros(len(self))
-        second[several] = self.probability[self.first[:-1][several] + 1]
-        return np.asarray(self.errors + second)
+        return doubt_of(self.first, self.probability)
 
     def degree_difference(self, daughter: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return how far the expected number of parents is from that in a solution, (c,).
@@ -119,11 +116,11 @@ class ParentQuestions:
     def origins(self, row: int) -> tuple[Origin, ...]:
         """Return whose daughter a cell may be."""
         rows = slice(self.first[row], self.first[row + 1])
-        told = zip(self.mother[rows].tolist(), self.probability[rows].tolist(), strict=True)
-        return tuple(Origin((mother,) if mother >= 0 else (), p) for mother, p in told)
+        possible = zip(self.mother[rows].tolist(), self.probability[rows].tolist(), strict=True)
+        return tuple(Origin((mother,) if mother >= 0 else (), p) for mother, p in possible)
 
 
-def parent_questions(links: PossibleParents) -> ParentQuestions:
+def origin_questions(links: PossibleParents) -> OriginQuestions:
     """Return whose daughter each cell may be that has a candidate; the rest of its probability is to be new."""
     cell, owner = np.unique(links.daughter, return_inverse=True)
     c = len(cell)
@@ -138,7 +135,7 @@ def parent_questions(links: PossibleParents) -> ParentQuestions:
     how = np.zeros(c, dtype=np.uint8)
     np.maximum.at(how, np.searchsorted(cell, links.daughter), links.how)
     first = np.searchsorted(owner[order], np.arange(c + 1))
-    return ParentQuestions(cell, first, mother[order], p[order], how, _pieces(links, cell))
+    return OriginQuestions(cell, first, mother[order], p[order], how, _pieces(links, cell))
 
 
 def _pieces(links: PossibleParents, cell: Ints) -> Ints:
@@ -174,26 +171,26 @@ def uncertain_parents(
             f"{posterior.name} by {posterior.method} tells of each daughter by herself: an answer takes away "
             "her own error alone"
         )
-    asked = parent_questions(read_parents(store, posterior))
+    questions = origin_questions(read_parents(store, posterior))
     source, target = store.link_ends(info)
-    worth = asked.worth(by, target)
-    doubted = (worth > LEAST) & ~np.isin(asked.cell, settled_daughters(store, chosen))
-    rows, worth = best_of_pieces(asked.piece, np.where(doubted, worth, 0.0), top)
-    cells = asked.cell[rows]
+    worth = questions.worth(by, target)
+    doubted = (worth > LEAST) & ~np.isin(questions.cell, answered_daughters(store, chosen))
+    rows, worth = best_of_pieces(questions.piece, np.where(doubted, worth, 0.0), top)
+    cells = questions.cell[rows]
     frame = frames_of(store, cells)
     part_of = np.isin(cells, store.solution(info).node)
-    bits = asked.entropy_bits
+    bits = questions.entropy_bits
     items = [
         Question(
             rank=place + 1,
             cell=int(cells[place]),
             frame=int(frame[place]),
-            outcomes=asked.origins(row),
+            outcomes=questions.origins(row),
             entropy_bits=float(bits[row]),
             expected_error_reduction=float(worth[place]) if by == ERROR_REDUCTION else None,
             chosen=tuple(source[target == cells[place]].tolist()) if part_of[place] else None,
-            how=HOW[asked.how[row]],
-            worth_how=HOW[asked.how[row]] if by == ERROR_REDUCTION else None,
+            how=HOW[questions.how[row]],
+            worth_how=HOW[questions.how[row]] if by == ERROR_REDUCTION else None,
             view=PARENTS,
         )
         for place, row in enumerate(rows.tolist())
@@ -201,9 +198,9 @@ def uncertain_parents(
     return ReviewList(posterior.name, info.name, by, items, int(np.count_nonzero(doubted)))
 
 
-def settled_daughters(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64]:
-    """Return the numbers of the cells of which people said whose daughters they are, or that there is none to ask."""
-    said = [d for d in live(store.decisions()) if d.dataset == chosen.movie.name]
-    named = [cell.id for d in said if d.kind is DecisionKind.CHOOSE for cell in d.daughters or ()]
-    own = [d.cell.id for d in said if d.kind in OF_THE_CELL and d.cell is not None]
+def answered_daughters(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64]:
+    """Return the numbers of the cells whose mother people named, or of which nothing is left to ask."""
+    decisions = [d for d in live(store.decisions()) if d.dataset == chosen.movie.name]
+    named = [cell.id for d in decisions if d.kind is DecisionKind.CHOOSE for cell in d.daughters or ()]
+    own = [d.cell.id for d in decisions if d.kind in OF_THE_CELL and d.cell is not None]
     return np.array(named + own, dtype=np.int64)

@@ -1,10 +1,9 @@
 """Every question that a posterior leaves open, in arrays: what does this cell do next, and how much hangs on it.
 
 All of it comes from the outcomes of the cells, so a stored posterior is enough. Two cells are in one piece if they may
-have a daughter in common more often than one time in ten; who answers one question of a piece changes the others, those
-of other pieces mostly stay. Where
-detections may be no cells, one that may have neither parent nor daughter ties both of its roles: an answer about its
-mother changes what it does itself.
+have a daughter in common more often than one time in ten: an answer to one question of a piece changes the others, and
+hardly those of other pieces. Where detections may be false, one that may have neither parent nor daughter ties both of
+its roles: an answer about its mother changes what it does itself.
 """
 
 from __future__ import annotations
@@ -68,18 +67,12 @@ class CellQuestions:
     @property
     def entropy_bits(self) -> NDArray[np.float64]:
         """(c,) Entropy of the outcomes of each cell."""
-        p = self.probability
-        surprise = -p * np.log2(np.where(p > 0, p, 1.0))
-        return np.bincount(self.owner, surprise, len(self)).astype(np.float64)
+        return entropy_bits_of(self.owner, self.probability, len(self))
 
     @property
     def doubt(self) -> NDArray[np.float64]:
         """(c,) One minus the margin: 1 - P1 + P2, from 0 where an outcome is certain to 1 where two tie."""
-        first = self.outcomes.first
-        several = np.diff(first) > 1
-        second = np.zeros(len(self))
-        second[several] = self.probability[first[:-1][several] + 1]
-        return 1 - self.probability[first[:-1]] + second
+        return doubt_of(self.outcomes.first, self.probability)
 
     @property
     def children(self) -> NDArray[np.float64]:
@@ -149,6 +142,38 @@ def questions_of(outcomes: CellOutcomes, *, optional: bool = False, ties: float 
     return CellQuestions(
         outcomes, cell, probability, label[:n], daughters, label[n:], errors.astype(np.float64), orphan
     )
+
+
+def entropy_bits_of(owner: Ints, probability: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return the entropy in bits of each of n questions, (n,).
+
+    Parameters
+    ----------
+    owner : (k,) int64
+        Question of each possible answer.
+    probability : (k,) float64
+        Of each; 0 adds nothing.
+    n : int
+        Number of questions.
+    """
+    surprise = -probability * np.log2(np.where(probability > 0, probability, 1.0))
+    return np.bincount(owner, surprise, n).astype(np.float64)
+
+
+def doubt_of(first: Ints, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return one minus the margin of each of c questions, 1 - P1 + P2, (c,).
+
+    Parameters
+    ----------
+    first : (c + 1,) int64
+        Rows ``first[i] .. first[i + 1] - 1`` are the answers to question i, the likeliest first.
+    probability : (k,) float64
+        Of each answer.
+    """
+    several = np.diff(first) > 1
+    second = np.zeros(len(several))
+    second[several] = probability[first[:-1][several] + 1]
+    return 1 - probability[first[:-1]] + second
 
 
 def _childless(outcomes: CellOutcomes, owner: Ints, probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -67,13 +67,13 @@ def reductions_by_trying(found: OpenPosterior, cells: NDArray[np.int64]) -> NDAr
 
 
 def _reduction(found: OpenPosterior, cell: int) -> float:
-    told = list(_answers(found, cell))
-    if len(told) < 2:
+    answers = list(_answers(found, cell))
+    if len(answers) < 2:
         return 0.0
-    now = found.parents_of(np.unique(np.concatenate([daughters.daughter for _, daughters in told])))
-    untried = 1.0 - sum(share for share, _ in told)
+    now = found.parents_of(np.unique(np.concatenate([daughters.daughter for _, daughters in answers])))
+    untried = 1.0 - sum(share for share, _ in answers)
     mean, later = untried * now.link, untried * now.likeliest()
-    for share, after in told:
+    for share, after in answers:
         then = now._replace(link=_with(now, after))
         later += share * then.likeliest()
         mean += share * then.link
