@@ -8,6 +8,7 @@ import numpy as np
 
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.costs.learned import learn
+from trackdb.engine.costs.learned.lineage import Lineage
 from trackdb.solvers import open_solver
 from trackdb.testing.movies import cells
 
@@ -89,3 +90,17 @@ def f1(sheet, edges, selection):
     """Return the F1 score of the links."""
     found, true = linked(edges, selection), set(map(tuple, sheet.link.tolist()))
     return 2 * len(found & true) / (len(found) + len(true))
+
+
+def lineage(links, n, *, others=()):
+    """A lineage of n cells with these links (source, target), among other candidates that it did not take."""
+    source, target = np.array(sorted([*links, *others])).T
+    taken, (first, second) = {tuple(link) for link in links}, np.full((2, n), -1)
+    for row, u in enumerate(source):
+        if (u, target[row]) not in taken:
+            continue
+        if first[u] < 0:
+            first[u] = row
+        else:
+            second[u] = row
+    return Lineage(first, second, np.ones(n, dtype=bool), source, target)

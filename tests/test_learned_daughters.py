@@ -18,7 +18,7 @@ from trackdb.engine.costs.learned.rates import LearnedRates, count_rates
 from trackdb.engine.costs.learned.surroundings import surroundings_of
 from trackdb.testing.movies import cells, walk
 
-from .learned_movies import sheet
+from .learned_movies import lineage, sheet
 
 DAUGHTERS = Daughters(-0.2, 0.3, 0.04, 0.02, -0.2, 0.03)
 
@@ -122,18 +122,6 @@ def test_a_daughter_over_a_missed_frame_is_offered_only_where_the_lineage_has_a_
         pairs = problem_of(around, edges, spans, drift, model).pairs
         listed = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
         assert (tuple(row[e] for e in ends) in listed) == there
-
-
-def lineage(links, n):
-    """A lineage of these links (source, target), ordered by source."""
-    source, target = np.array(links).T
-    first, second = np.full((2, n), -1)
-    for row, u in enumerate(source):
-        if first[u] < 0:
-            first[u] = row
-        else:
-            second[u] = row
-    return Lineage(first, second, np.ones(n, dtype=bool), source, target)
 
 
 @pytest.fixture
