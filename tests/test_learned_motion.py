@@ -195,6 +195,15 @@ def test_the_density_of_motion_integrates_to_one():
     assert density.sum() * 0.25**2 == pytest.approx(1, abs=0.01)
 
 
+def test_the_density_of_a_restless_frame_and_of_a_longer_time_is_that_of_a_wider_scale():
+    """Steps that are 1.5 times as long as usual, over two units of time in which the variance grows by 1.8."""
+    motion = Motion(np.zeros((4, 5)), np.stack([SCALE] * 4), 4.0, np.array([1.5]), 1.8, np.eye(2))
+    step = np.random.default_rng(0).normal(size=(20, 2)) * 3
+    zero, first = np.zeros_like(step), np.zeros(20, dtype=np.int64)
+    found = motion.log_density(step, still(zero, zero, zero, np.full(20, 2.0)), first, np.full(20, 2.0))
+    assert found == pytest.approx(multivariate_t(shape=SCALE * 1.5**2 * 1.8, df=4).logpdf(step))
+
+
 def test_cells_in_one_place_are_no_singularity():
     movie = cells([0] * 4, [[1, 1]] * 4)
     around = surroundings_of(movie)
