@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from .student import FREEDOMS, USUAL_FREEDOM, log_peak
+from .student import FREEDOMS, USUAL_FREEDOM, log_fall, log_peak, penalty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,8 +40,7 @@ class Bell:
     def log_density(self, value: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log density of k numbers."""
         z = (value - self.level - self.slope * given) / self.scale
-        peak = log_peak(self.freedom, 1) - math.log(self.scale)
-        return np.asarray(peak - 0.5 * (self.freedom + 1) * np.log1p(z**2 / self.freedom))
+        return self.log_peak + log_fall(z**2, self.freedom, 1)
 
     def weights(self, value: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the expected precision of each number relative to the scale, (k,): those far out count less."""
@@ -57,7 +56,7 @@ class Bell:
         spread: float,
         worth: float,
     ) -> Bell:
-        """Return a likelier one: a step of expectation maximisation over the variances of the numbers.
+        """Return a likelier bell: one step of expectation maximisation over the variances of the numbers.
 
         Parameters
         ----------
@@ -85,7 +84,12 @@ class Bell:
     @property
     def row(self) -> tuple[float, float, float, float, float]:
         """Level, slope, scale, freedom and log density on the line, as `log_bell` takes them."""
-        return self.level, self.slope, self.scale, self.freedom, log_peak(self.freedom, 1) - math.log(self.scale)
+        return self.level, self.slope, self.scale, self.freedom, self.log_peak
+
+    @property
+    def log_peak(self) -> float:
+        """Log density on the line."""
+        return log_peak(self.freedom, 1) - math.log(self.scale)
 
 
 def fit_bell(
@@ -116,7 +120,7 @@ def fit_bell(
         found = replace(start, freedom=freedom)
         for _ in range(SWEEPS):
             found = found.towards(value, given, share, start, spread, worth)
-        reached = float(found.log_density(value, given).sum()) - 2 * abs(math.log(freedom / USUAL_FREEDOM))
+        reached = float(found.log_density(value, given).sum()) - penalty(freedom)
         if reached > likelihood:
             best, likelihood = found, reached
     return best

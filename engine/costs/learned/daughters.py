@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from .student import log_peak
+from .student import log_fall, log_peak
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 FREEDOM: Final = 8.0  # lighter tails than those of steps: it is a mean of two
-SPREAD: Final = 0.4  # of the log distance, before anything is learned
-SPREADS: Final = (0.1, 0.8)
-WORTH: Final = 10.0  # divisions that the distance at the start counts for
-MIDPOINT_WORTH: Final = 20.0
+SPREAD_AT_FIRST: Final = 0.5  # of the log distance, before anything is learned
+USUAL_SPREAD: Final = 0.4  # where the learned one is pulled to
+SPREADS: Final = (0.1, 0.8)  # least and most
+WORTH: Final = 10.0  # divisions that the usual distance and spread count for
+MIDPOINT_WORTH: Final = 20.0  # divisions that the usual mid-point counts for
 CLOSEST: Final = 1e-6  # of a spacing
 SPHERE: Final = {2: 2 * math.pi, 3: 4 * math.pi}
 """Length of the unit circle, area of the unit sphere."""
@@ -71,7 +72,7 @@ class Daughters:
         apart = float(np.median(nearest)) if len(nearest) else around.reach
         log_distance = math.log(max(apart / around.median_spacing, CLOSEST))
         square /= around.median_spacing**2
-        return cls(log_distance, 0.5, square, square, log_distance, square / 2)
+        return cls(log_distance, SPREAD_AT_FIRST, square, square, log_distance, square / 2)
 
     def log_density(self, shape: Shapes) -> NDArray[np.float64]:
         """Return the log density of both places of k pairs, per unit of area or volume squared.
@@ -81,14 +82,17 @@ class Daughters:
         shape : Shapes
             Of the pairs.
         """
-        ndim = shape.ndim
-        scale = math.log(self.along) + (ndim - 1) * math.log(self.across)
         square = shape.along / self.along + shape.across / self.across
         z = (shape.log_distance - self.log_distance) / self.spread
-        constant = log_peak(FREEDOM, ndim) - 0.5 * scale + math.log(2 / SPHERE[ndim])
-        constant -= math.log(self.spread) + 0.5 * math.log(2 * math.pi)
-        tail = 0.5 * (FREEDOM + ndim) * np.log1p(square / FREEDOM)
-        return np.asarray(constant - tail - 0.5 * z**2 - shape.log_unit)
+        fall = log_fall(square, FREEDOM, shape.ndim)
+        return np.asarray(self.log_peak(shape.ndim) + fall - 0.5 * z**2 - shape.log_unit)
+
+    def log_peak(self, ndim: int) -> float:
+        """Return the log density of the likeliest mid-point and distance, in the units of `Shapes`."""
+        midpoint = log_peak(FREEDOM, ndim) - 0.5 * (math.log(self.along) + (ndim - 1) * math.log(self.across))
+        # two daughters without an order, in any direction
+        direction = math.log(2 / SPHERE[ndim])
+        return midpoint + direction - math.log(self.spread) - 0.5 * math.log(2 * math.pi)
 
     def learned(self, shape: Shapes, share: NDArray[np.float64]) -> Daughters:
         """Return what pairs tell of which each is a pair of daughters with some probability.
@@ -102,7 +106,7 @@ class Daughters:
         """
         total, across_axes = float(share.sum()), shape.ndim - 1
         mean = (float(share @ shape.log_distance) + WORTH * self.usual_log_distance) / (total + WORTH)
-        variance = float(share @ (shape.log_distance - mean) ** 2) + WORTH * SPREAD**2
+        variance = float(share @ (shape.log_distance - mean) ** 2) + WORTH * USUAL_SPREAD**2
         square = shape.along / self.along + shape.across / self.across
         weight = share * (FREEDOM + shape.ndim) / (FREEDOM + square)
         usual = MIDPOINT_WORTH * self.usual_square

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-WORTH: Final = 0.5
-"""Segmentations err for reasons that no density here knows, and in all traits of a cell at once."""
+WEIGHT: Final = 0.5
+"""What the log densities of all traits together are multiplied by (design 24): segmentations err for reasons that no
+density here knows, and in all traits of a cell at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Looks:
         """Return the evidence of k links in nats; beside their ends stand their rows among the candidates."""
         total = np.zeros(len(parent)) if self.outlines is None else self.outlines.log_child(rows)
         for trait, inherited in zip(self.traits, self.inherited, strict=True):
-            total += self.worth * inherited.log_child(trait, parent, child)
+            total += self.weight * inherited.log_child(trait, parent, child)
         return total
 
     def log_daughters(self, rows: tuple[Ints, Ints], mother: Ints, one: Ints, other: Ints) -> Floats:
@@ -68,7 +69,7 @@ class Looks:
         if self.outlines is not None:
             total += self.outlines.log_daughter(rows[0]) + self.outlines.log_daughter(rows[1])
         for trait, inherited in zip(self.traits, self.inherited, strict=True):
-            total += self.worth * inherited.log_daughters(trait, mother, one, other)
+            total += self.weight * inherited.log_daughters(trait, mother, one, other)
         return total
 
     def with_links(self, parent: Ints, child: Ints) -> Looks:
@@ -118,9 +119,9 @@ class Looks:
         return found
 
     @property
-    def worth(self) -> float:
-        """How much the evidence of each trait counts: together half of what their densities say."""
-        return WORTH / max(len(self.traits), 1)
+    def weight(self) -> float:
+        """What the log density of each trait is multiplied by."""
+        return WEIGHT / max(len(self.traits), 1)
 
     @property
     def tables(self) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from .hazard import smoothed
-from .student import StudentT, fit_student, log_peak
+from .student import USUAL_FREEDOM, StudentT, fit_student, log_fall, log_peak
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-PATTERNS: Final = 4
+PATTERNS: Final = 4  # of `Predictors`
+BOTH_KNOWN: Final = 3  # the last of them
 COLUMNS: Final = 5
+REACH_SCALES: Final = 3.5  # of a step in the plane before anything is learned, in the length that few exceed
 SWEEPS: Final = 5  # of the scales of frames
-FEW: Final = 20  # links from which on anything is learned
+FEW: Final = 20  # links from which nothing is learned, nor from fewer
 OWN: Final = 30  # links of a pattern from which on it has coefficients of its own
-RIDGE: Final = 20.0  # links without any predictor
+RIDGE: Final = 20 / 3  # mean squared lengths of all predictors of a link, added to the squares of each of them
+TINY: Final = 1e-9  # square of a length; where no cell moves the coefficients are 0
 ALL_WORTH: Final = 5.0  # links that the scale at the start counts for
 PATTERN_WORTH: Final = 20.0  # links that the scale of all counts for in that of a pattern
 WIDER: Final = 1.5  # scale of a pattern that no link has, relative to that of all; nothing is known in the first
@@ -69,12 +72,12 @@ class Motion:
 
     @classmethod
     def unlearned(cls, reach: float, ndim: int, n_frames: int) -> Motion:
-        """Return the motion to start from: steps of which one in a hundred is longer than `reach`."""
-        prior = np.eye(ndim) * 2 * (reach / 3.5) ** 2 / ndim
+        """Return the motion to start from: steps of which six in a hundred are longer than `reach`."""
+        prior = np.eye(ndim) * 2 * (reach / REACH_SCALES) ** 2 / ndim
         return cls(
             coefficient=np.zeros((PATTERNS, COLUMNS)),
             scale=np.stack([prior] * PATTERNS),
-            freedom=4.0,
+            freedom=USUAL_FREEDOM,
             frame_scale=np.ones(n_frames),
             growth=2.0,
             prior=prior,
@@ -87,8 +90,11 @@ class Motion:
 
     @property
     def typical_step(self) -> float:
-        """Root mean square of the residual along each axis in a usual frame, both neighbours in time known."""
-        return float(np.sqrt(np.trace(self.scale[-1]) / len(self.prior)))
+        """Scale of the residual along each axis in a usual frame, both neighbours in time known.
+
+        The standard deviation is ``sqrt(freedom / (freedom - 2))`` times as long.
+        """
+        return float(np.sqrt(np.trace(self.scale[BOTH_KNOWN]) / len(self.prior)))
 
     def log_density(
         self,
@@ -113,9 +119,9 @@ class Motion:
         ndim = len(self.prior)
         peak = log_peak(self.freedom, ndim) - 0.5 * np.linalg.slogdet(self.scale)[1]
         variance = self.frame_scale[order] ** 2 * (1 + (self.growth - 1) * (elapsed - 1))
-        square = self._squares(step, known) / variance
-        tail = 0.5 * (self.freedom + ndim) * np.log1p(square / self.freedom)
-        return np.asarray(peak[known.pattern] - tail - 0.5 * ndim * np.log(variance))
+        square = self._squared_lengths(step, known) / variance
+        fall = log_fall(square, self.freedom, ndim)
+        return np.asarray(peak[known.pattern] + fall - 0.5 * ndim * np.log(variance))
 
     def at_speeds_of(
         self,
@@ -128,10 +134,10 @@ class Motion:
         """Return the same motion with the frame scales of k links that begin in n frames; all else stays."""
         usual = np.flatnonzero(elapsed == elapsed.min(initial=np.inf))
         known = known.take(usual)
-        square = self._squares(step[usual], known)
+        square = self._squared_lengths(step[usual], known)
         return replace(self, frame_scale=_frame_scale(square, order[usual], self.freedom, len(self.prior), n))
 
-    def _squares(self, step: NDArray[np.float64], known: Predictors) -> NDArray[np.float64]:
+    def _squared_lengths(self, step: NDArray[np.float64], known: Predictors) -> NDArray[np.float64]:
         """Return the squared lengths of the residuals of k steps in units of the scale of a usual frame."""
         precision = np.asarray(np.linalg.inv(self.scale), dtype=np.float64)
         return np.asarray(_squares(self.residual(step, known), known.pattern, precision))
@@ -157,7 +163,7 @@ def learn_motion(
     step, known, order, elapsed
         As in `Motion.log_density`, of links that do not divide.
     before : Motion
-        What the lineage was found with; fewer than 20 links leave it as it is.
+        What the lineage was found with; 20 links or fewer leave it as it is.
     """
     usual = elapsed == elapsed.min(initial=np.inf)
     if usual.sum() <= FEW:
@@ -193,12 +199,9 @@ def _regressed(step: NDArray[np.float64], known: Predictors, weight: NDArray[np.
             rows = np.arange(len(step))
         a, w = columns[rows], weight[rows][:, None, None]
         gram = np.einsum("nda,ndb->ab", a * w, a)
-        gram += np.eye(COLUMNS) * (TINY + RIDGE * np.trace(gram) / (3 * len(rows)))
+        gram += np.eye(COLUMNS) * (TINY + RIDGE * np.trace(gram) / len(rows))
         coefficient[pattern] = np.linalg.solve(gram, np.einsum("nda,nd->a", a * w, step[rows]))
     return coefficient
-
-
-TINY: Final = 1e-9  # square of a length; where no cell moves the coefficients are 0
 
 
 def _frame_scale(

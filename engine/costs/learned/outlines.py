@@ -7,7 +7,6 @@ radii, drift taken off; what is evidence is the density relative to that of othe
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from .bell import Bell
 from .drift import predictors
-from .student import log_peak
+from .student import log_fall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +31,8 @@ SWEEPS: Final = 8
 LINKS_WORTH: Final = 20.0
 DIVISIONS_WORTH: Final = 10.0
 SPREAD: Final = 0.5  # of distances
-WORTH: Final = 0.25
-"""How much this evidence counts: shares of one cell add up to 1, and distance tells much of them."""
+WEIGHT: Final = 0.25
+"""What the log densities are multiplied by (design 24): shares of one cell add up to 1, and distance tells much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,14 +115,13 @@ class Outlines:
     def _against_others(self, bell: Bell, rows: NDArray[np.int64] | slice) -> NDArray[np.float64]:
         covered, apart = self.covered[rows], self.apart[rows]
         evidence = np.zeros(len(covered))
-        told = self.next[rows] & (apart < COUNTED_WITHIN) & np.isfinite(covered)
-        here = covered[told], apart[told]
-        evidence[told] = WORTH * (_log_density(bell, *here) - _log_density(self.other, *here))
+        usable = self.next[rows] & (apart < COUNTED_WITHIN) & np.isfinite(covered)
+        here = covered[usable], apart[usable]
+        evidence[usable] = WEIGHT * (_log_density(bell, *here) - _log_density(self.other, *here))
         return evidence
 
 
 def _log_density(bell: Bell, covered: NDArray[np.float64], apart: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the log density around a line that ends at 0: no share is negative."""
     z = (covered - np.maximum(bell.level + bell.slope * apart, 0.0)) / bell.scale
-    peak = log_peak(bell.freedom, 1) - math.log(bell.scale)
-    return np.asarray(peak - 0.5 * (bell.freedom + 1) * np.log1p(z**2 / bell.freedom))
+    return bell.log_peak + log_fall(z**2, bell.freedom, 1)

@@ -9,8 +9,7 @@ import numpy as np
 from numba import njit
 
 from ....solvers.daughters import Pairs
-from .daughters import FREEDOM, SPHERE, measure
-from .student import log_peak
+from .daughters import FREEDOM, measure
 from .traits import log_daughters
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def pairs_that_pay(
         Candidates of which any two are listed, whatever they cost.
     """
     m, rates, daughters = len(edges), model.rates, model.daughters
-    asked = np.zeros(m, dtype=bool) if forced is None else forced
+    forced = np.zeros(m, dtype=bool) if forced is None else forced
     late = (spans.missed == 1) & ~spans.barred
     if divisions:
         birth, usable = model.open[edges.target], spans.missed == 0
@@ -60,19 +59,16 @@ def pairs_that_pay(
             usable |= late & (birth | model.skipped_to[edges.target])
     else:
         birth = usable = np.zeros(m, dtype=bool)
-    ndim = around.ndim
-    constant = log_peak(FREEDOM, ndim) - 0.5 * (math.log(daughters.along) + (ndim - 1) * math.log(daughters.across))
-    constant += math.log(2 / SPHERE[ndim]) - math.log(daughters.spread) - 0.5 * math.log(2 * math.pi)
-    constant += 2 * math.log(1 - rates.miss)
+    constant = daughters.log_peak(around.ndim) + 2 * math.log(1 - rates.miss)
     log_miss = float(rates.log_missed(np.ones(1, dtype=np.int64), spans.reach)[0])
     divides = math.log(rates.division) + np.log(model.hazard)
     apart = prices.link + np.log(rates.one_child(around))[edges.source]
     first, second, cost = _pairs(
         np.searchsorted(edges.source, np.arange(len(around) + 1)), edges.target, spans.elapsed, usable, late, birth,
-        asked, around.position, around.spacing, drift.around_onward, drift.around_backward,
+        forced, around.position, around.spacing, drift.around_onward, drift.around_backward,
         model.motion.drift_coefficient, constant, divides, log_miss,
         daughters.log_distance, daughters.spread, daughters.along, daughters.across,
-        prices.appear, prices.disappear, apart, model.read.pairs, *model.looks.tables, model.looks.worth,
+        prices.appear, prices.disappear, apart, model.read.pairs, *model.looks.tables, model.looks.weight,
         np.zeros(m) if model.looks.outlines is None else model.looks.outlines.log_daughter(slice(None)),
     )  # fmt: skip
     return Pairs(first, second, cost)
@@ -86,7 +82,7 @@ def _pairs(
     usable: Bools,
     late: Bools,
     birth: Bools,
-    asked: Bools,
+    forced: Bools,
     position: Floats,
     spacing: Floats,
     around_onward: Floats,
@@ -107,7 +103,7 @@ def _pairs(
     log_any: Floats,
     adds_up: Bools,
     bells: Floats,
-    worth: float,
+    weight: float,
     covered: Floats,
 ) -> tuple[Ints, Ints, Floats]:
     first, second, cost = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024)
@@ -116,11 +112,11 @@ def _pairs(
     half = 0.5 * (FREEDOM + ndim)
     for u in range(len(spacing)):
         for a in range(begin[u], begin[u + 1]):
-            if not (usable[a] or asked[a]):
+            if not (usable[a] or forced[a]):
                 continue
             v = target[a]
             for b in range(a + 1, begin[u + 1]):
-                must = asked[a] and asked[b]
+                must = forced[a] and forced[b]
                 may = usable[a] and usable[b]
                 if late[a] and late[b]:
                     may &= birth[a] or birth[b]
@@ -141,7 +137,7 @@ def _pairs(
                     price = tail + 0.5 * z * z + unit - constant - log_divides[u]
                     price -= log_miss if late[a] or late[b] else 0.0
                     price -= covered[a] + covered[b]
-                    price -= worth * log_daughters(traits, log_any, adds_up, bells, u, v, w)
+                    price -= weight * log_daughters(traits, log_any, adds_up, bells, u, v, w)
                 if not must and price >= appear[v] + appear[w] + disappear[u]:
                     continue
                 if count == len(cost):

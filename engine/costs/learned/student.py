@@ -17,6 +17,7 @@ FREEDOMS: Final = (2.5, 4.0, 7.0, 15.0)
 """Degrees of freedom that are tried; more are as good as normal, and fewer make far links cheap."""
 
 USUAL_FREEDOM: Final = 4.0
+FREEDOM_NATS: Final = 2.0
 SWEEPS: Final = 6
 
 
@@ -45,8 +46,7 @@ class StudentT:
 
     def log_density(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log density of each residual, per unit of area or volume."""
-        half = (self.freedom + len(self.scale)) / 2
-        return self.log_peak - half * np.log1p(self.squares(residual) / self.freedom)
+        return self.log_peak + log_fall(self.squares(residual), self.freedom, len(self.scale))
 
     @property
     def log_peak(self) -> float:
@@ -58,6 +58,16 @@ def log_peak(freedom: float, ndim: int) -> float:
     """Return the log density at 0 of a Student-t density of unit scale."""
     gammas = math.lgamma((freedom + ndim) / 2) - math.lgamma(freedom / 2)
     return gammas - 0.5 * ndim * math.log(math.pi * freedom)
+
+
+def log_fall(square: NDArray[np.float64], freedom: float, ndim: int) -> NDArray[np.float64]:
+    """Return how far below its peak a Student-t log density is, 0 or less, at squared lengths in units of its scale."""
+    return np.asarray(-0.5 * (freedom + ndim) * np.log1p(square / freedom))
+
+
+def penalty(freedom: float) -> float:
+    """Return what degrees of freedom cost in nats: 2 for each factor of e from 4, since few numbers cannot tell."""
+    return FREEDOM_NATS * abs(math.log(freedom / USUAL_FREEDOM))
 
 
 def fit_student(
@@ -78,7 +88,7 @@ def fit_student(
     worth : float
         More than 0, so that few residuals, or residuals along a line, leave a positive definite scale.
     freedoms : sequence of float
-        Those that are tried; how far they lie from 4 costs 2 nats a factor of e, since few residuals cannot tell.
+        Those that are tried, each at its `penalty`.
     """
     best, likelihood = StudentT(prior, freedoms[0]), -math.inf
     for freedom in freedoms:
@@ -86,7 +96,7 @@ def fit_student(
         for _ in range(SWEEPS):
             weighted = residual * found.weights(residual)[:, None]
             found = StudentT((worth * prior + weighted.T @ residual) / (worth + len(residual)), freedom)
-        reached = float(found.log_density(residual).sum()) - 2 * abs(math.log(freedom / USUAL_FREEDOM))
+        reached = float(found.log_density(residual).sum()) - penalty(freedom)
         if reached > likelihood:
             best, likelihood = found, reached
     return best

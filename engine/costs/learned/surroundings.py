@@ -25,7 +25,10 @@ COUNTED: Final = 6
 """Neighbours whose distance tells the spacing: fewer are noisy, more reach past the edge of a colony."""
 
 REACH: Final = 4 / 7
-"""Share of the link radius that a cell goes at most, but for one in a hundred: 3 median steps, or a spacing."""
+"""Share of the link radius that few steps exceed: 3 median steps, or a spacing."""
+
+BALL: Final = {2: math.pi, 3: 4 / 3 * math.pi}
+"""Area of the unit disc, volume of the unit ball."""
 
 CLOSEST: Final = 1e-3  # of the median spacing; cells in the same place have a finite density, too
 
@@ -53,7 +56,7 @@ class Surroundings:
     border : (n,) bool
         Cells within `reach` of the box around all cells.
     reach : float
-        How far a cell goes at most, but for one in a hundred.
+        A length that few steps exceed.
     before, after : int
         Frames with cells of the movie before these, and after them, where this is a part of it.
     """
@@ -106,23 +109,19 @@ def surroundings_of(detections: Detections, usual: float | None = None) -> Surro
     neighbours, distance = _nearest(position, frames)
     spacing = _spacing(distance, reach, ndim, usual)
     log_spacing = np.log(spacing)
-    around = np.where(neighbours >= 0, log_spacing[neighbours], log_spacing[:, None]).mean(axis=1)
+    smooth = np.where(neighbours >= 0, log_spacing[neighbours], log_spacing[:, None]).mean(axis=1)
     low, high = (position.min(axis=0), position.max(axis=0)) if len(position) else np.zeros((2, ndim))
     return Surroundings(
         position=position,
         frame=detections.frame,
         order=np.searchsorted(frames.number, detections.frame),
         neighbours=neighbours,
-        spacing=np.exp(around),
-        log_density=-math.log(BALL[ndim]) - ndim * around,
+        spacing=np.exp(smooth),
+        log_density=-math.log(BALL[ndim]) - ndim * smooth,
         nearest=distance[:, 0],
         border=np.minimum(position - low, high - position).min(axis=1) < reach,
         reach=reach,
     )
-
-
-BALL: Final = {2: math.pi, 3: 4 / 3 * math.pi}
-"""Area of the unit disc, volume of the unit ball."""
 
 
 def _nearest(position: NDArray[np.float64], frames: Frames) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -29,6 +29,7 @@ WORTH: Final = 3.0  # links that what is not learned yet counts for
 CLASS_WORTH: Final = 20.0  # links of a class that those of all count for
 DIVISION_WORTH: Final = 10.0  # divisions of the same
 UNCERTAIN: Final = 0.4  # scale of daughters together at first: markers are of one size, however many there are
+QUARTILES: Final = 1.349  # standard deviations between the quartiles of a normal density
 ALIKE: Final = 0.05  # width of the middle half below which a trait tells nothing, as that of markers of one size
 TOLD: Final = 5.0  # divisions from which on it is told what daughters are like
 FINEST: Final = 4096  # places at which the density of all cells is computed
@@ -64,19 +65,16 @@ class Trait:
     @classmethod
     def of(cls, name: str, measured: NDArray[np.float64], *, adds_up: bool) -> Trait:
         """Take the logarithm of what was measured; what is not above 0, or alike for nearly all, is not known."""
-        value = np.full(len(measured), np.nan)
         known = np.isfinite(measured) & (measured > 0)
-        value[known] = np.log(measured[known])
-        rank, log_any, spread = np.zeros(len(value), dtype=np.int64), np.zeros(len(value)), 1.0
-        if known.any():
-            value -= np.median(value[known])
-            ends = np.quantile(value[known], np.linspace(0, 1, CLASSES + 1)[1:-1])
-            rank[known] = np.searchsorted(ends, value[known])
-            low, high = np.quantile(value[known], [0.25, 0.75])
-            spread = max(float(high - low) / 1.349, SHARPEST)
-            if high - low < ALIKE:
-                value[:], known[:] = np.nan, False
-            log_any[known] = _log_density(value[known], spread) if known.any() else 0.0
+        value, log_any = np.full(len(measured), np.nan), np.zeros(len(measured))
+        rank = np.zeros(len(measured), dtype=np.int64)
+        logs = np.log(measured[known])
+        low, high = np.quantile(logs, [0.25, 0.75]) if len(logs) else (0.0, 0.0)
+        spread = max(float(high - low) / QUARTILES, SHARPEST) if len(logs) else 1.0
+        if high - low >= ALIKE:
+            value[known] = logs = logs - np.median(logs)
+            rank[known] = np.searchsorted(np.quantile(logs, np.linspace(0, 1, CLASSES + 1)[1:-1]), logs)
+            log_any[known] = _log_density(logs, spread)
         return cls(name, value, adds_up, rank, log_any, spread)
 
     @property
