@@ -25,7 +25,7 @@ from trackdb.engine.metrics.calibration import NEW, Summary, answers, summarise
 from trackdb.engine.metrics.parents import ask_parents
 from trackdb.engine.posterior.expectation import scores_of
 from trackdb.engine.posterior.judging import TrueParents
-from trackdb.engine.posterior.learning import TrainingMovie, learn_costs
+from trackdb.engine.posterior.learning import TrainingMovie, fit_costs
 from trackdb.engine.posterior.unlabelled import UnlabelledFit, fit_without_truth
 from trackdb.engine.scorers.distance import fit_motion
 from trackdb.engine.simulation import Simulation, simulate
@@ -82,7 +82,7 @@ class Priced:
     def with_truth(self) -> CostShifts:
         """Learn from the truth."""
         known = TrueParents(self.mother, np.ones(len(self.mother), dtype=bool))
-        return learn_costs([TrainingMovie(self.problem, known)]).shifts
+        return fit_costs([TrainingMovie(self.problem, known)]).shifts
 
     def judged(self, shifts: CostShifts) -> tuple[Summary, int]:
         """Solve and weigh at some costs: calibration of the links of the optimum, and its divisions."""

@@ -149,7 +149,10 @@ class Detections:
 
     def between(self, first: int, stop: int) -> Detections:
         """Return the rows from `first` to below `stop`."""
-        rows = slice(first, stop)
+        return self.take(slice(first, stop))
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Detections:
+        """Return the detections at increasing `rows`, or where `rows` is True."""
         return Detections(
             id=self.id[rows],
             frame=self.frame[rows],

@@ -50,8 +50,8 @@ def priced():
 
 def test_links_beginnings_ends_and_false_points_cost_what_their_probabilities_say(priced):
     _, edges, learned = priced
-    around, spans, rates = learned.around, learned.spans, learned.model.rates
-    found = prices_of(around, edges, spans, learned.drift, learned.model)
+    around, spans, rates = learned.around, learned.spans, replace(learned.model.rates, stays=0.2)
+    found = prices_of(around, edges, spans, learned.drift, replace(learned.model, rates=rates, clutter=None))
     every = np.arange(len(edges))
     log = log_densities(around, edges, spans, learned.drift, learned.model.motion, every)
     log += learned.model.looks.log_child(every, edges.source, edges.target)
@@ -60,7 +60,7 @@ def test_links_beginnings_ends_and_false_points_cost_what_their_probabilities_sa
     assert found.link == pytest.approx(np.minimum(-log, learned_model.DEAREST))
     assert found.appear == pytest.approx(-np.log(rates.new(around, 1)) - around.log_density)
     assert found.disappear == pytest.approx(-np.log(rates.last(around, 1)))
-    assert found.false == pytest.approx(-np.log(rates.false) - around.log_density)
+    assert found.false == pytest.approx(-np.log(rates.false) - 2 * np.log(1 - 0.2) - around.log_density)
 
 
 def test_pricing_in_parts_changes_no_price(priced, monkeypatch):

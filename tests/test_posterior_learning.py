@@ -8,7 +8,7 @@ import pytest
 from trackdb.engine.metrics.calibration import NEW
 from trackdb.engine.posterior import learning
 from trackdb.engine.posterior.judging import TrueParents
-from trackdb.engine.posterior.learning import CostShifts, TrainingMovie, learn_costs
+from trackdb.engine.posterior.learning import CostShifts, TrainingMovie, fit_costs
 from trackdb.errors import CalibrationError, SchemaError
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.testing.frame_pairs import frame_pair
@@ -33,7 +33,7 @@ def as_row(shifts):
 
 def test_costs_that_were_moved_are_moved_back():
     """Within four standard errors of what the frames were drawn with, and likelier than before."""
-    learned = learn_costs([movie(1500, seed) for seed in (0, 1)])
+    learned = fit_costs([movie(1500, seed) for seed in (0, 1)])
     error = np.array([learned.error.temperature, learned.error.appear, learned.error.division])
     assert np.all(np.abs(as_row(learned.shifts) - as_row(BACK)) < 4 * error)
     assert error.max() < 0.3
@@ -51,7 +51,7 @@ def test_an_end_costs_what_a_new_cell_and_a_division_make_of_it():
 
 
 def test_what_is_learned_helps_another_movie():
-    learned = learn_costs([movie(1500, 0)])
+    learned = fit_costs([movie(1500, 0)])
     other = movie(800, 9)
     before, after = (
         learning._questions([other], [other.truth.mother], shifts) for shifts in (CostShifts(), learned.shifts)
@@ -61,7 +61,7 @@ def test_what_is_learned_helps_another_movie():
 
 
 def test_a_truth_of_half_of_the_daughters_says_the_same_less_surely():
-    learned = learn_costs([movie(1500, seed, known=0.5) for seed in (0, 1)])
+    learned = fit_costs([movie(1500, seed, known=0.5) for seed in (0, 1)])
     assert as_row(learned.shifts) == pytest.approx(as_row(BACK), abs=0.45)
     assert learned.daughters < 1900
 
@@ -87,7 +87,7 @@ def test_the_gradient_is_that_of_the_likelihood():
 
 
 def test_of_a_truth_without_divisions_nothing_is_learned_of_what_one_costs():
-    learned = learn_costs([movie(1500, 4, shifts=CostShifts(appear=-1.0), division=1e-9)])
+    learned = fit_costs([movie(1500, 4, shifts=CostShifts(appear=-1.0), division=1e-9)])
     assert learned.divisions == 0
     assert learned.shifts.division == 0
     assert np.isnan(learned.error.division)
@@ -96,7 +96,7 @@ def test_of_a_truth_without_divisions_nothing_is_learned_of_what_one_costs():
 
 def test_few_divisions_are_too_little_to_make_the_others_impossible():
     """The prior holds what one costs within reason."""
-    learned = learn_costs([movie(1500, 4, shifts=CostShifts(), division=3e-3)])
+    learned = fit_costs([movie(1500, 4, shifts=CostShifts(), division=3e-3)])
     assert 0 < learned.divisions < 9
     assert 0 < abs(learned.shifts.division) < 6
 
@@ -119,11 +119,11 @@ def test_free_beginnings_and_ends_stay_free():
 
 def test_too_little_truth_is_refused():
     with pytest.raises(CalibrationError, match="too few"):
-        learn_costs([movie(100, 0)])
+        fit_costs([movie(100, 0)])
     easy = movie(400, 0, division=1e-6, end=1e-6, appear=1e-6)
     far = replace(easy, problem=replace(easy.problem, edge_cost=np.where(_true_links(easy), -50.0, 50.0)))
     with pytest.raises(CalibrationError, match="without an error"):
-        learn_costs([far])
+        fit_costs([far])
 
 
 def _true_links(part):
@@ -134,4 +134,4 @@ def test_costs_of_pairs_are_refused():
     paired = with_every_pair(small_problem(0), 0)
     truth = TrueParents(np.full(paired.n_nodes, NEW), np.ones(paired.n_nodes, bool))
     with pytest.raises(SchemaError, match="priced as pairs"):
-        learn_costs([TrainingMovie(paired, truth)])
+        fit_costs([TrainingMovie(paired, truth)])

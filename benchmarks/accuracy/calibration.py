@@ -36,7 +36,7 @@ from trackdb.engine.posterior.estimate import posterior_at
 from trackdb.engine.posterior.lifting import stored_outcomes
 from trackdb.engine.posterior.usual import OF_LEARNED
 from trackdb.engine.review.questions import questions_of
-from trackdb.engine.review.ranking import best_of_pieces, most_reducing
+from trackdb.engine.review.ranking import LEAST, best_of_pieces, most_reducing
 from trackdb.engine.review.rerun import Rerun
 from trackdb.solvers import open_solver
 from trackdb.solvers.pins import Pins, pin
@@ -131,8 +131,8 @@ def weigh(case: Case, seed: int) -> Line:
         for t, p in found.items()
     }
     wrong = wrong_at(solved, link, n)
-    told = problem.frame < problem.frame.max()
-    asked_of, found_by = zip(*review(problem, usual, wrong, told), strict=True)
+    goes_on = problem.frame < problem.frame.max()
+    asked_of, found_by = zip(*review(problem, usual, wrong, goes_on), strict=True)
     summaries = {t: summarise(answers(one)) for t, one in questions.items()}
     return Line(
         case=case.name,
@@ -140,8 +140,8 @@ def weigh(case: Case, seed: int) -> Line:
         daughters=summaries[OF_LEARNED].daughters,
         errors=summaries[OF_LEARNED].errors,
         floor=summaries[OF_LEARNED].ece_floor,
-        wrong=int(wrong[told].sum()),
-        cells=int(told.sum()),
+        wrong=int(wrong[goes_on].sum()),
+        cells=int(goes_on.sum()),
         asked=asked_of,
         found=found_by,
         seconds=seconds,
@@ -163,15 +163,15 @@ def wrong_at(solved: Ints, true: Ints, n: int) -> Ints:
 
 
 def review(
-    problem: TrackingProblem, found: Posterior, wrong: Ints, told: NDArray[np.bool_]
+    problem: TrackingProblem, found: Posterior, wrong: Ints, goes_on: NDArray[np.bool_]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return how many questions two lists ask, and what they find."""
     left = pin(problem, Pins(np.zeros(problem.n_edges, np.int8), np.zeros(problem.n_nodes, np.int8)))
-    asked = questions_of(stored_outcomes(found, left, np.arange(problem.n_nodes), told), optional=True)
+    asked = questions_of(stored_outcomes(found, left, np.arange(problem.n_nodes), goes_on), optional=True)
     rerun = Rerun(problem, np.arange(problem.n_nodes), asked, OF_LEARNED)
     entropy = asked.entropy_bits
-    first, _ = most_reducing(asked.piece, asked.errors, entropy, entropy > 1e-3, LISTED, rerun.reductions)
-    second, _ = best_of_pieces(asked.piece, entropy, int(SHARE * told.sum()))
+    first, _ = most_reducing(asked.piece, asked.errors, entropy, entropy > LEAST, LISTED, rerun.reductions)
+    second, _ = best_of_pieces(asked.piece, entropy, int(SHARE * goes_on.sum()))
     return tuple((len(rows), int(wrong[asked.cell[rows]].sum())) for rows in (first, second))
 
 

@@ -65,7 +65,7 @@ def failures(case: Case, found: Links) -> Failures:
     link = np.r_[wrong, missed]
     missing = np.arange(len(link)) >= len(wrong)
     source, target = link.T
-    divides, said = (np.bincount(some[:, 0], minlength=n) > 1 for some in (truth, found))
+    divides, found_to = (np.bincount(some[:, 0], minlength=n) > 1 for some in (truth, found))
     # a swap: the true child of the mother and the true mother of the child are linked with others
     child, mother = _one(truth, n), _one(truth[:, ::-1], n)
     given, taken = _one(found[:, ::-1], n), _one(found, n)
@@ -74,11 +74,11 @@ def failures(case: Case, found: Links) -> Failures:
     swapped = both & (given[true_child] >= 0) & (taken[true_mother] >= 0)
     swapped |= missing & (given[target] >= 0) & (taken[source] >= 0)
     conditions = (
-        swapped & ~divides[source] & ~said[source],
+        swapped & ~divides[source] & ~found_to[source],
         case.false[link].any(axis=1),
         case.frame[target] - case.frame[source] > 1,
         missing & divides[source],
-        ~missing & said[source] & (true_mother >= 0),
+        ~missing & found_to[source] & (true_mother >= 0),
         missing & (given[target] < 0),
         ~missing & ((true_child < 0) | (true_mother < 0)),
     )

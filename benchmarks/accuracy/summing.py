@@ -114,8 +114,8 @@ def _scores(cases: list[_Case], ours: str) -> None:
 def _marked(figures: pd.Series, bar: float, digits: int) -> str:
     """Return mean and deviation, in bold where no other tracker is better."""
     spread = f" +- {figures.std():.{digits}f}" if len(figures) > 1 else ""
-    told = f"{figures.mean():.{digits}f}{spread}"
-    return f"**{told}**" if figures.mean() >= bar else told
+    text = f"{figures.mean():.{digits}f}{spread}"
+    return f"**{text}**" if figures.mean() >= bar else text
 
 
 def _noise(cases: list[_Case]) -> None:

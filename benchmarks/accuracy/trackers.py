@@ -248,13 +248,13 @@ def tell_unfinished() -> None:
 
     solve = _scip.ScipSolver.solve
 
-    def told(self: _scip.ScipSolver) -> object:
+    def solve_and_report(self: _scip.ScipSolver) -> object:
         solution = solve(self)
         if solution.status.name != "OPTIMAL":
             print(UNFINISHED, flush=True)
         return solution
 
-    _scip.ScipSolver.solve = told
+    _scip.ScipSolver.solve = solve_and_report
 
 
 TRACKERS: dict[str, Callable[[pd.DataFrame, float], Links]] = {

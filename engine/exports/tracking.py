@@ -161,14 +161,7 @@ def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) ->
     source, target = store.link_ends(info)
     evidence = store.evidence(info, table.edge, source, target)
     rows = detections.row_of(table.node)
-    cells = Detections(
-        id=detections.id[rows],
-        frame=detections.frame[rows],
-        position_px=detections.position_px[rows],
-        label=detections.label[rows],
-        area=detections.area[rows],
-        scale_um=detections.scale_um,
-    )
+    cells = detections.take(rows)
     return Tracking(
         movie=chosen.movie,
         about={

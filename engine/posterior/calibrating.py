@@ -21,7 +21,7 @@ from ..progress import Silent
 from .calibration_file import CalibrationFile, FittedMovie, as_toml, movie_of
 from .estimate import PERTURBING, method_named, posterior_at
 from .judging import reported_parents, settled_daughters
-from .learning import TrainingMovie, learn_costs
+from .learning import TrainingMovie, fit_costs
 from .problem import weighed
 from .stage import redrawn_of
 from .temperature import fit_temperature
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ...storage.duckdb_store import DuckDBStore
     from ..metrics.parents import Asked
     from ..progress import Progress
-    from .learning import LearnedCosts
+    from .learning import FittedCosts
     from .problem import WeighedMovie
     from .temperature import TemperatureFit
 
@@ -57,7 +57,7 @@ class CalibrationReport:
         What it says.
     fits : dict of str to TemperatureFit
         The temperature of each method.
-    learned : LearnedCosts or None
+    learned : FittedCosts or None
         Costs, where they were asked for.
     daughters, errors : int
         Daughters with a known parent in all movies, and reports among them that were wrong.
@@ -70,7 +70,7 @@ class CalibrationReport:
     path: str
     calibration: CalibrationFile
     fits: dict[str, TemperatureFit]
-    learned: LearnedCosts | None
+    learned: FittedCosts | None
     daughters: int
     errors: int
     candidate_recall: float
@@ -165,7 +165,7 @@ def calibrate(
     learned = None
     if costs:
         progress.start("learning costs")
-        learned = learn_costs([movie.training for movie in movies])
+        learned = fit_costs([movie.training for movie in movies])
         if not learned.divisions:
             progress.note("the truth knows no division: what one costs was not learned and kept")
     temperature = {method: fit.temperature for method, fit in fits.items()}

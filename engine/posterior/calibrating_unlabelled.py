@@ -70,11 +70,11 @@ class UnlabelledReport:
             "movies": [asdict(movie) for movie in self.calibration.movies],
             "cells": self.cells,
             "costs": {"shifts": asdict(self.shifts)},
-            "learned": {name: _told(fit) for name, fit in self.fits.items()},
+            "learned": {name: _as_dict(fit) for name, fit in self.fits.items()},
         }
 
 
-def _told(fit: UnlabelledFit) -> dict[str, Any]:
+def _as_dict(fit: UnlabelledFit) -> dict[str, Any]:
     learned = fit.learned
     return {
         "cells": fit.cells,
@@ -142,8 +142,8 @@ def calibrate_without_truth(
             )
     if scores != DistanceScorer.name:
         progress.note(f"links by {scores} keep their costs: how far cells go is learned by distance alone")
-    told = [replace(named, daughters=fit.cells) for (named, _), fit in zip(movies, fits.values(), strict=True)]
-    calibration = CalibrationFile(scores, {}, average(list(fits.values())), tuple(told))
+    fitted = [replace(named, daughters=fit.cells) for (named, _), fit in zip(movies, fits.values(), strict=True)]
+    calibration = CalibrationFile(scores, {}, average(list(fits.values())), tuple(fitted))
     out.write_text(as_toml(calibration), encoding="utf-8")
     return UnlabelledReport(str(out), calibration, fits, time.perf_counter() - started)
 
@@ -162,8 +162,8 @@ def _fit(named: FittedMovie, movie: PricedMovie) -> UnlabelledFit:
 
 def _steps(movie: PricedMovie) -> Motion | Scores:
     """Return the motion that scores by distance were made with, of others the log densities."""
-    told = movie.score_run.params
-    if told["by"] != DistanceScorer.name or not len(movie.edges):
+    params = movie.score_run.params
+    if params["by"] != DistanceScorer.name or not len(movie.edges):
         return movie.densities
     unit = "px" if movie.detections.scale_um is None else "um"
-    return Motion(told["estimates"][f"sigma_{unit}"], told["estimates"][TAIL])
+    return Motion(params["estimates"][f"sigma_{unit}"], params["estimates"][TAIL])

@@ -1,4 +1,4 @@
-"""Costs learned from truth: what a new cell and a division should cost, and how far steps are to be trusted.
+"""Costs fitted to truth: what a new cell and a division should cost, and how far steps are to be trusted.
 
 A selection is likely as exp(-cost), where the cost of links is divided by a temperature and the costs of appearing and
 of dividing are moved by some nats. What ends cost need not be moved: where all cells are kept, a cell that appears
@@ -71,13 +71,13 @@ class TrainingMovie:
 
 
 @dataclass(frozen=True, slots=True)
-class LearnedCosts:
-    """Costs and what they were learned from.
+class FittedCosts:
+    """Costs and what they were fitted to.
 
     Parameters
     ----------
     shifts : CostShifts
-        What was learned.
+        What was fitted.
     error : CostShifts
         Standard error of each; that of the temperature is of its logarithm.
     daughters, errors : int
@@ -98,7 +98,7 @@ class LearnedCosts:
     nll_after: float
 
 
-def learn_costs(movies: Sequence[TrainingMovie]) -> LearnedCosts:
+def fit_costs(movies: Sequence[TrainingMovie]) -> FittedCosts:
     """Return the costs at which what is known of some movies is likeliest.
 
     Parameters
@@ -140,7 +140,7 @@ def learn_costs(movies: Sequence[TrainingMovie]) -> LearnedCosts:
     spread[free] = np.sqrt(np.diag(covariance))
     after = _questions(movies, reported, _shifts(theta))
     log.info("costs learned from %d daughters: %s", len(before), _shifts(theta))
-    return LearnedCosts(
+    return FittedCosts(
         _shifts(theta),
         CostShifts(*spread.tolist()),
         len(before),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .motion import BOTH_KNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,7 +45,7 @@ def estimates_of(
     link = lineage.continued
     step = around.position[lineage.target[link]] - around.position[lineage.source[link]]
     length = np.linalg.norm(step, axis=1) / elapsed[link]
-    told = {
+    estimates = {
         f"step_{unit}_per_frame": float(np.median(length)) if len(link) else 0.0,
         DIVIDES: rates.division,
         MISSED: rates.miss,
@@ -56,8 +58,8 @@ def estimates_of(
         "disappear_at_border_per_cell_and_frame": float(rates.disappear[1]),
         f"residual_{unit}": motion.typical_step,
         "degrees_of_freedom": motion.freedom,
-        "share_of_drift": float(motion.coefficient[3, 0]),
-        "share_of_velocity": float(motion.coefficient[3, 1:3].sum()),
+        "share_of_drift": float(motion.coefficient[BOTH_KNOWN, 0]),
+        "share_of_velocity": float(motion.coefficient[BOTH_KNOWN, 1:3].sum()),
         "variance_over_a_missed_frame": motion.growth,
         "daughter_distance_spacings": float(np.exp(daughters.log_distance)),
         "daughter_distance_log_deviation": daughters.spread,
@@ -67,9 +69,9 @@ def estimates_of(
     }
     for trait, learned in zip(model.looks.traits, model.looks.inherited, strict=True):
         if np.isfinite(learned.kept):
-            told[f"{DAUGHTERS}{trait.name}"] = float(np.exp(learned.kept))
-            told[f"{DAUGHTERS}{trait.name}_log_deviation"] = learned.deviation
-    return told
+            estimates[f"{DAUGHTERS}{trait.name}"] = float(np.exp(learned.kept))
+            estimates[f"{DAUGHTERS}{trait.name}_log_deviation"] = learned.deviation
+    return estimates
 
 
 def told(estimates: Mapping[str, float]) -> str:
