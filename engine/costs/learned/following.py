@@ -19,11 +19,12 @@ from ...evidence import EVERYTHING, LearnedConfig
 from .births import shares_of
 from .drift import drift_of, predictors
 from .hazard import hazard_of
+from .lessons import births_in, late_daughters
 from .lineage import Lineage
 from .model import Model, Spans, problem_of
 from .motion import Motion
 from .rates import count_rates
-from .schedule import FOLLOWING, MOST_CELLS, ROUNDS, SETTLED, Learned, births_in, late_daughters
+from .schedule import FOLLOWING, MOST_CELLS, ROUNDS, SETTLED, Learned
 from .surroundings import surroundings_of
 
 if TYPE_CHECKING:

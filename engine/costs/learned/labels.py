@@ -16,12 +16,12 @@ from .births import DIVISION
 from .daughters import Daughters, shapes_of
 from .drift import drift_of, predictors
 from .hazard import ratios_by_age
+from .lessons import NEVER
 from .lineage import NOBODY, Lineage
 from .looks import Looks
 from .model import Spans
 from .motion import Motion, learn_motion
 from .rates import LearnedRates, count_rates
-from .schedule import NEVER
 from .surroundings import surroundings_of
 from .taught import Taught, TaughtOutlines, TaughtTrait
 
