@@ -43,7 +43,10 @@ def print_size(size: str, folder: Path, *, whole: bool) -> None:
         shutil.copytree(store, work)
         bound = "2000 MB" if size == "3M" else ""
         print_command(
-            size, f"solve --window {frames}", trackdb("solve", work, "--window", str(frames), "--json"), bound
+            size,
+            f"solve --simple --window {frames}",
+            trackdb("solve", work, "--simple", "--window", str(frames), "--json"),
+            bound,
         )
         shutil.rmtree(work)
     if whole:
