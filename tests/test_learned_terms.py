@@ -14,12 +14,12 @@ from trackdb.engine.costs.learned.births import births_of, shares_of
 from trackdb.engine.costs.learned.daughters import Daughters, Shapes, shapes_of
 from trackdb.engine.costs.learned.drift import Drift, drift_of, predictors
 from trackdb.engine.costs.learned.estimates import estimates_of
+from trackdb.engine.costs.learned.lessons import late_daughters
 from trackdb.engine.costs.learned.lineage import Lineage
 from trackdb.engine.costs.learned.looks import NO_LOOKS
 from trackdb.engine.costs.learned.model import Spans, log_densities, prices_of, problem_of
 from trackdb.engine.costs.learned.motion import Motion, learn_motion
 from trackdb.engine.costs.learned.rates import LearnedRates, count_rates
-from trackdb.engine.costs.learned.schedule import late_daughters
 from trackdb.engine.costs.learned.surroundings import surroundings_of
 from trackdb.testing.movies import cells
 
