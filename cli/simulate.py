@@ -10,7 +10,7 @@ from .parsing import parse_columns, parse_scale, parse_shape
 from .view import Face, command, plural
 
 if TYPE_CHECKING:
-    from ..engine.simulation import SimulatedMovie
+    from ..engine.simulation import SimulatedMovie, SimulationReport
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -123,23 +123,22 @@ def simulate(
         else:
             _refuse(life, "--on tells what the cells do")
             movie = _known(on, source, common, drawing, scale_um, frame_interval, progress)
-        planned = {"path": str(out), "frames": movie.cast.n_frames, "seed": seed, "shape": list(movie.shape)}
-        if dry_run:
-            counts = dict.fromkeys(("tracks", "cells", "divisions", "errors"))
-            face.close(f"would write {plural(movie.cast.n_frames, 'frame')} to {out}", {**planned, **counts})
-            return
-        report = write_movie(out, movie, images=images, progress=progress)
+        report = None if dry_run else write_movie(out, movie, images=images, progress=progress)
+    _close(face, out, movie, seed, report)
+
+
+def _close(face: Face, out: Path, movie: "SimulatedMovie", seed: int, report: "SimulationReport | None") -> None:
+    """Say what was written, or what would be, and what comes next."""
+    counts = ("tracks", "cells", "divisions", "errors")
+    planned = {"path": str(out), "frames": movie.cast.n_frames, "seed": seed, "shape": list(movie.shape)}
+    if report is None:
+        face.close(f"would write {plural(movie.cast.n_frames, 'frame')} to {out}", {**planned, **dict.fromkeys(counts)})
+        return
     face.close(
         f"{out}: {plural(report.frames, 'simulated frame')} of {' x '.join(map(str, movie.shape))}, "
         f"{plural(report.tracks, 'track')}, {plural(report.divisions, 'division')}, seed {seed}; "
         f"next: trackdb ingest {out}/01_SEG --truth {out}/01_GT -o {out.name}.trackdb",
-        {
-            **planned,
-            "tracks": report.tracks,
-            "cells": report.cells,
-            "divisions": report.divisions,
-            "errors": report.errors,
-        },
+        {**planned, **{name: getattr(report, name) for name in counts}},
     )
 
 

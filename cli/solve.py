@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from ..errors import ConfigError
 from .options import ConfigFile, Dataset, Detections, Store, open_set
 from .parsing import parse_columns
 from .view import Face, command, plural
+
+if TYPE_CHECKING:
+    from ..engine.config import SolveConfig
+    from ..engine.reports import SolveReport
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -258,26 +262,35 @@ def solve(
     left_out = leave_out(without.split(",")) if without is not None else {}
     opened, chosen = open_set(store, dataset, detections, face.command)
     settings = load_config(store, config, {"solve": given, "lap": of_lap, "learned": left_out})
-    chosen_linker = settings.solve.linker
-    _refuse(chosen_linker, "lap", of_lap)
-    if min_score is not None and settings.solve.by != "score":
-        raise ConfigError("--min-score is for --by score", **{"try": "--greedy --by score"})
-    of_ilp: dict[str, object] = {"backend": backend}
-    if chosen_linker in ("lap", "greedy"):  # a solver of somebody else may well have a time limit
-        of_ilp["time_limit"] = time_limit
-    _refuse(chosen_linker, "ilp", of_ilp)
+    _refuse_of_others(settings.solve, given, of_lap)
     with face.progress() as progress:
         report = solve_links(
             opened, chosen, settings, scores=scores, name=name, ignore_pins=ignore_pins, progress=progress
         )
+    face.close(_told(report), asdict(report))
+
+
+def _told(report: "SolveReport") -> str:
+    """Return the closing line of a solve."""
     proof = "proven optimal" if report.proven else "not proven"
     merged = f"{plural(report.merges, 'link')} into merges, " if report.merges else ""
     pinned = f"{plural(report.pins, 'annotation')} kept, " if report.pins else ""
-    face.close(
+    return (
         f"solution {report.solution}: {plural(report.links, 'link')}, {plural(report.tracks, 'track')}, "
-        f"{plural(report.divisions, 'division')}, {merged}{pinned}{proof}, {report.seconds:.1f} s",
-        asdict(report),
+        f"{plural(report.divisions, 'division')}, {merged}{pinned}{proof}, {report.seconds:.1f} s"
     )
+
+
+def _refuse_of_others(settings: "SolveConfig", given: Mapping[str, object], of_lap: Mapping[str, object]) -> None:
+    """Raise ConfigError if options are given that mean nothing to what links."""
+    linker = settings.linker
+    _refuse(linker, "lap", of_lap)
+    if given["min_score"] is not None and settings.by != "score":
+        raise ConfigError("--min-score is for --by score", **{"try": "--greedy --by score"})
+    of_ilp = {"backend": given["backend"]}
+    if linker in ("lap", "greedy"):  # a solver of somebody else may well have a time limit
+        of_ilp["time_limit"] = given["time_limit_s"]
+    _refuse(linker, "ilp", of_ilp)
 
 
 def _only_one(flags: dict[str, bool], named: str | None) -> str | None:

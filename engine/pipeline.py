@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,10 +36,13 @@ from .windowed import WindowedMovie, require_windows_fit
 
 if TYPE_CHECKING:
     from ..solvers.base import Solver
+    from ..solvers.pins import Pins
     from ..solvers.problem import Selection, TrackingProblem
-    from ..storage.catalogue import DetectionSet
+    from ..storage.catalogue import DetectionSet, RunInfo
     from ..storage.duckdb_store import DuckDBStore
     from ..storage.schema import CandidateEdges, Detections, SolutionTable
+    from .linkers import LinkerChoice
+    from .teaching import Lesson
 
 __all__ = ["LinkReport", "SolveReport", "link", "require_sound", "score", "solve"]
 
@@ -162,19 +165,10 @@ def solve(
     """
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
+    config = _with_cost(store, chosen, config, scores, solver, progress)
     settings = config.solve
-    cost, why = cost_for(
-        config, scores=scores, own_solver=solver is not None, n_detections=store.count_detections(chosen)
-    )
-    if why:
-        progress.note(why)
-    settings = replace(settings, cost=cost)
-    config = replace(config, solve=settings)
     linker = choose_linker(config, scores, solver)
-    if settings.calibration and linker.by != COST:
-        raise ConfigError(
-            f"learned costs are for linkers by cost, {settings.linker} goes by {linker.by}", **{"try": "--ilp"}
-        )
+    _require_fitting(config, linker, scores)
     name = free_solution_name(store, chosen, name, settings.linker)
     windowed = None
     if settings.window:
@@ -183,10 +177,6 @@ def solve(
     else:
         detections = store.detections(chosen)
         pins = PinSet() if ignore_pins else pins_of(store, chosen, detections, progress)  # refused before any work
-    if settings.cost == LEARNED and (scores is not None or config.score.by != ScoreConfig().by):
-        raise ConfigError(
-            "the learned cost reads places and masks, not scores", **{"try": "--cost density, or no scores"}
-        )
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
@@ -199,47 +189,17 @@ def solve(
         return windowed.solve(score_run, name, started)
     shifts = learned_costs(store, chosen, settings, score_run, progress)
     progress.start("solving")
-    used = {**asdict(settings), "by": linker.by, "scores": score_run.name, "pins": len(pins)}
-    if solver is not None:
-        used["solver"] = type(solver).__name__
-    if settings.linker == "lap":
-        used["lap"] = asdict(config.lap)
-    if linker.by == ACTIVITY:
-        used["activity"] = asdict(config.activity)
-    if settings.cost == LEARNED:
-        used["learned"] = asdict(config.learned)
-    if lesson is not None:
-        used["taught"] = lesson.as_dict()
-    if settings.cost == TWO_DISTANCE:
-        used["two_distance"] = asdict(config.two_distance)
+    used = _used(config, linker, solver, lesson) | {"scores": score_run.name, "pins": len(pins)}
     with store.running("solve", name, used, chosen=chosen) as run:
-        edges = store.candidate_edges(chosen, detections)
-        pinned = pins.for_edges(edges, len(detections))
-        value = with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
-        seen = ~np.isnan(value)
-        edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
-        left_out = int(np.count_nonzero(~seen))
-        if left_out:
-            progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
-        if settings.cost != LEARNED and (same := same_scores(value, score_run.name)):
-            progress.note(same)
-        given = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
+        edges, given, pinned, left_out = _candidates(store, chosen, detections, pins, score_run, config, progress)
+        taught = None if lesson is None else lesson.taught
         problem, estimates = priced(
-            store,
-            chosen,
-            detections,
-            edges,
-            given,
-            pinned.forced,
-            config,
-            score_run.name,
-            progress,
-            None if lesson is None else lesson.taught,
+            store, chosen, detections, edges, given, pinned.forced, config, score_run.name, progress, taught
         )
         if shifts is not None:
             problem, estimates = shifts.applied(problem), {**estimates, **shifts.as_dict()}
         left = decided(problem, pinned)
-        free = replace(given, value=value[left.rows])
+        free = replace(given, value=given.value[left.rows])
         bound = linker.solver(detections, edges.take(left.rows), free, pixels_of(store, chosen, progress))
         selection = left.whole(bound.solve(left.problem))
         require_sound(left.asked, selection, settings)
@@ -255,6 +215,78 @@ def solve(
     )
     log.info("solved: %s, %d links", name, report.links)
     return replace(report, breaks=breaks)
+
+
+def _with_cost(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    config: Config,
+    scores: str | None,
+    solver: Solver | None,
+    progress: Progress,
+) -> Config:
+    """Return the settings with the cost that they come to, and tell where it is another than usual."""
+    n = store.count_detections(chosen)
+    cost, why = cost_for(config, scores=scores, own_solver=solver is not None, n_detections=n)
+    if why:
+        progress.note(why)
+    return replace(config, solve=replace(config.solve, cost=cost))
+
+
+def _require_fitting(config: Config, linker: LinkerChoice, scores: str | None) -> None:
+    """Raise ConfigError if a calibration or scores are asked for that what links does not read."""
+    settings = config.solve
+    if settings.calibration and linker.by != COST:
+        raise ConfigError(
+            f"learned costs are for linkers by cost, {settings.linker} goes by {linker.by}", **{"try": "--ilp"}
+        )
+    if settings.cost == LEARNED and (scores is not None or config.score.by != ScoreConfig().by):
+        raise ConfigError(
+            "the learned cost reads places and masks, not scores", **{"try": "--cost density, or no scores"}
+        )
+
+
+def _used(config: Config, linker: LinkerChoice, solver: Solver | None, lesson: Lesson | None) -> dict[str, Any]:
+    """Return what the run keeps of the settings: those that it goes by."""
+    settings = config.solve
+    used: dict[str, Any] = {**asdict(settings), "by": linker.by}
+    if solver is not None:
+        used["solver"] = type(solver).__name__
+    if settings.linker == "lap":
+        used["lap"] = asdict(config.lap)
+    if linker.by == ACTIVITY:
+        used["activity"] = asdict(config.activity)
+    if settings.cost == LEARNED:
+        used["learned"] = asdict(config.learned)
+    if lesson is not None:
+        used["taught"] = lesson.as_dict()
+    if settings.cost == TWO_DISTANCE:
+        used["two_distance"] = asdict(config.two_distance)
+    return used
+
+
+def _candidates(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    detections: Detections,
+    pins: PinSet,
+    score_run: RunInfo,
+    config: Config,
+    progress: Progress,
+) -> tuple[CandidateEdges, Scores, Pins, int]:
+    """Return the candidates that have a score, their scores, what people decided, and how many have none."""
+    edges = store.candidate_edges(chosen, detections)
+    pinned = pins.for_edges(edges, len(detections))
+    value = with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
+    seen = ~np.isnan(value)
+    edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
+    left_out = int(np.count_nonzero(~seen))
+    if left_out:
+        progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
+    if config.solve.cost != LEARNED and (same := same_scores(value, score_run.name)):
+        progress.note(same)
+    scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])
+    return edges, scores, pinned, left_out
 
 
 def _occupied(detections: Detections) -> tuple[int, int]:

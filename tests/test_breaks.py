@@ -85,6 +85,23 @@ def test_on_a_lattice_a_shift_by_its_period_is_none():
     assert breaks_of(movie, *nearest_links(movie), REACH) == ()
 
 
+def test_on_a_lattice_links_that_go_another_way_that_fits_are_no_break():
+    """All go 15 along y; the next one of the column is 25 the other way."""
+    movie = walking(home=LATTICE, shift_at=3, shift=np.array([0.0, 15.0]))
+    source, target = true_links(movie, len(LATTICE))
+    jump, row = movie.frame[target] == 3, np.tile(np.arange(len(LATTICE)), 5)
+    above = target - np.where(jump, 8, 0)
+    kept = ~jump | (row >= 8)
+    assert breaks_of(movie, source[kept], above[kept], REACH) == ()
+
+
+def test_cells_at_rest_of_which_a_third_is_not_linked_are_no_break():
+    movie = walking()
+    source, target = true_links(movie)
+    kept = (movie.frame[target] != 3) | (source % 3 > 0)
+    assert breaks_of(movie, source[kept], target[kept], REACH) == ()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 50), st.sampled_from([2, 3]), st.integers(1, 5), st.floats(0.1, 0.4), st.floats(0, 6.28))
 def test_a_shift_of_many_spacings_is_told_to_within_a_jitter(seed, ndim, at, share, angle):
@@ -109,7 +126,7 @@ def test_frames_of_another_place_are_told_without_a_shift():
 
 
 def test_frames_that_no_candidate_bridges_are_told_with_the_command_that_does():
-    movie = walking(frames=[0, 1, 2, 6, 7, 8])
+    movie = walking(frames=[0, 1, 2, 6, 7, 8], shift_at=3, shift=70.0)
     source, target = true_links(movie)
     kept = movie.frame[target] != 6
     found = breaks_of(movie, source[kept], target[kept], REACH)

@@ -151,17 +151,9 @@ def posterior(
     """
     started = time.perf_counter()
     config, progress = config or Config(), progress or Silent()
-    settings = config.posterior
-    method = method_named(settings.method)
+    method = method_named(config.posterior.method)
     name = free_posterior_name(store, chosen, name)
-    solved = run_of(store, info).params
-    if not settings.temperature:
-        settings = replace(settings, temperature=usual_temperature(solved))
-        if settings.temperature != 1 and not settings.calibration:
-            progress.note(f"temperature {settings.temperature:g}, usual for the learned cost")
-    solver = solved.get("solver")
-    if solver is not None:
-        progress.note(f"{info.name} is by {solver}: what it knows beyond the costs is left aside")
+    settings = _tempered(config.posterior, run_of(store, info), info, progress)
     with store.running("posterior", name, {**asdict(settings), "solution": info.name}, chosen=chosen) as run:
         progress.start("pricing")
         said = store.decisions()
@@ -176,22 +168,7 @@ def posterior(
             followed, why = to_follow(store, chosen, info, movie, prints, settings, said)
             if why:
                 progress.note(f"all is weighed: {why}")
-        report = PosteriorReport(
-            posterior=name,
-            solution=info.name,
-            method=method,
-            temperature=settings.temperature,
-            calibrated=settings.calibrated,
-            cells=0,  # these follow
-            links=0,
-            how={},
-            mean_entropy_bits=0.0,
-            pins=movie.pins,
-            left_out=movie.left_out,
-            draws=0,
-            again=None,
-            seconds=0.0,
-        )
+        report = _blank(name, info, method, settings, movie)
         kept = {"scores": movie.score_run.name, "heard": max((d.seq for d in said), default=0)} | prints
         made = PosteriorInfo(0, chosen.id, info.id, run.id, name, method, settings.temperature, report.calibrated)
         if followed is None:
@@ -201,6 +178,40 @@ def posterior(
             report = _some_of(store, run, made, movie, *followed, settings, report, kept)
     log.info("posterior: %s, %d cells", name, report.cells)
     return replace(report, seconds=time.perf_counter() - started)
+
+
+def _tempered(settings: PosteriorConfig, solved: RunInfo, info: SolutionInfo, progress: Progress) -> PosteriorConfig:
+    """Return the settings with the usual temperature where none is given; tell that, and what is left aside."""
+    if not settings.temperature:
+        settings = replace(settings, temperature=usual_temperature(solved.params))
+        if settings.temperature != 1 and not settings.calibration:
+            progress.note(f"temperature {settings.temperature:g}, usual for the learned cost")
+    solver = solved.params.get("solver")
+    if solver is not None:
+        progress.note(f"{info.name} is by {solver}: what it knows beyond the costs is left aside")
+    return settings
+
+
+def _blank(
+    name: str, info: SolutionInfo, method: str, settings: PosteriorConfig, movie: WeighedMovie
+) -> PosteriorReport:
+    """Return the report of a posterior of which nothing is weighed yet."""
+    return PosteriorReport(
+        posterior=name,
+        solution=info.name,
+        method=method,
+        temperature=settings.temperature,
+        calibrated=settings.calibrated,
+        cells=0,
+        links=0,
+        how={},
+        mean_entropy_bits=0.0,
+        pins=movie.pins,
+        left_out=movie.left_out,
+        draws=0,
+        again=None,
+        seconds=0.0,
+    )
 
 
 def _all_of(

@@ -22,6 +22,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from ..groups import grouped
 from ..highs import minimise_binary, whole_bound
 from ..problem import FORBIDDEN, KEPT, on_grid
 from .ground import LINK, NEVER, NEW
@@ -151,10 +152,8 @@ class Balls:
         self._options = _Options.of(problem, grid, links)
         port = self._options.port
         option = np.repeat(np.arange(len(port)), (port >= 0).sum(axis=1))
-        ports = port[port >= 0]
-        order = np.argsort(ports, kind="stable")
+        order, self._first = grouped(port[port >= 0], 2 * n)
         self._of_port = option[order]
-        self._first = np.searchsorted(ports[order], np.arange(2 * n + 1))
         dual = np.zeros(n) if selection.dual is None else selection.dual
         column = np.where(grid.pinned == FORBIDDEN, 0, np.minimum(on_grid(dual), 0))
         self._price = np.concatenate([np.zeros(n, dtype=np.int64), column])

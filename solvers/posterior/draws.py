@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import ConfigError
+from ..groups import grouped
 from ..inner import inner
 from .components import OPTIONAL, log_add
 from .frontier import sweep_over
@@ -134,8 +135,7 @@ def draw_options(script: Script, options: Options, swept: Swept, n_draws: int, r
     """Draw what happens at each step, (n_draws, L): which of the options of a script; after a sweep forward."""
     group = np.empty((n_draws, len(script.n_open)), dtype=np.int64)
     _draw_groups(script, swept.kept_at, swept.kept, swept.logs, rng, group)
-    order = np.argsort(options.group, kind="stable")
-    first = np.searchsorted(options.group[order], np.arange(len(script.weight) + 1))
+    order, first = grouped(options.group, len(script.weight))
     up_to = np.cumsum(options.share[order])  # the shares of each group sum to 1
     at = np.searchsorted(up_to, group + rng.random(group.shape), side="right")
     return np.asarray(order[np.clip(at, first[group], first[group + 1] - 1)])

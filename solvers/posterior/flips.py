@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import SchemaError
 from ..augment import ByColumn, Matched, Table, empty_matching, room_to_search, turn
+from ..groups import grouped
 from ..ilp import solve_within
 from ..matching import LOOP, build_entries, insert_all
 from ..problem import SCALE, GridProblem, refuse_conflicts
@@ -195,12 +196,12 @@ def _in_units(lower: NDArray[np.int64], upper: NDArray[np.int64], radius: NDArra
 def _links_of(grid: GridProblem, edge: NDArray[np.bool_], node: NDArray[np.bool_]) -> Links:
     n = len(grid.node)
     source = np.repeat(np.arange(n, dtype=np.int32), np.diff(grid.first))
-    into = np.argsort(grid.target, kind="stable")
+    into, into_first = grouped(grid.target, n)
     return Links(
         first=grid.first,
         source=source,
         target=grid.target,
-        into_first=np.searchsorted(grid.target[into], np.arange(n + 1)).astype(np.int64),
+        into_first=into_first,
         into=into,
         cost=grid.edge - grid.appear[grid.target] - grid.disappear[source],
         cost_absent=-(grid.node + grid.appear + grid.disappear),
