@@ -2,7 +2,7 @@
 
 Needs trackastra 0.5.6 in the environment (an extra of nothing: ``pip install torch==2.13.0 trackastra==0.5.6``).
 
-python benchmarks/transformer.py [ROUNDS]
+python benchmarks/transformer.py [ROUNDS [WINDOW]]
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ def main() -> None:
     print(f"{CELLS} cells a frame, {SIZE} x {SIZE}, one thread, best of {rounds}; torch {torch.__version__}\n")
     print("| | trackastra, CPU s | trackdb, CPU s | times |\n|---|---|---|---|")
     for name, shape in MODELS.items():
+        if len(sys.argv) > 2 and shape["window"] != int(sys.argv[2]):
+            continue
         settings = TransformerSettings(**{**SHAPE, **shape})  # type: ignore[arg-type]
         torch.manual_seed(0)
         theirs = TrackingTransformer(**SHAPE, **shape).eval()

@@ -1,6 +1,8 @@
 """Scores by a network: from a model folder and a store to candidates with probabilities, and what is refused."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -50,16 +52,23 @@ def write_model(folder, **settings):
     return folder
 
 
-@pytest.fixture
-def store(tmp_path):
-    made = DuckDBStore(tmp_path / "movie.trackdb")
-    ingest(write_ctc(tmp_path / "movie", images=True), made)
-    return made
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return a folder with a store and a model."""
+    folder = tmp_path_factory.mktemp("drawn")
+    ingest(write_ctc(folder / "movie", images=True), DuckDBStore(folder / "movie.trackdb"))
+    write_model(folder / "small")
+    return folder
 
 
 @pytest.fixture
-def model(tmp_path):
-    return write_model(tmp_path / "small")
+def store(drawn, tmp_path):
+    return DuckDBStore(shutil.copytree(drawn / "movie.trackdb", tmp_path / "movie.trackdb"))
+
+
+@pytest.fixture
+def model(drawn, tmp_path):
+    return shutil.copytree(drawn / "small", tmp_path / "small")
 
 
 def scored(store, model, **options):
@@ -207,6 +216,31 @@ def test_points_are_scored_by_a_model_of_places_alone(tmp_path, model):
     assert scored(made, bare)[0].edges > 0
 
 
+def test_memory_grows_with_the_square_of_a_window_and_has_a_bound():
+    """5,000 cells that all see each other: 0.4 GB at most, in a process of its own."""
+    grown = float(subprocess.run([sys.executable, "-c", CROWD], capture_output=True, text=True, check=True).stdout)
+    assert grown < 16 * 5000**2
+
+
+CROWD = """
+import resource
+import numpy as np, torch
+from trackdb.engine.models.cells import Cells
+from trackdb.engine.models.settings import TransformerSettings
+from trackdb.engine.models.transformer import AssociationTransformer
+from trackdb.engine.models.windows import Sliding, associate
+
+torch.set_num_threads(1)
+shape = TransformerSettings(coord_dim=2, d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, window=2)
+frame = np.arange(5000) // 2500
+places = np.column_stack([frame, np.random.default_rng(0).uniform(0, 180, (5000, 2))]).astype(np.float32)
+cells = Cells(frame, places, np.empty((5000, 0), np.float32))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+list(associate(AssociationTransformer(shape).eval(), cells, Sliding(2)))
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
 def lacking(folder):
     (folder / "model.pt").unlink()
 
@@ -261,9 +295,15 @@ def no_yaml(folder):
         (no_yaml, "config.yaml cannot be read"),
     ],
 )
-def test_folders_that_are_no_model_are_named(store, model, spoil, told):
+def test_folders_that_are_no_model_are_named(model, spoil, told):
     spoil(model)
     with pytest.raises(FormatError, match=told):
+        load_model(model, device="cpu")
+
+
+def test_a_folder_that_is_no_model_leaves_the_store_as_it_was(store, model):
+    lacking(model)
+    with pytest.raises(FormatError, match="small lacks model"):
         scored(store, model)
     assert not [run for run in store.runs() if run.kind == "score"]
 
@@ -282,9 +322,9 @@ def test_a_channel_that_is_not_there_is_named(store, model):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
-def test_cuda_where_there_is_none_is_refused(store, model):
+def test_cuda_where_there_is_none_is_refused(model):
     with pytest.raises(ConfigError, match="no CUDA"):
-        score(store, store.detection_set(), ScoreConfig(str(model)), network=NetworkConfig(device="cuda"))
+        load_model(model, device="cuda")
 
 
 def test_without_torch_it_is_said_how_to_install_it(store, model, monkeypatch):

@@ -16,7 +16,9 @@ from .transformers import CASES, SMALL, drawn_weights, drawn_window
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
 
+from trackdb.engine.models import transformer  # noqa: E402
 from trackdb.engine.models.attention import Surroundings  # noqa: E402
+from trackdb.engine.models.near import groups_of  # noqa: E402
 from trackdb.engine.models.parental import associations, frame_blocks, parental  # noqa: E402
 from trackdb.engine.models.transformer import AssociationTransformer  # noqa: E402
 
@@ -82,8 +84,39 @@ def test_where_a_window_begins_shifts_its_places_too():
 def test_cells_beyond_the_cutoff_do_not_see_each_other():
     settings = settings_from({**SMALL, "spatial_pos_cutoff": 10}, "config.yaml")
     places = torch.tensor([[[0, 0, 0], [0, 0, 9.0], [0, 0, 11.0]]])
-    mask = Surroundings.of(settings, places, None).mask[0, 0]
+    mask = Surroundings.of(settings, places, None).sights[0].mask[0, 0]
     assert (mask < -900).tolist() == [[False, False, True], [False, False, False], [True, False, False]]
+
+
+@pytest.mark.parametrize("case", ["rope", "bias", "3D"])
+def test_in_groups_cells_look_as_they_do_all_at_once(case, monkeypatch):
+    settings, _, places, features = drawn_window(case, n=200)
+    model = drawn_model({**settings, "spatial_pos_cutoff": 20})
+    with torch.inference_mode():
+        at_once = model.look(*batch(places, features))
+        monkeypatch.setattr(transformer, "CROWDED", 1)
+        monkeypatch.setattr(transformer, "WORTH_GROUPS", 1.0)
+        monkeypatch.setitem(groups_of.__kwdefaults__, "most", 60)
+        grouped = model.look(*batch(places, features))
+    assert at_once.distance is not None
+    assert grouped.distance is None
+    assert torch.allclose(grouped.apart(slice(0, 90), slice(100, 160)), at_once.distance[0, :90, 100:160], atol=0.1)
+    for name in ("encoded", "parent", "child"):
+        one, other = getattr(at_once, name), getattr(grouped, name)
+        assert (one - other).abs().max() <= 1e-4 * one.abs().max()
+
+
+def test_groups_are_all_cells_once_and_see_whoever_is_near():
+    place = np.random.default_rng(3).uniform(0, 300, (200, 2)).astype(np.float32)
+    order, groups, seen = groups_of(place, 40.0, most=16)
+    assert sorted(order.tolist()) == list(range(200))
+    assert sorted((g.start, g.stop) for g in groups) == [(g.start, g.stop) for g in groups]
+    assert (groups[0].start, groups[-1].stop) == (0, 200)
+    for group, others in zip(groups, seen, strict=True):
+        assert group.stop - group.start <= 16
+        far = np.linalg.norm(place[order[group], None] - place[None, order], axis=-1).min(axis=0)
+        assert set(np.flatnonzero(far <= 40)) <= set(others.tolist())
+    assert sum(map(len, seen)) < 0.5 * len(groups) * 200
 
 
 def test_every_weight_learns():

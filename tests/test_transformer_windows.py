@@ -42,7 +42,7 @@ class Certain(AssociationTransformer):
         sign = 1.0 if places[0, 0, 0] % 2 == 0 else -1.0
         one = torch.ones(1, n, 1)
         far = places[..., 2] > 90
-        return Seen(one, sign * one, one, 1000.0 * (far[:, None] | far[:, :, None]))
+        return Seen(one, sign * one, one, places[..., 1:], 1000.0 * (far[:, None] | far[:, :, None]))
 
 
 SIGMOID = 1 / (1 + np.exp(-1.0))

@@ -22,6 +22,32 @@ UNSEEN: Final = -1000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """Some tokens, and those that they may see.
+
+    Parameters
+    ----------
+    rows : slice
+        The tokens that look.
+    seen : (k,) int64 or None
+        Those that are looked at; None for all.
+    distance : (B, q, k) float32
+        Pixels in space between each two.
+    mask : (B, 1, q, k) float32
+        Added to what attention makes of two tokens.
+    """
+
+    rows: slice
+    seen: Tensor | None
+    distance: Tensor
+    mask: Tensor
+
+    def of(self, tokens: Tensor, dim: int) -> Tensor:
+        """Return those of (.., n, ..) tokens that are looked at."""
+        return tokens if self.seen is None else tokens.index_select(dim, self.seen)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
     """Where the tokens of windows lie to each other.
 
@@ -29,34 +55,51 @@ class Surroundings:
     ----------
     places : (B, n, 1 + c) float32
         Time and place of each token.
-    distance : (B, n, n) float32
-        Pixels in space between each two.
-    mask : (B, 1, n, n) float32
-        Added to what attention makes of two tokens, queries first.
+    sights : list of Sight
+        Who may see whom; the rows of all of them are all tokens, in their order.
     """
 
     places: Tensor
-    distance: Tensor
-    mask: Tensor
+    sights: list[Sight]
 
     @classmethod
     def of(cls, settings: TransformerSettings, places: Tensor, padding: Tensor | None) -> Surroundings:
-        """Return the surroundings of tokens at `places`; `padding` (B, n) is True where there is none."""
-        distance = distances(places[..., 1:])
-        if settings.attn_dist_mode == "v0":
-            mask = distances(places).mul_(-0.1).exp_()
-        else:
-            mask = distance.mul(-5).div_(settings.spatial_pos_cutoff).exp_()
-        unseen = distance > settings.spatial_pos_cutoff
+        """Return the surroundings of tokens of which each may see any; `padding` (B, n) is True where there is none."""
+        sight = _sight(settings, slice(0, places.shape[1]), None, places, places)
         if padding is not None:
-            unseen |= padding[:, :, None] | padding[:, None, :]
-        mask.add_(unseen, alpha=UNSEEN)
-        return cls(places, distance, mask[:, None])
+            nobody = padding[:, :, None] | padding[:, None, :]
+            sight.mask.masked_fill_(nobody[:, None] & (sight.distance <= settings.spatial_pos_cutoff)[:, None], UNSEEN)
+        return cls(places, [sight])
+
+    @classmethod
+    def grouped(
+        cls, settings: TransformerSettings, places: Tensor, groups: list[slice], seen: list[Tensor]
+    ) -> Surroundings:
+        """Return the surroundings of the tokens of one window in groups, each of which sees some tokens alone."""
+        return cls(
+            places,
+            [
+                _sight(settings, rows, others, places[:, rows], places.index_select(1, others))
+                for rows, others in zip(groups, seen, strict=True)
+            ],
+        )
 
 
-def distances(places: Tensor) -> Tensor:
-    """Return the Euclidean distance between each two of (B, n, d) places, (B, n, n)."""
-    return torch.cdist(places, places)
+def _sight(
+    settings: TransformerSettings, rows: slice, seen: Tensor | None, looking: Tensor, looked_at: Tensor
+) -> Sight:
+    distance = distances(looking[..., 1:], looked_at[..., 1:])
+    if settings.attn_dist_mode == "v0":
+        mask = distances(looking, looked_at).mul_(-0.1).exp_()
+    else:
+        mask = distance.mul(-5).div_(settings.spatial_pos_cutoff).exp_()
+    mask.add_(distance > settings.spatial_pos_cutoff, alpha=UNSEEN)
+    return Sight(rows, seen, distance, mask[:, None])
+
+
+def distances(looking: Tensor, looked_at: Tensor) -> Tensor:
+    """Return the Euclidean distance between each two of (B, q, d) and (B, k, d) places, (B, q, k)."""
+    return torch.cdist(looking, looked_at)
 
 
 class Attention(nn.Module):
@@ -82,15 +125,24 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, around: Surroundings) -> Tensor:
         """Return what each token of `query` takes from those of `key`, both (B, n, D)."""
         q, k, v = self._split(self.q_pro(query)), self._split(self.k_pro(key)), self._split(self.v_pro(key))
-        mask = around.mask
         if hasattr(self, "rot_pos_enc"):
             turns = self.rot_pos_enc(around.places)
             q, k = turned(q, turns), turned(k, turns)
-        elif hasattr(self, "pos_bias"):
-            mask = mask + self.pos_bias(around.distance, around.places[..., 0])
+        time = around.places[..., 0]
         dropout = self.dropout if self.training else 0.0
-        taken = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        return self.proj(taken.transpose(1, 2).flatten(2))  # (B, H, n, h) -> (B, n, D)
+        taken = []
+        for sight in around.sights:
+            mask = sight.mask
+            if hasattr(self, "pos_bias"):
+                mask = mask + self.pos_bias(sight.distance, time[:, sight.rows], sight.of(time, 1))
+            keys, values = sight.of(k, 2), sight.of(v, 2)
+            taken.append(
+                functional.scaled_dot_product_attention(
+                    q[:, :, sight.rows], keys, values, attn_mask=mask, dropout_p=dropout
+                )
+            )
+        together = taken[0] if len(taken) == 1 else torch.cat(taken, dim=2)
+        return self.proj(together.transpose(1, 2).flatten(2))  # (B, H, n, h) -> (B, n, D)
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, n, D) -> (B, H, n, h)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+VECTOR = 8  # complex numbers that a processor multiplies at once, at most
 FEATURE_CUTOFF = 1000.0
 """Longest wave of a feature when training starts."""
 
@@ -67,17 +68,20 @@ class Rotations(nn.Module):
             nn.Parameter(waves(cutoff, width // 2)) for cutoff, width in zip(longest, widths, strict=True)
         )
 
-    def forward(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return cosine and sine of the turn of each pair of a head, (B, 1, n, h / 2), of places (B, n, 1 + c)."""
+    def forward(self, places: Tensor) -> Tensor:
+        """Return a complex turn for each pair of a head, (B, 1, n, h / 2), of places (B, n, 1 + c)."""
         angle = torch.cat(_angles(places, self.freqs), dim=-1)[:, None]  # (B, 1, n, h / 2)
-        return angle.cos(), angle.sin()
+        return torch.complex(angle.cos(), angle.sin())
 
 
-def turned(heads: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+def turned(heads: Tensor, turns: Tensor) -> Tensor:
     """Turn adjacent pairs of (B, H, n, h): (a cos - b sin, b cos + a sin)."""
-    cos, sin = turns
-    a, b = heads[..., 0::2], heads[..., 1::2]
-    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
+    pairs = heads.unflatten(-1, (-1, 2))  # (B, H, n, h / 2, 2)
+    if pairs.shape[-2] % VECTOR == 0:
+        return torch.view_as_real(torch.view_as_complex(pairs) * turns).flatten(-2)
+    # what is left over of a vector would be multiplied with other roundings than the authors' code has
+    a, b = pairs.unbind(-1)
+    return torch.stack([a * turns.real - b * turns.imag, b * turns.real + a * turns.imag], dim=-1).flatten(-2)
 
 
 class DistanceTable(nn.Module):
@@ -102,9 +106,9 @@ class DistanceTable(nn.Module):
         self.register_buffer("spatial_bins", torch.exp(torch.linspace(0, math.log(cutoff + 1), n_spatial)))
         self.register_buffer("temporal_bins", torch.linspace(-window, window, 2 * window + 1))
 
-    def forward(self, distance: Tensor, time: Tensor) -> Tensor:
-        """Return (B, H, n, n), queries first, of distances (B, n, n) and times (B, n)."""
+    def forward(self, distance: Tensor, looking: Tensor, looked_at: Tensor) -> Tensor:
+        """Return (B, H, q, k) of distances (B, q, k), and times of those that look and of those that are looked at."""
         near = torch.bucketize(distance, self.spatial_bins).clamp_(max=len(self.spatial_bins) - 1)
-        later = torch.bucketize(time[:, None, :] - time[:, :, None], self.temporal_bins)
+        later = torch.bucketize(looked_at[:, None, :] - looking[:, :, None], self.temporal_bins)
         row = near + len(self.spatial_bins) * later.clamp_(max=len(self.temporal_bins) - 1)
-        return self.bias[row].permute(0, 3, 1, 2)  # (B, n, n, H) -> (B, H, n, n)
+        return self.bias[row].permute(0, 3, 1, 2)  # (B, q, k, H) -> (B, H, q, k)

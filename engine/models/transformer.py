@@ -11,16 +11,24 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .attention import DecoderLayer, EncoderLayer, FeedForward, Surroundings
+from .attention import DecoderLayer, EncoderLayer, FeedForward, Surroundings, distances
 from .encodings import FEATURE_CUTOFF, FourierFeatures
+from .near import groups_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .settings import TransformerSettings
+
+
+CROWDED: Final = 1024  # cells of a window from which on they may look at each other in groups
+WORTH_GROUPS: Final = 0.6  # share of all pairs that are computed; groups of few cells are slower, pair by pair
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,14 +41,23 @@ class Seen:
         Embedding of each cell among its neighbours.
     parent, child : (B, n, D) float32
         Each cell as a parent and as a child; the logit of a link is their product.
-    distance : (B, n, n) float32
-        Pixels in space between each two.
+    places : (B, n, c) float32
+        Where they lie, pixels.
+    distance : (B, n, n) float32 or None
+        Pixels in space between each two; None for crowded windows, of which no such matrix is made.
     """
 
     encoded: Tensor
     parent: Tensor
     child: Tensor
-    distance: Tensor
+    places: Tensor
+    distance: Tensor | None
+
+    def apart(self, rows: slice, columns: slice) -> Tensor:
+        """Return the distances between cells of the first window, (a, b)."""
+        if self.distance is not None:
+            return self.distance[0, rows, columns]
+        return distances(self.places[:1, rows], self.places[:1, columns])[0]
 
 
 class AssociationTransformer(nn.Module):
@@ -92,7 +109,32 @@ class AssociationTransformer(nn.Module):
             places = torch.where(padding[..., None], places.max(), places)
         # one number for all columns: where a window begins in time shifts its places, too, and weights know it so
         places = places - places[..., :1].amin(dim=1, keepdim=True)
+        if padding is None and len(places) == 1 and places.shape[1] >= CROWDED:
+            order, groups, seen = groups_of(places[0, :, 1:].cpu().numpy(), float(self.settings.spatial_pos_cutoff))
+            pairs = sum((group.stop - group.start) * len(others) for group, others in zip(groups, seen, strict=True))
+            if pairs <= WORTH_GROUPS * len(order) ** 2:
+                return self._look_in_groups(places, features, order, groups, seen)
         around = Surroundings.of(self.settings, places, padding)
+        encoded, decoded = self._layers(places, features, around)
+        return Seen(encoded, self.head_x(encoded), self.head_y(decoded), places[..., 1:], around.sights[0].distance)
+
+    def _look_in_groups(
+        self,
+        places: Tensor,
+        features: Tensor,
+        order: NDArray[np.int64],
+        groups: list[slice],
+        seen: list[NDArray[np.int64]],
+    ) -> Seen:
+        """Do what `look` does, in an order of cells in which those that see each other stand together."""
+        there, back, *others = (torch.from_numpy(rows).to(places.device) for rows in (order, np.argsort(order), *seen))
+        around = Surroundings.grouped(self.settings, places[:, there], groups, others)
+        encoded, decoded = self._layers(around.places, features[:, there], around)
+        encoded, decoded = encoded[:, back], decoded[:, back]
+        return Seen(encoded, self.head_x(encoded), self.head_y(decoded), places[..., 1:], None)
+
+    def _layers(self, places: Tensor, features: Tensor, around: Surroundings) -> tuple[Tensor, Tensor]:
+        """Return what encoder and decoder make of each token, (B, n, D) each."""
         told = self.feat_embed(features) if self.fourier_of_features else features
         start = self.norm(self.proj(torch.cat([self.pos_embed(places), told], dim=-1)))
         encoded = start
@@ -101,4 +143,4 @@ class AssociationTransformer(nn.Module):
         decoded = start
         for layer in self.decoder:
             decoded = layer(decoded, encoded, around)
-        return Seen(encoded, self.head_x(encoded), self.head_y(decoded), around.distance)
+        return encoded, decoded

@@ -195,7 +195,7 @@ def look_at(model: AssociationTransformer, cells: Cells, start: int, sliding: Sl
         seen = model.look(places, features)
         for rows, columns in blocks:
             logits = seen.parent[0, rows] @ seen.child[0, columns].T
-            invalid = seen.distance[0, rows, columns] > settings.spatial_pos_cutoff
+            invalid = seen.apart(rows, columns) > settings.spatial_pos_cutoff
             probability = parental(logits, invalid, settings.causal_norm)
             source, target = torch.nonzero(probability >= floor, as_tuple=True)
             worth = probability[source, target].cpu().numpy().astype(np.float64)
