@@ -192,9 +192,8 @@ def solve(
     used = _used(config, linker, solver, lesson) | {"scores": score_run.name, "pins": len(pins)}
     with store.running("solve", name, used, chosen=chosen) as run:
         edges, given, pinned, left_out = _candidates(store, chosen, detections, pins, score_run, config, progress)
-        taught = None if lesson is None else lesson.taught
         problem, estimates = priced(
-            store, chosen, detections, edges, given, pinned.forced, config, score_run.name, progress, taught
+            store, chosen, detections, edges, given, pinned.forced, config, score_run.name, progress, lesson
         )
         if shifts is not None:
             problem, estimates = shifts.applied(problem), {**estimates, **shifts.as_dict()}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .evidence import LearnedConfig
     from .progress import Progress
     from .scorers.base import Scores
+    from .teaching import Lesson
 
 
 def pins_of(store: DuckDBStore, chosen: DetectionSet, detections: Detections, progress: Progress) -> PinSet:
@@ -75,7 +76,7 @@ def learned_cost(
     detections: Detections,
     edges: CandidateEdges,
     read: LearnedConfig,
-    taught: costs.Taught | None,
+    lesson: Lesson | None,
 ) -> costs.Learned:
     """Learn the learned cost from the cells themselves, or follow them with what a lineage taught.
 
@@ -85,14 +86,14 @@ def learned_cost(
         As in `priced`.
     read : LearnedConfig
         What to look at.
-    taught : Taught or None
-        Parameters; by default they are learned.
+    lesson : Lesson or None
+        What a lineage taught.
     """
     traits = traits_of(store, chosen, detections, read)
     outlines = outlines_of(store, chosen, detections, edges, read)
-    if taught is None:
+    if lesson is None:
         return costs.learn(detections, edges, read, traits, outlines)
-    return costs.follow(detections, edges, taught, read, traits, outlines)
+    return costs.follow(detections, edges, lesson.taught, read, traits, outlines)
 
 
 def priced(
@@ -105,7 +106,7 @@ def priced(
     config: Config,
     scores: str,
     progress: Progress,
-    taught: costs.Taught | None = None,
+    lesson: Lesson | None = None,
 ) -> tuple[TrackingProblem, dict[str, float]]:
     """Return the problem by the cost that is configured, and what was estimated for it.
 
@@ -123,12 +124,14 @@ def priced(
         Name of the scores.
     progress : Progress
         Who is told what was found.
-    taught : Taught or None
-        What the learned cost was taught by a lineage.
+    lesson : Lesson or None
+        What a lineage taught the learned cost.
     """
     if config.solve.cost == LEARNED:
-        learned = learned_cost(store, chosen, detections, edges, config.learned, taught)
+        learned = learned_cost(store, chosen, detections, edges, config.learned, lesson)
         estimates = learned.estimates()
+        if lesson is not None:
+            estimates["detections_learned_from"] = float(lesson.cells)
         progress.note(costs.told(estimates))
         if learned.sampled:
             first, last = learned.frames

@@ -244,8 +244,7 @@ def _pricing(
     """
     if goes_by_cost(params) and params.get("cost") == LEARNED:
         read = LearnedConfig(**{"areas": False, "intensity": False, "outlines": False, **params.get("learned", {})})
-        lesson = Lesson.of_run(params)
-        learned = learned_cost(store, chosen, detections, edges, read, None if lesson is None else lesson.taught)
+        learned = learned_cost(store, chosen, detections, edges, read, Lesson.of_run(params))
         return scores, None, lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
         of_run = TwoDistanceConfig(**params["two_distance"])
