@@ -125,7 +125,7 @@ def lesson_from(
     progress = progress or Silent()
     place, of, info = _found(named, store, chosen)
     _require_alike(of, chosen, named, progress)
-    lesson = _learned(place, of, info, read, progress)
+    lesson = _learned(place, of, info, read, max(linked_gap(store, chosen), int(read.gaps)), progress)
     here = {trait.name for trait in traits_of(store, chosen, store.detections(chosen), read)}
     there = set(lesson.taught.traits)
     if here - there:
@@ -182,8 +182,9 @@ def _require_alike(of: DetectionSet, chosen: DetectionSet, named: str, progress:
 
 
 def _learned(
-    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, read: LearnedConfig, progress: Progress
+    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, read: LearnedConfig, max_gap: int, progress: Progress
 ) -> Lesson:
+    """Learn, of links that miss as many frames at most as those of the movie that it is for."""
     whole = store.detections(chosen)
     graph, row = graph_of_solution(store, info, whole)
     cell = np.zeros(len(whole), dtype=bool)
@@ -205,7 +206,7 @@ def _learned(
             expected=f"a lineage with {100 * SPARSEST:.0f} % of them or more",
             **{"try": "trackdb solve, correct it, and learn from that solution"},
         )
-    edges = _candidates(store, chosen, detections, read)
+    edges = _candidates(store, chosen, detections, max_gap)
     labels = costs.Labels(source - first, target - first, cell)
     traits = [trait.part(first, stop) for trait in traits_of(store, chosen, whole, read)]
     outlines = outlines_of(store, chosen, detections, edges, read)
@@ -236,12 +237,9 @@ def _learned(
     )
 
 
-def _candidates(
-    store: DuckDBStore, chosen: DetectionSet, detections: Detections, read: LearnedConfig
-) -> CandidateEdges:
+def _candidates(store: DuckDBStore, chosen: DetectionSet, detections: Detections, max_gap: int) -> CandidateEdges:
     """Return the candidates of some frames as `trackdb solve` would find them; nothing is written."""
     before = done(store, chosen, "link")
-    max_gap = max(linked_gap(store, chosen), int(read.gaps))
     if not before:
         return link_nearest(detections, max_gap=max_gap)
     settings = before[-1].params

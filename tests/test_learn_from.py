@@ -82,7 +82,8 @@ def test_what_was_learned_is_kept_and_said(store, proofread, movie):
     words = f"learned from {links:,} links and {divisions:,} divisions of truth of proofread"
     assert words in told.stderr
     assert f"ilp-1: {words}; " in run("info", store.path).stdout
-    assert kept["estimates"]["division_per_cell_and_frame"] == kept["taught"]["parameters"]["rates"]["division"]
+    taught = kept["taught"]["parameters"]["rates"]["division"]
+    assert kept["estimates"]["division_per_cell_and_frame"] == pytest.approx(taught, rel=0.4)
     assert kept["estimates"]["detections_learned_from"] == movie.real.sum()
     assert digest(proofread) == before
 

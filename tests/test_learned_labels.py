@@ -8,6 +8,7 @@ import pytest
 
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.costs.learned import Labels, Taught, Trait, follow, learn, learn_from_labels
+from trackdb.engine.costs.learned.daughters import Daughters, Shapes
 from trackdb.engine.costs.learned.rates import USUAL, USUAL_FALSE, WORTH
 from trackdb.engine.evidence import EVERYTHING
 from trackdb.engine.simulation import Simulation, simulate_points
@@ -192,7 +193,6 @@ def test_a_lineage_without_errors_leaves_their_rates_to_the_movie_that_is_follow
     rates = follow(movie.detections, edges, taught).model.rates
     assert rates.false == pytest.approx((~movie.real).mean(), abs=0.015)
     assert rates.miss > USUAL
-    assert rates.division == taught.rates.division
     knowing = taught_by(movie)
     assert knowing.knows_errors
     assert follow(clean.detections, link_nearest(clean.detections, max_gap=1), knowing).model.rates.false == (
@@ -203,3 +203,26 @@ def test_a_lineage_without_errors_leaves_their_rates_to_the_movie_that_is_follow
     kept = real.copy()
     kept[8] = True
     assert not learn_from_labels(points, near, Labels(link[:, 0], link[:, 1], kept))[0].knows_errors
+
+
+def test_known_and_expected_divisions_count_alike(movie):
+    """A lineage of two frames knows next to no division: how often cells divide is then told by the movie."""
+    other = sheet(44, n_frames=2, side=6, drift=(2.0, 1.0))
+    few, many = taught_by(other), taught_by(movie)
+    assert few.rates.division < 0.005
+    edges = link_nearest(movie.detections, max_gap=1)
+    true = movie.divisions / movie.link.shape[0]
+    for taught in (few, many):
+        assert follow(movie.detections, edges, taught).model.rates.division == pytest.approx(true, rel=0.4)
+
+
+def test_daughters_that_join_are_weighed_by_their_number():
+    """Ten that are known and ten others: means of the logarithms and of the squares."""
+    ten = Daughters(1.0, 0.2, 0.1, 0.1, 0.0, 1.0)
+    shape = Shapes(np.full(10, 2.0), np.full(10, 0.1), np.full(10, 0.1), np.zeros(10), 2)
+    joined = ten.joined_by(shape, np.ones(10), ten, 10.0)
+    assert joined.log_distance == pytest.approx(1.5)
+    assert joined.spread == pytest.approx(np.sqrt((10 * (0.04 + 0.25) + 10 * 0.25) / 20))
+    assert joined.along == pytest.approx((10 * 0.1 + 10 * 0.1 * 10 / (8 + 2)) / 20)
+    alone = ten.joined_by(shape, np.zeros(10), ten, 10.0)
+    assert (alone.log_distance, alone.spread) == (pytest.approx(1.0), pytest.approx(0.2))

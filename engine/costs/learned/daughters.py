@@ -8,7 +8,7 @@ local spacing. Two independent links would not do: daughters part further than c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -117,6 +117,32 @@ class Daughters:
             across=(usual + float(weight @ shape.across) / across_axes) / (MIDPOINT_WORTH + total),
             usual_log_distance=self.usual_log_distance,
             usual_square=self.usual_square,
+        )
+
+    def joined_by(self, shape: Shapes, share: NDArray[np.float64], before: Daughters, worth: float) -> Daughters:
+        """Return what these and further pairs tell together, of which each is one of daughters with some probability.
+
+        Parameters
+        ----------
+        shape, share
+            As in `learned`.
+        before : Daughters
+            By which mid-points far out count less.
+        worth : float
+            Pairs that these count for.
+        """
+        total, across_axes = float(share.sum()), shape.ndim - 1
+        mean = (float(share @ shape.log_distance) + worth * self.log_distance) / (total + worth)
+        variance = float(share @ (shape.log_distance - mean) ** 2)
+        variance += worth * (self.spread**2 + (self.log_distance - mean) ** 2)
+        weight = share * (FREEDOM + shape.ndim)
+        weight = weight / (FREEDOM + shape.along / before.along + shape.across / before.across)
+        return replace(
+            self,
+            log_distance=mean,
+            spread=float(np.clip(math.sqrt(variance / (total + worth)), *SPREADS)),
+            along=(worth * self.along + float(weight @ shape.along)) / (worth + total),
+            across=(worth * self.across + float(weight @ shape.across) / across_axes) / (worth + total),
         )
 
 

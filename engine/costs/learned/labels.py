@@ -141,6 +141,8 @@ def learn_from_labels(
         if looks.outlines is None
         else TaughtOutlines(looks.outlines.child, looks.outlines.daughter, looks.outlines.other),
         knows_errors=knows_errors,
+        mothers=int(lineage.has_child.sum()),
+        divisions=int(divides.sum()),
     )
     return taught, lineage
 

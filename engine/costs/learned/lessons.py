@@ -99,7 +99,7 @@ def learn_from(
 
     doubted = None
     if rates.stays and before.read.optional:
-        steps = _log_steps(around, edges, spans, drift, motion, rates, looks, clutter.steps)
+        steps = log_steps(around, edges, spans, drift, motion, rates, looks, clutter.steps)
         doubted = clutter.with_steps(steps)
     late = late_daughters(around, spans, lineage)
     return Model(motion, daughters, rates, hazard, *late, before.read, looks, doubted)
@@ -115,7 +115,7 @@ def late_daughters(around: Surroundings, spans: Spans, lineage: Lineage) -> tupl
     return open_, skipped_to
 
 
-def _log_steps(
+def log_steps(
     around: Surroundings,
     edges: CandidateEdges,
     spans: Spans,

@@ -69,6 +69,9 @@ class Taught:
     knows_errors : bool
         Whether the lineage knew of a false detection or a missed cell. One that did not, as detections that were made
         of the truth itself, does not tell how often others are.
+    mothers, divisions : int
+        Cells of the lineage that have children, and those that divide: what its rate of divisions, and its daughters,
+        count for.
     """
 
     motion: Motion
@@ -78,6 +81,8 @@ class Taught:
     traits: dict[str, TaughtTrait]
     outlines: TaughtOutlines | None
     knows_errors: bool
+    mothers: int
+    divisions: int
 
     @property
     def ndim(self) -> int:
@@ -130,6 +135,8 @@ class Taught:
             },
             "outlines": None if self.outlines is None else asdict(self.outlines),
             "knows_errors": self.knows_errors,
+            "mothers": self.mothers,
+            "divisions": self.divisions,
         }
 
     @classmethod
@@ -151,6 +158,8 @@ class Taught:
             {name: _trait_from(trait) for name, trait in kept["traits"].items()},
             None if outlines is None else TaughtOutlines(**{name: Bell(**bell) for name, bell in outlines.items()}),
             kept["knows_errors"],
+            kept["mothers"],
+            kept["divisions"],
         )
 
 
