@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from trackdb.engine.candidates import link_nearest
 from trackdb.engine.costs.learned import schedule
 from trackdb.engine.costs.learned.rates import LearnedRates
+from trackdb.engine.costs.learned.traits import Trait
 from trackdb.engine.metrics.edges import compare_divisions
 from trackdb.testing.movies import cells
 
@@ -83,6 +85,24 @@ def test_starts_are_compared_on_some_frames_of_a_long_movie(monkeypatch):
     tracked(movie)
     assert all(size <= 800 for size in sizes[: 2 * schedule.TRIED])
     assert all(size == len(movie) for size in sizes[2 * schedule.TRIED :])
+
+
+def test_starts_are_compared_later_where_looks_are_learned_too(monkeypatch):
+    """Lines of areas need a lineage with divisions, so that they tell the starts apart only after some rounds."""
+    rounds = []
+    round_ = schedule._round
+
+    def watched(*given, **options):
+        rounds.append(options["divisions"])
+        return round_(*given, **options)
+
+    monkeypatch.setattr(schedule, "_round", watched)
+    movie = sheet(3, division=0.005, n_frames=6).detections
+    area = np.exp(np.random.default_rng(1).normal(4, 0.3, len(movie)))
+    for traits, tried in (([], schedule.TRIED), ([Trait.of("area", area, adds_up=True)], schedule.TRIED_WITH_LOOKS)):
+        rounds.clear()
+        schedule._busy(movie, link_nearest(movie, max_gap=1), schedule.LearnedConfig(), traits)
+        assert rounds == [False, *[True] * (tried - 1), *[True] * tried]
 
 
 def test_cells_that_are_said_not_to_divide_get_no_busy_start(monkeypatch):

@@ -3,11 +3,12 @@
 Run: python benchmarks/accuracy/calibration.py [--only NAME ...] [--variants x1 P x2 x4] [--seeds 1 2 3] [--lines FILE].
 Lines that the file has already are not run again, so that hours can be done in pieces.
 
-Movies of the role ``design`` alone. Each is linked over one missed frame, priced and solved by the learned cost and
-weighed by ``auto`` at each of `TEMPERATURES`. ECE, NLL and AURC are told at temperature 1, at the one that is usual for
-learned costs, and at the one of these that makes the true parents of all *other* movies likeliest, each movie with the
-same weight. The lists are those of the usual temperature. A question finds what the solution has wrong of what a cell
-does: links that are not true, and true ones that it lacks. It is held against questions about cells picked at random.
+Movies of the role ``design`` alone. Each is linked over up to three missed frames, priced and solved by the learned
+cost and weighed by ``auto`` at each of `TEMPERATURES`. ECE, NLL and AURC are told at temperature 1, at the one that is
+usual for learned costs, and at the one of these that makes the true parents of all *other* movies likeliest, each movie
+with the same weight. The lists are those of the usual temperature. A question finds what the solution has wrong of what
+a cell does: links that are not true, and true ones that it lacks. It is held against questions about cells picked at
+random.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from truth import detections_of
 from trackdb.engine.candidates import link_nearest
 from trackdb.engine.config import PosteriorConfig
 from trackdb.engine.costs import learn
+from trackdb.engine.default_cost import MISSED
 from trackdb.engine.metrics.calibration import NEW, ParentQuestions, answers, summarise
 from trackdb.engine.metrics.parents import ask_parents
 from trackdb.engine.posterior.estimate import posterior_at
@@ -107,7 +109,7 @@ def weigh(case: Case, seed: int) -> Line:
     place = np.argsort(order)
     link = place[case.link]
     detections = detections_of(case.frame[order], case.position[order], None)
-    edges = link_nearest(detections, max_gap=1)
+    edges = link_nearest(detections, max_gap=MISSED)
     problem = learn(detections, edges).problem(detections, edges)
     chosen = np.flatnonzero(open_solver("ilp").solve(problem).edge)
     solved = np.c_[problem.source[chosen], problem.target[chosen]]

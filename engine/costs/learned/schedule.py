@@ -49,6 +49,7 @@ MOST_CELLS: Final = 60_000  # of a movie that is learned from as a whole
 TURNOVER: Final = 0.2  # rate of divisions and of ends that a busy tissue starts with
 COMPARED: Final = 3_000  # cells that both starts are tried on
 TRIED: Final = 2  # solutions of each, the last of which are compared
+TRIED_WITH_LOOKS: Final = 4  # of cells whose looks are learned, too, which tell divisions better every round
 CLEARLY: Final = 0.01  # nats a cell by which the busy start has to be likelier
 FOLLOWING: Final = 2  # how often the whole of a larger one is linked: without velocities, and with them
 IN_RUNS: Final = {False: (0.2, 0.3), True: (0.0, 0.15)}
@@ -237,7 +238,7 @@ def _busy(detections: Detections, edges: CandidateEdges, read: LearnedConfig, tr
     surprise = {}
     for busy in (False, True):
         stand = _Stand.at_first(around, within, spans, read, looks, busy=busy)
-        for number in range(TRIED):
+        for number in range(TRIED_WITH_LOOKS if traits else TRIED):
             stand = _round(around, within, spans, stand, divisions=busy or number > 0)
         surprise[busy] = stand.surprise
     log.debug("surprise of calm cells %.1f, of busy ones %.1f", surprise[False], surprise[True])
