@@ -92,7 +92,6 @@ def test_words_have_two_digits():
     [
         (["--lap"], "which lap does not divide into"),
         (["--greedy"], "which greedy does not divide into"),
-        (["--window", 5], "is learned from the whole movie"),
         (["--scores", "distance"], "reads places and masks, not scores"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_movie_that_is_sampled_gets_the_costs_of_one_piece(crowd, monkeypatch)
     def sampled(first, last, n_cells, *, most_cells=300):
         return sampled_runs(first, last, n_cells, most_cells=300)
 
-    monkeypatch.setattr(sys.modules["trackdb.engine.costs.fit"], "sampled_runs", sampled)
+    monkeypatch.setattr(sys.modules["trackdb.engine.costs.sample"], "sampled_runs", sampled)
     monkeypatch.setattr(costs, "sampled_runs", sampled)
     chosen = crowd.detection_set()
     whole = solve(crowd, chosen, PLAIN, name="whole")
