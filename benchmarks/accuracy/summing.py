@@ -140,8 +140,8 @@ def _noise(cases: list[_Case]) -> None:
 
 
 def _beside(table: pd.DataFrame, names: list[str]) -> None:
-    """Print link and division F1 of versions of trackdb, a column each, for the cases that more than one ran on."""
-    lines = table[table["tracker"].isin(names)]
+    """Print link and division F1 of versions of trackdb, for cases that more than one ran on, by their first seed."""
+    lines = table[table["tracker"].isin(names) & table["seed"].eq(table["seed"].iloc[0])]
     ran = lines.groupby("case", sort=False)["tracker"].nunique()
     cases = [case for case, n in ran.items() if n > 1]
     if not cases:
