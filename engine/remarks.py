@@ -69,6 +69,6 @@ def _not_proven(detections: Detections, selection: Selection, config: SolveConfi
     else:
         why = "too many cells compete for each other to try out all that they may do"
     return (
-        f"not proven: this costs {selection.objective:.6g}, and of any other solution is known no more than that it "
-        f"costs {selection.lower_bound:.6g} at least: {why}"
+        f"not proven: this costs {selection.objective:.6g}, and another solution may cost "
+        f"{selection.objective - selection.lower_bound:.2g} less at most: {why}"
     )
