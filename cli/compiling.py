@@ -28,7 +28,7 @@ def told_of_compiling(tell: Callable[[str], None]) -> Iterator[None]:
                 tell(TOLD)
 
         def on_end(self, _event: object) -> None:
-            pass
+            """Say nothing; numba calls it on every listener."""
 
     with event.install_listener("numba:compile", Listener()):
         yield

@@ -51,7 +51,7 @@ def open_scorer(name: str) -> Scorer:
         raise ConfigError(
             f"there is no scorer {name!r}",
             known=", ".join(known_scorers()),
-            **{"try": "one of them, or a table of source, target and score: FILE.csv"},
+            **{"try": "one of them, the folder or name of a model, or a table of source, target and score: FILE.csv"},
         )
     try:
         make: Callable[[], Scorer] = offered[name].load()
