@@ -1,0 +1,1 @@
+"""What an association transformer learns from: windows of labelled movies, as arrays."""

@@ -1,0 +1,137 @@
+"""One window of a labelled movie as a network is shown it, and what it is to say of each pair of its cells.
+
+Two cells belong together where one is the other, or its ancestor; sisters do not. Descent is a comparison of two
+numbers, the places in the walk down the true lineages (`engine.lineages`), so all pairs are told at once.
+
+References
+----------
+.. [1] Gallusser & Weigert, "Trackastra", ECCV 2024, section 1.1 (targets) and Eqs. (6), (7) (weights).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ....errors import SchemaError
+from ....storage.schema import require_equal_lengths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REACH: Final = 2
+"""Most frames between two cells that are compared, Delta t of Eq. (7)."""
+
+DIV_UPWEIGHT: Final = 2.0
+"""What links of a division weigh more, as the authors' script has it; the paper has 10, lambda_div of Eq. (7)."""
+
+UNKNOWN: Final = -1
+"""Place in the walk of a cell that the truth does not know."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """The n cells of one window, and what is true of each two of them.
+
+    Parameters
+    ----------
+    frame : (n,) int64
+        Frame of each in its movie, never falling.
+    places : (n, 1 + c) float32
+        Frame and place ``(t, [z,] y, x)``, pixels, as in `Cells.places`.
+    features : (n, F) float32
+        As in `Cells.features`; F is 0 for a network without features.
+    associated : (n, n) bool
+        Whether one of the two is the other, or its ancestor; symmetric. False for whatever the truth does not know.
+    weight : (n, n) float32
+        How much the answer of row i, the earlier cell, and column j counts: 0 where the two are not compared, that is
+        unless j is one or two frames later than i.
+    """
+
+    frame: NDArray[np.int64]
+    places: NDArray[np.float32]
+    features: NDArray[np.float32]
+    associated: NDArray[np.bool_]
+    weight: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        require_equal_lengths(
+            frame=self.frame,
+            places=self.places,
+            features=self.features,
+            associated=self.associated,
+            weight=self.weight,
+        )
+        square = (len(self.frame),) * 2
+        if self.associated.shape != square or self.weight.shape != square:
+            raise SchemaError(f"an example of {len(self)} cells tells of each pair of them", expected=str(square))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """(n, n) Pairs of which an answer counts."""
+        return self.weight > 0
+
+
+def associations(frame: NDArray[np.int64], pre: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell for each two cells whether one is the other, or its ancestor.
+
+    Parameters
+    ----------
+    frame : (n,) int64
+        Frame of each cell.
+    pre, last : (n,) int64
+        Place of its true tracklet in the walk down the lineages, and the last place among its descendants; both are
+        `UNKNOWN` for a cell that the truth does not know.
+
+    Returns
+    -------
+    associated : (n, n) bool
+        Symmetric.
+    """
+    descends = (pre[:, None] <= pre) & (pre <= last[:, None]) & (frame[:, None] <= frame) & (pre != UNKNOWN)
+    return np.asarray(descends | descends.T)
+
+
+def compared(frame: NDArray[np.int64], reach: int = REACH) -> NDArray[np.bool_]:
+    """Tell for each two cells whether the second is later than the first, by `reach` frames at most."""
+    later = frame - frame[:, None]
+    return (later > 0) & (later <= reach)
+
+
+def weights(
+    frame: NDArray[np.int64], associated: NDArray[np.bool_], *, div_upweight: float = DIV_UPWEIGHT
+) -> NDArray[np.float32]:
+    """Weigh each pair that is compared: links count double, those of divisions ``1 + div_upweight`` times.
+
+    With n the number of descendants of i in the frame of j and of ancestors of j in the frame of i, a pair that belongs
+    together weighs 2 where n is 2, more where n is larger; a pair that does not weighs 1.
+
+    Parameters
+    ----------
+    frame : (n,) int64
+        Frame of each cell, never falling.
+    associated : (n, n) bool
+        From `associations`.
+    div_upweight : float
+        What a link of a division weighs more than a pair that does not belong together.
+
+    Returns
+    -------
+    weight : (n, n) float32
+        0 where a pair is not compared.
+    """
+    weight = compared(frame).astype(np.float32)
+    if not len(frame):
+        return weight
+    begins = np.flatnonzero(np.diff(frame, prepend=frame[0] - 1))
+    relatives = np.add.reduceat(associated, begins, axis=1, dtype=np.int64)  # (n, frames), of each cell in each frame
+    of_frame = np.searchsorted(begins, np.arange(len(frame)), side="right") - 1
+    i, j = np.nonzero(associated & (weight > 0))
+    count = relatives[i, of_frame[j]] + relatives[j, of_frame[i]]
+    weight[i, j] = np.where(count > 2, 1 + div_upweight, 2)
+    return weight
