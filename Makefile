@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# some machines set it; then each of hundreds of processes would compile all that it imports
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint types compiled faults uncertainty clean
 
