@@ -129,6 +129,9 @@ def uncertain(
     solution: Annotated[
         str | None, typer.Option("--solution", help="Solution whose newest posterior is asked.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the list as a page with pictures, FILE.html, too.")
+    ] = None,
     dataset: Dataset = None,
     config: ConfigFile = None,
 ) -> None:
@@ -139,14 +142,24 @@ def uncertain(
     Example: trackdb uncertain movie.trackdb --top 10
 
     Example: trackdb uncertain movie.trackdb --by entropy --json
+
+    Example: trackdb uncertain movie.trackdb --html review.html
     """
     from ..engine.config import load_config
+    from ..engine.pixels import pixels_of
+    from ..engine.plots.page import require_page, write_page
     from ..engine.review.asking import ask_first, posterior_to_ask
+
+    if html is not None:
+        require_page(html)
 
     opened = open_store(store, face.command)
     with face.progress() as progress:
         chosen, info, found = posterior_to_ask(opened, dataset, posterior_name, solution=solution, progress=progress)
         asked = ask_first(opened, chosen, info, found, load_config(store, config), top=top, by=by, progress=progress)
+        if html is not None:
+            write_page(asked, opened.detections(chosen), pixels_of(opened, chosen), html)
+            face.note(f"{html} has {plural(len(asked.items), 'question')} with pictures")
     if asked.open and not asked.items:
         face.note(
             "no answer would take away a thousandth of a wrong link; --by entropy lists what is open all the same"

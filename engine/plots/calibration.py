@@ -1,4 +1,4 @@
-"""Figures of a posterior's calibration, drawn by matplotlib without a display."""
+"""Figures of how far the probabilities of a posterior can be trusted."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..errors import CalibrationError, ConfigError
-from .exports.base import require_place_for
-from .metrics.calibration import N_BINS, reliability
-from .metrics.rejection import Rejection, rejection
+from ...errors import CalibrationError
+from ..metrics.calibration import N_BINS, reliability
+from ..metrics.rejection import Rejection, rejection
+from .drawing import figure_for, require_plottable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from .metrics.calibration import Answers
-    from .posterior.judging import Judged
+    from ..metrics.calibration import Answers
+    from ..posterior.judging import Judged
 
-FORMATS: Final = (".svg", ".png")
-PLOTS: Final = ("reliability", "rejection")
+FIGURES: Final = ("reliability", "rejection")
 MOST_REJECTED: Final = 0.5
-DOTS_PER_INCH: Final = 150
-STYLE: Final = {"svg.hashsalt": "trackdb", "svg.fonttype": "path", "font.size": 9, "axes.spines.right": False}
 
 
-def plot(what: str, judged: Judged, out: Path) -> None:
+def plot_calibration(what: str, judged: Judged, out: Path) -> None:
     """Draw how reliable a posterior is, or what is gained by rejecting its least sure daughters.
 
     Parameters
@@ -51,28 +48,8 @@ def plot(what: str, judged: Judged, out: Path) -> None:
     require_plottable(what, out)
     if not len(judged.asked.questions):
         raise CalibrationError(f"the truth knows no daughter of which {judged.posterior.name} could be judged")
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type, unused-ignore]  # its stubs list keys one by one
-        figure = Figure(figsize=(4.2, 4.8), layout="constrained")
+    with figure_for(out, 4.2, 4.8) as figure:
         (_draw_reliability if what == "reliability" else _draw_rejection)(figure, judged)
-        figure.savefig(out, dpi=DOTS_PER_INCH, metadata={"Date": None} if out.suffix.lower() == ".svg" else None)
-
-
-def require_plottable(what: str, out: Path) -> None:
-    """Raise ConfigError or FormatError where a plot cannot be made; costs nothing, so it can be asked first."""
-    if what not in PLOTS:
-        raise ConfigError(f"there is no plot {what!r}", known=", ".join(PLOTS))
-    if out.suffix.lower() not in FORMATS:
-        raise ConfigError(f"{out}: plots are SVG or PNG", expected="-o FILE.svg or FILE.png")
-    require_place_for(out)
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "plots are drawn by matplotlib, which is not installed", **{"try": "pip install 'trackdb[plot]'"}
-        ) from None
 
 
 def _views(judged: Judged) -> list[tuple[str, Answers]]:

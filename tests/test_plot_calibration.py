@@ -9,7 +9,8 @@ import pytest
 from trackdb.engine.metrics.calibration import NEW, ParentQuestions
 from trackdb.engine.metrics.parents import Asked
 from trackdb.engine.metrics.rejection import rejection
-from trackdb.engine.plotting import PLOTS, kept_curve, plot, require_plottable
+from trackdb.engine.plots.calibration import FIGURES, kept_curve, plot_calibration
+from trackdb.engine.plots.drawing import require_plottable
 from trackdb.engine.posterior.judging import Judged
 from trackdb.errors import CalibrationError, ConfigError, FormatError
 from trackdb.storage.posteriors import PosteriorInfo
@@ -35,21 +36,21 @@ def installed(monkeypatch):
 
 
 @drawn
-@pytest.mark.parametrize("what", PLOTS)
+@pytest.mark.parametrize("what", FIGURES)
 def test_the_same_figures_give_the_same_file(tmp_path, what):
     for name in ("a.svg", "b.svg", "c.png"):
-        plot(what, judged(), tmp_path / name)
+        plot_calibration(what, judged(), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()[:600]
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
-    plot(what, judged(seed=1), tmp_path / "d.svg")
+    plot_calibration(what, judged(seed=1), tmp_path / "d.svg")
     assert (tmp_path / "d.svg").read_bytes() != (tmp_path / "a.svg").read_bytes()
 
 
 @drawn
 def test_nothing_to_judge_is_refused(tmp_path):
     with pytest.raises(CalibrationError, match="no daughter of which posterior-1"):
-        plot("reliability", judged(0), tmp_path / "a.svg")
+        plot_calibration("reliability", judged(0), tmp_path / "a.svg")
 
 
 def test_what_is_kept_after_rejecting_none_to_a_half():
@@ -62,8 +63,8 @@ def test_what_is_kept_after_rejecting_none_to_a_half():
 
 @pytest.mark.usefixtures("installed")
 def test_other_plots_endings_and_files_that_are_there_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="no plot 'tree'; known: reliability, rejection"):
-        require_plottable("tree", tmp_path / "a.svg")
+    with pytest.raises(ConfigError, match="no plot 'trees'; known: reliability, rejection, tree, overlay"):
+        require_plottable("trees", tmp_path / "a.svg")
     with pytest.raises(ConfigError, match="SVG or PNG"):
         require_plottable("rejection", tmp_path / "a.jpg")
     (tmp_path / "a.svg").touch()
