@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # some machines set it; then each of hundreds of processes would compile all that it imports
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types compiled faults uncertainty clean
+.PHONY: demo test lint types compiled faults fuzz uncertainty clean
 
 demo: $(VENV)/.ready $(VENV)/.kernels  ## from a simulated movie to a queried lineage
 	rm -rf demo
@@ -32,6 +32,9 @@ compiled: $(VENV)/.ready $(VENV)/.kernels
 
 faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 300 moments, where `make test` has some 40
 	TRACKDB_KILLS=86 $(BIN)/python -m pytest -q -n auto tests/test_kills.py
+
+fuzz: $(VENV)/.ready $(VENV)/.kernels  ## importers under 12,000 harmed files, of which `make test` takes every fifth
+	TRACKDB_FUZZ_EVERY=1 $(BIN)/python -m pytest -q -n auto tests/test_fuzz_formats.py
 
 uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far probabilities of links can be trusted
 	$(BIN)/python benchmarks/uncertainty

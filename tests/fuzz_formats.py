@@ -6,12 +6,13 @@ An importer joins with one line in `IMPORTERS` of `test_fuzz_formats.py`::
 
 `write` draws a small whole source into an empty folder and returns its path; `harm` does one harm to it, drawing from
 the generator that it is given. `harm_text` is for files of text, `harm_bytes` for any file, `harm_folder` for folders
-such as Zarr stores. Keep the source small: 500 harmed ones are read, every fortieth of them into a store. Notes of what
-may not come out of it: anything but a `TrackdbError`, a warning, a store half made, more than `LONGEST_S` seconds or
-`MOST_MB` of memory for one source.
+such as Zarr stores. Keep the source small: 500 harmed ones are read by `make fuzz`, every fifth of them by `make test`,
+and every fortieth of those into a store. Notes of what may not come out of it: anything but a `TrackdbError`, a
+warning, a store half made, more than `LONGEST_S` seconds or `MOST_MB` of memory for one source.
 """
 
 import json
+import os
 import re
 import resource
 import shutil
@@ -33,6 +34,7 @@ from trackdb.storage.schema import Detections
 LONGEST_S = 30.0  # for one source, on a busy machine
 MOST_MB = 700.0  # by which one source may raise the peak of the process
 STORE_EVERY = 40
+FIRE_EVERY = int(os.environ.get("TRACKDB_FUZZ_EVERY", "5"))  # of the cases of an importer; 1 by `make fuzz`
 
 Harm = Callable[[Path, np.random.Generator], None]
 
@@ -75,7 +77,7 @@ class Importer:
     options : SourceOptions
         How it is opened.
     n_cases : int
-        How many harmed ones are read.
+        How many harmed ones `make fuzz` reads.
     has_links : bool
         False for a source of cells alone.
     """
@@ -128,7 +130,7 @@ def fire(importer: Importer, folder: Path, first: int = 0) -> dict[str, int]:
     assert n_cells, "the whole source has no cells to lose"
     assert bool(n_links) == importer.has_links, f"the whole source has {n_links} links"
     counts = {"read": 0, "refused": 0}
-    for case in range(first, importer.n_cases):
+    for nth, case in enumerate(range(first, importer.n_cases, FIRE_EVERY)):
         rng = np.random.default_rng([case, *importer.name.encode()])
         path = _copy(whole, _empty(folder / "harmed"))
         for _ in range(1 + int(rng.integers(3)) // 2 * int(rng.integers(1, 4))):
@@ -145,7 +147,7 @@ def fire(importer: Importer, folder: Path, first: int = 0) -> dict[str, int]:
         seconds, grown = time.perf_counter() - started, _peak_mb() - peak
         assert seconds < LONGEST_S, f"{told} took {seconds:.0f} s"
         assert grown < MOST_MB, f"{told} took {grown:.0f} MB"
-        if case % STORE_EVERY == 0:
+        if nth % STORE_EVERY == 0:
             _into_store(path, importer, _empty(folder / "store") / "a.trackdb", told)
     return counts
 

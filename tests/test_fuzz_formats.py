@@ -12,7 +12,7 @@ from trackdb.storage.formats import FORMATS, SourceOptions
 from trackdb.storage.writers.tables import write_tables
 
 from .containers import CONTAINERS, write_ngff
-from .fuzz_formats import Importer, fire, harm_bytes, harm_folder, harm_text
+from .fuzz_formats import FIRE_EVERY, Importer, fire, harm_bytes, harm_folder, harm_text
 from .graph_files import SPOTS, write_geff, write_icy, write_particles, write_trackmate
 from .list_files import (
     NUCLEI,
@@ -205,6 +205,7 @@ def test_harmed_sources_are_read_or_refused_with_words(importer, tmp_path):
     if importer.name == "geff":
         pytest.importorskip("geff_spec", reason="the extra geff is not installed")
     counts = fire(importer, tmp_path)
-    assert counts["read"] >= importer.n_cases // 40, f"harms that always break tell little: {counts}"
-    assert counts["refused"] >= importer.n_cases // 10, f"harms that never break tell little: {counts}"
-    print(counts)
+    fired = sum(counts.values())
+    assert fired >= importer.n_cases // FIRE_EVERY
+    assert counts["read"] >= fired // 40, f"harms that always break tell little: {counts}"
+    assert counts["refused"] >= fired // 10, f"harms that never break tell little: {counts}"
