@@ -12,9 +12,10 @@ demo: $(VENV)/.ready $(VENV)/.kernels  ## from a simulated movie to a queried li
 	$(BIN)/trackdb demo demo
 
 # what takes one core each goes side by side; the tests, which take all of them, begin when all of it is well
+# a file stays on one worker, where its kernels and fixtures are made once
 test: $(VENV)/.ready $(VENV)/.kernels  ## style, types, all tests
 	$(MAKE) --no-print-directory -j3 lint types compiled
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -24,20 +24,13 @@ LONGEST = (
 )
 """Files that take longest, in the order in which they begin: a long one that began late would leave workers idle."""
 
-APART = {"test_fuzz_formats", "test_ome_zarr", "test_pipeline", "test_layout"}
-"""Files whose tests share nothing that is dear to make: they come last, one by one to whoever is free."""
-
 DATA = Path(os.environ.get("TRACKDB_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files, and keep a file on one worker, where its kernels and fixtures are made once."""
-    rank = {name: place for place, name in enumerate(LONGEST)} | dict.fromkeys(APART, len(LONGEST) + 1)
+    """Begin with the longest files."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(LONGEST)))
-    for item in items:
-        if item.path.stem not in APART:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")
