@@ -27,14 +27,20 @@ _EPSILON: Final = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Brightness:
-    """The dark and the bright end of a movie, grey values."""
+    """The dark and the bright end, grey values: of a movie, or for each of n cells of its own frame.
 
-    low: float
-    high: float
+    Parameters
+    ----------
+    low, high : float, or (n,) float64
+        What becomes 0 and 1.
+    """
+
+    low: float | NDArray[np.float64]
+    high: float | NDArray[np.float64]
 
     def normalised(self, grey: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return grey values as numbers that are 0 at the dark end and 1 at the bright end."""
-        return (grey - self.low) / (self.high - self.low + _EPSILON)
+        """Return (n,) grey values as numbers that are 0 at the dark end and 1 at the bright end."""
+        return np.asarray((grey - self.low) / (self.high - self.low + _EPSILON))
 
 
 def brightness_of(frames: Callable[[], Iterable[NDArray[Any]]]) -> Brightness:

@@ -66,7 +66,7 @@ def cells_for(
     channel : str or None
         Images that tell how bright a cell is.
     brightness : Brightness or None
-        Of the whole movie.
+        Of the whole movie, or, while a model is trained, of the frame of each cell.
     model : str
         Who asks, for messages.
 
@@ -91,7 +91,7 @@ def cells_for(
             **{"try": "ingest with --images FOLDER, or score --by distance or overlap"},
         )
     mean = features.intensity[channel].mean
-    unknown = np.isnan(detections.area) | np.isnan(features.border_px) | np.isnan(features.inertia_px2).any(axis=(1, 2))
+    unknown = without_shape(detections, features)
     if unknown.any():
         raise MissingRowsError(
             f"{model} looks at the shape of cells, and {np.count_nonzero(unknown):,} of {len(detections):,} are points",
@@ -110,6 +110,12 @@ def cells_for(
         (1 - np.minimum(features.border_px, NEAR_BORDER_PX) / NEAR_BORDER_PX)[:, None],
     )
     return Cells(detections.frame, places, np.concatenate(columns, axis=1).astype(np.float32))
+
+
+def without_shape(detections: Detections, features: Features) -> NDArray[np.bool_]:
+    """Tell for each of n detections whether its area, its inertia or its distance from the border is not known."""
+    of_border = np.isnan(features.border_px)
+    return np.isnan(detections.area) | of_border | np.isnan(features.inertia_px2).any(axis=(1, 2))
 
 
 def diameters(area: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
