@@ -1,0 +1,63 @@
+/** The review page: one question at a time, one key an answer, and nothing moves on before the server has it on disk. */
+
+import { actionsOf, onKey } from "./actions.js";
+import { get, unique } from "./api.js";
+import { byId } from "./dom.js";
+import { listen } from "./events.js";
+import { Review } from "./review.js";
+import { notify, say, showSession } from "./status.js";
+
+/** Return the name of this tab, which a reload keeps. */
+function clientName() {
+  const kept = sessionStorage.getItem("trackdb-review-client") ?? unique();
+  sessionStorage.setItem("trackdb-review-client", kept);
+  return kept;
+}
+
+function listenFor(/** @type {Review} */ review) {
+  const news = (record, touched, what) => {
+    if (record.seq <= review.state.seq) return;
+    review.heard({ touched: [...touched, record.cell], why: `${record.who} ${what}: ${record.text}` });
+  };
+  listen({
+    hello: ({ seq, revision }) => {
+      const missed = seq > review.state.seq || (revision && revision !== review.state.revision && review.question === null);
+      if (missed) review.heard({ touched: [review.question?.cell], why: "connected again" });
+    },
+    answered: ({ record, touched }) => news(record, touched, "answered"),
+    undone: ({ record }) => news(record, [], "took back"),
+    store: ({ message }) => review.heard({ reload: true, touched: [], why: message }),
+    busy: ({ message }) => say(message, "busy"),
+    free: () => say("the store is free again"),
+    closing: () => say("the server has ended; start trackdb review again", "bad"),
+    lost: () => review.isFree && say("no connection to the server; trying again", "bad"),
+  });
+}
+
+async function begin() {
+  const client = clientName();
+  let session;
+  try {
+    session = await get(`/api/session?client=${client}`);
+  } catch (error) {
+    say("not connected", "bad");
+    byId("question").textContent = "The review cannot be opened";
+    notify({ tone: "bad", title: "Not opened", text: error.message, buttons: [{ name: "Try again", does: () => location.reload() }] });
+    return;
+  }
+  const review = new Review(client, session);
+  review.actions = actionsOf(review);
+  showSession(session);
+  review.showKeys();
+  document.addEventListener("keydown", (event) => onKey(review, event));
+  document.addEventListener("click", (event) => {
+    const button = /** @type {HTMLElement} */ (event.target).closest("[data-action]");
+    if (button) review.run(button.getAttribute("data-action"));
+  });
+  new ResizeObserver(() => { review.draw(); review.drawTree(); }).observe(byId("stage"));
+  await review.show(session);
+  review.answering.offerLeft();
+  listenFor(review);
+}
+
+begin();

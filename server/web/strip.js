@@ -1,0 +1,65 @@
+/** The film strip: two frames before and three after, for a division is seen in time, not in two frames. */
+
+import { html, svg } from "./dom.js";
+import { outline } from "./links.js";
+import { marksOf } from "./marks.js";
+import { drawCrop, viewOf } from "./picture.js";
+
+const AROUND = [-2, -1, 0, 1, 2, 3];
+
+/**
+ * Draw the strip.
+ * @param {HTMLElement} target
+ * @param {{scene: any, question: any, crops: Map<number, any>, contrast: any, matters: any[], toCrop: any, now: number[], outlines: boolean, go: (t: number) => void}} shown
+ */
+export function drawStrip(target, { scene, question, crops, contrast, matters, toCrop, now, outlines, go }) {
+  const marks = marksOf(question);
+  const size = sizeOf(scene);
+  const there = new Map(scene.frames.map((frame) => [frame.t, frame]));
+  const figures = AROUND.map((offset) => figure(question.frame + offset, there, now, go));
+  target.replaceChildren(...figures);
+  figures.forEach((made, place) => {
+    const t = question.frame + AROUND[place];
+    const cells = there.get(t)?.cells;
+    if (!cells) return;
+    const [canvas, over] = made.children;
+    const pane = { width: canvas.clientWidth, height: canvas.clientHeight };
+    const view = viewOf(size, pane, matters, 1);
+    drawCrop(/** @type {HTMLCanvasElement} */ (canvas), crops.get(t) ?? null, contrast, view);
+    const scale = pane.width / view.width;
+    const at = { place: placing(toCrop, view, scale), scale: scale / scene.window.step };
+    const drawn = cells.filter(({ cell }) => cell === question.cell || marks.has(cell) || (outlines && !scene.images));
+    over.replaceChildren(...drawn.map((cell) => outline(at, cell, styleOf(cell.cell, question, marks))));
+  });
+}
+
+/** Return a frame of the strip; beyond the movie its place stays empty. */
+function figure(t, there, now, go) {
+  if (!there.has(t)) return html("figure", { class: "beyond" });
+  return html(
+    "figure",
+    { "data-t": t, "data-now": String(now.includes(t)), click: () => go(t) },
+    html("canvas"),
+    svg("svg", { "aria-hidden": "true" }),
+    html("figcaption", {}, `t = ${t}`),
+  );
+}
+
+/** Return where on the screen a place of the frame lies. */
+function placing(toCrop, view, scale) {
+  return (y, x) => {
+    const [row, column] = toCrop(y, x);
+    return [(column - view.x) * scale, (row - view.y) * scale];
+  };
+}
+
+/** Return how many pixels the crops of a scene have, which it tells whether there are images or not. */
+export function sizeOf({ window: { height, width, step } }) {
+  return { width: Math.ceil(width / step), height: Math.ceil(height / step) };
+}
+
+function styleOf(cell, question, marks) {
+  if (cell === question.cell) return { stroke: "#fff", "stroke-width": 2 };
+  const mark = marks.get(cell);
+  return mark ? { stroke: mark.colour, "stroke-width": 1.8, "stroke-dasharray": mark.dash } : { stroke: "#7d8992", "stroke-width": 0.8 };
+}
