@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ....errors import CalibrationError, ConfigError
+from .augment import LEVELS, augmented
 from .crops import cropped
 from .examples import DIV_UPWEIGHT, Example, associations, compared, weights
 from .movies import require_window
@@ -52,6 +53,10 @@ class Sampling:
         Most cells of an example; of more the nearest ones to a place stay.
     div_upweight : float
         What links of a division weigh more, see `weights`.
+    augment : int
+        How much examples are changed, 0 .. 3, see `augmented`; those to validate on never are.
+    each_frame : bool
+        Whether each frame is moved by itself, too, as the paper has it; not at level 0.
     sparse_truth : bool
         Whether cells that the truth does not know teach nothing. Else they teach that they belong to none.
     seed : int
@@ -70,6 +75,8 @@ class Sampling:
     crop_px: float | None = 256.0
     max_tokens: int = 2048
     div_upweight: float = DIV_UPWEIGHT
+    augment: int = 3
+    each_frame: bool = False
     sparse_truth: bool = False
     seed: int = 0
 
@@ -80,6 +87,8 @@ class Sampling:
         _require(self.crop_px is None or self.crop_px > 0, "crop_px", self.crop_px, "more than 0 pixels")
         _require(self.max_tokens >= self.window, "max_tokens", self.max_tokens, "one cell for each frame, or more")
         _require(0 <= self.div_upweight < float("inf"), "div_upweight", self.div_upweight, "0 or more")
+        _require(self.augment in LEVELS, "augment", self.augment, f"one of {', '.join(map(str, LEVELS))}")
+        _require(self.augment > 0 or not self.each_frame, "each_frame", True, "False where augment is 0")
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
 
     @property
@@ -204,7 +213,7 @@ def batches_of_epoch(
         batches = [draws[begin : begin + sampling.batch] for begin in range(0, len(draws), sampling.batch)]
         order = np.random.default_rng([sampling.seed, epoch, pool, ORDER]).permutation(len(batches))
         for batch in order[max(first - pool * sampling.pool, 0) :].tolist():
-            yield [example_of(draw, sampling) for draw in batches[batch]]
+            yield [_learned_from(draw, sampling) for draw in batches[batch]]
 
 
 def validation_batches(movies: Sequence[LabelledMovie], sampling: Sampling) -> Iterator[list[Example]]:
@@ -243,6 +252,11 @@ def _draw_of(movie: LabelledMovie, start: int, sampling: Sampling, rng: np.rando
     window = movie.rows(start, start + sampling.window)
     kept = cropped(movie.cells.places[window], rng, crop_px=sampling.crop_px, most=sampling.max_tokens)
     return Draw(movie, window.start + kept, rng)
+
+
+def _learned_from(draw: Draw, sampling: Sampling) -> Example:
+    """Return what is shown of a window, changed at random."""
+    return augmented(example_of(draw, sampling), draw.rng, sampling.augment, each_frame=sampling.each_frame)
 
 
 def example_of(draw: Draw, sampling: Sampling) -> Example:
