@@ -88,7 +88,7 @@ def test_points_teach_a_model_of_places_and_no_other(points):
 def test_a_store_without_truth_is_refused_by_name(tmp_path):
     store = DuckDBStore(tmp_path / "bare.trackdb")
     ingest(write_rows(tmp_path / "bare.csv", [(0, 1, 1), (1, 1, 1)]), store)
-    with pytest.raises(MissingRowsError, match=r"truth of bare: there is nothing to learn from.*ingest with --truth"):
+    with pytest.raises(MissingRowsError, match=r"named truth of bare.*nothing to learn from.*ingest with --truth"):
         the_movie(store, PLACES)
 
 

@@ -111,15 +111,12 @@ def read_tracking(
     ConfigError
         If the options do not fit it.
     """
-    options, progress = options or SourceOptions(), progress or Silent()
+    progress = progress or Silent()
     if match_distance is not None and not 0 < match_distance < float("inf"):
         raise ConfigError("--match-distance must be positive", got=f"{match_distance:g}")
-    place = tracking_at(path, options.sequence)
-    source = open_source(place, file_format, replace(options, alone=True))
-    for note in source.notes:
-        progress.note(note)
-    lineage = _own_lineage(source, place)
-    _require_same_movie(source, place, chosen.movie)
+    place, source, lineage = open_tracking(
+        path, chosen.movie, file_format=file_format, options=options, progress=progress
+    )
     matches = _matched(source, place.name, _Ours.of(store, chosen, detections), match_distance, progress)
     cell = rows_of_cells(lineage, matches.frame, matches.label)
     known = cell >= 0
@@ -132,6 +129,31 @@ def read_tracking(
     if not len(best):
         progress.note(f"{place.name}: none of its {len(row):,} cells is at a detection of {chosen.movie.name}")
     return MatchedTracking(lineage, covered_by, row)
+
+
+def open_tracking(
+    path: Path,
+    movie: Movie,
+    *,
+    file_format: str = "auto",
+    options: SourceOptions | None = None,
+    progress: Progress,
+) -> tuple[Path, Source, LabelLineage]:
+    """Return where a tracking of a movie is told, the source there, and the tracking over the source's own cells.
+
+    Raises
+    ------
+    FormatError
+        If there is nothing, no tracking, or one of another movie.
+    """
+    options = options or SourceOptions()
+    place = tracking_at(path, options.sequence)
+    source = open_source(place, file_format, replace(options, alone=True))
+    for note in source.notes:
+        progress.note(note)
+    lineage = _own_lineage(source, place)
+    _require_same_movie(source, place, movie)
+    return place, source, lineage
 
 
 def tracking_at(path: Path, sequence: str | None = None) -> Path:
@@ -218,7 +240,7 @@ class _Ours:
 
 def _matched(source: Source, name: str, ours: _Ours, match_distance: float | None, progress: Progress) -> Matches:
     """Match all cells of a source."""
-    ratio = _pixels_of_ours(source, name, ours, progress)
+    ratio = pixels_of_ours(source, name, ours.movie, progress)
     frames: list[Matches] = []
     positions: list[NDArray[np.float64]] = []
     has_masks = ours.mask_of is not None
@@ -229,7 +251,7 @@ def _matched(source: Source, name: str, ours: _Ours, match_distance: float | Non
             frames.append(_points_in_masks(batch.frame, batch.points.label, positions[-1], ours))
         else:
             has_masks = True
-            _require_as_many(source, name, ours.movie)
+            require_as_many(source, name, ours.movie)
             if ours.mask_of is not None:
                 frames.append(_masks_on_masks(batch, ours, ours.mask_of(batch.frame), name))
             else:
@@ -251,9 +273,9 @@ def _matched(source: Source, name: str, ours: _Ours, match_distance: float | Non
     return found
 
 
-def _pixels_of_ours(source: Source, name: str, ours: _Ours, progress: Progress) -> NDArray[np.float64]:
+def pixels_of_ours(source: Source, name: str, movie: Movie, progress: Progress) -> NDArray[np.float64]:
     """Return how many of our pixels a pixel of the source is, along each axis."""
-    theirs, own = source.scale_um, ours.movie.scale_um
+    theirs, own = source.scale_um, movie.scale_um
     if theirs is not None and own is not None:
         return np.divide(theirs, own, dtype=np.float64)
     if own is not None:
@@ -261,7 +283,7 @@ def _pixels_of_ours(source: Source, name: str, ours: _Ours, progress: Progress) 
     return np.ones(source.ndim)
 
 
-def _require_as_many(source: Source, name: str, movie: Movie) -> None:
+def require_as_many(source: Source, name: str, movie: Movie) -> None:
     """Raise FormatError unless masks come for every frame of the movie."""
     if source.n_frames != movie.n_frames:
         raise FormatError(
@@ -274,7 +296,7 @@ def _require_as_many(source: Source, name: str, movie: Movie) -> None:
 
 def _masks_on_masks(batch: FrameBatch, ours: _Ours, mask: NDArray[Any], name: str) -> Matches:
     """Match by overlap: a detection is a cell if it covers more than half of it."""
-    theirs = _mask(batch)
+    theirs = mask_of(batch)
     if theirs.shape != mask.shape:
         raise FormatError(
             f"{name}: the mask of frame {batch.frame} has another size than that of the detections",
@@ -295,8 +317,8 @@ def _masks_around_points(
     """
     here = ours.rows(batch.frame)
     position = ours.detections.position_px[here] / ratio
-    regions = measure(_mask(batch))
-    under = label_under(_mask(batch), position)
+    regions = measure(mask_of(batch))
+    under = label_under(mask_of(batch), position)
     inside = np.flatnonzero(under > 0)
     cell = np.searchsorted(regions.label, under[inside])
     distance = np.linalg.norm(position[inside] - regions.centroid_px[cell], axis=1)
@@ -346,7 +368,8 @@ def _within(
     return replace(found, row=row)
 
 
-def _mask(batch: FrameBatch) -> NDArray[np.integer]:
+def mask_of(batch: FrameBatch) -> NDArray[np.integer]:
+    """Return the mask of a frame that has one."""
     if batch.mask is None:
         raise SchemaError(f"frame {batch.frame} has no mask")
     return batch.mask

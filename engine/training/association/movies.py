@@ -23,6 +23,7 @@ from .truth import true_lineages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ....storage.duckdb_store import DuckDBStore
     from ....storage.schema import Detections, Features
@@ -80,7 +81,8 @@ def labelled_movies(
     chosen: DetectionSet | Sequence[DetectionSet],
     settings: TransformerSettings,
     *,
-    truth: str = TRUTH,
+    truth: str | Path = TRUTH,
+    match_threshold: float | None = None,
     channel: str = "",
     progress: Progress | None = None,
 ) -> list[LabelledMovie]:
@@ -94,8 +96,11 @@ def labelled_movies(
         Whose detections.
     settings : TransformerSettings
         Axes and features that the model takes; ``feat_dim`` 0 takes no features, and so no masks and no images.
-    truth : str
-        Name of the solution that is taken for the truth.
+    truth : str or Path
+        What is taken for the truth: the name of a solution, else any file or folder that trackdb reads and that tells
+        of links.
+    match_threshold : float or None
+        How well a detection has to fit a true cell of a file to be that cell, see `matching`; 0.3 if not given.
     channel : str
         Images that tell how bright cells are; empty for the first ones. Where a movie has none, all of its cells are of
         brightness 0.
@@ -109,26 +114,26 @@ def labelled_movies(
     CalibrationError
         If no detection is a true cell.
     ConfigError
-        If there is no such channel.
+        If there is no such channel, or the threshold does not fit.
     FormatError
         If cells of a volume are given to a model of flat images, or an image has no pixel that is a number.
     """
     progress = progress or Silent()
     several = [chosen] if isinstance(chosen, DetectionSet) else chosen
-    return [_labelled(store, one, settings, truth, channel, progress) for one in several]
+    movies = []
+    for one in several:
+        detections = store.detections(one)
+        lineages = true_lineages(store, one, detections, truth, match_threshold=match_threshold, progress=progress)
+        first, stop = _frames_of_truth(one.movie.name, detections, lineages, truth, progress)
+        cells, seen = _cells(store, one, detections, settings, channel, progress)
+        movies.append(LabelledMovie(one.movie.name, cells, lineages, first, stop, seen))
+    return movies
 
 
-def _labelled(
-    store: DuckDBStore,
-    chosen: DetectionSet,
-    settings: TransformerSettings,
-    truth: str,
-    channel: str,
-    progress: Progress,
-) -> LabelledMovie:
-    """Return one movie with its truth."""
-    name, detections = chosen.movie.name, store.detections(chosen)
-    lineages = true_lineages(store, chosen, detections, truth)
+def _frames_of_truth(
+    name: str, detections: Detections, lineages: TrueLineages, truth: str | Path, progress: Progress
+) -> tuple[int, int]:
+    """Return the first frame of which the truth tells, and the one after the last; say it where it knows few cells."""
     known = np.flatnonzero(lineages.known)
     if not len(known):
         raise CalibrationError(
@@ -141,18 +146,28 @@ def _labelled(
             f"{truth} knows {100 * len(known) / there:.0f} % of the detections of {name} in frames {first} to "
             f"{stop - 1}: that the others belong to no cell is learned, too, but for --sparse-truth"
         )
+    return first, stop
+
+
+def _cells(
+    store: DuckDBStore,
+    chosen: DetectionSet,
+    detections: Detections,
+    settings: TransformerSettings,
+    channel: str,
+    progress: Progress,
+) -> tuple[Cells, str | None]:
+    """Return the cells of a movie as a model sees them, and the images that told how bright they are."""
+    name = chosen.movie.name
     seen = _channel(store, chosen, channel, progress) if settings.feat_dim else None
     features = store.features(chosen, detections) if settings.feat_dim else None
     if features is not None:
         _require_shapes(name, detections, features)
     if features is not None and seen is None:
         progress.note(f"{name} has no images: all of its cells are equally bright")
-        features = _equally_bright(features)
-        cells = cells_for(settings, detections, features, NO_IMAGES, Brightness(0, 1))
-    else:
-        brightness = None if seen is None else _of_each_frame(store, chosen, detections, seen, progress)
-        cells = cells_for(settings, detections, features, seen, brightness)
-    return LabelledMovie(name, cells, lineages, first, stop, seen)
+        return cells_for(settings, detections, _equally_bright(features), NO_IMAGES, Brightness(0, 1)), None
+    brightness = None if seen is None else _of_each_frame(store, chosen, detections, seen, progress)
+    return cells_for(settings, detections, features, seen, brightness), seen
 
 
 def _channel(store: DuckDBStore, chosen: DetectionSet, wanted: str, progress: Progress) -> str | None:
