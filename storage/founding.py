@@ -60,7 +60,7 @@ def found_store(path: Path, *, patience_s: float) -> bool:
 def _make_tables(path: Path, *, patience_s: float) -> None:
     """Make tables, views and macros in one transaction, and the facts that a store tells about itself."""
     with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
-        tables.metadata.create_all(connection)
+        tables.metadata.create_all(connection, checkfirst=False)  # all of it stands, or nothing does
         for statement in [*queries.view_statements(), *queries.macro_statements()]:
             connection.exec_driver_sql(statement)
         facts = {

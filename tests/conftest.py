@@ -12,7 +12,7 @@ from trackdb.engine.pipeline import solve
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .exported import rich_store
-from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
+from .movies import DIVIDING, dividing_cells, own_copy, write_ctc, write_rows
 
 LONGEST = (
     "test_kills",
@@ -47,13 +47,20 @@ def drawn(tmp_path: Path) -> Path:
     return write_ctc(tmp_path / "drawn", images=True)
 
 
-@pytest.fixture
-def solved(tmp_path: Path, drawn: Path) -> DuckDBStore:
-    """A store with the drawn movie, its truth and an exact solution."""
-    store = DuckDBStore(tmp_path / "drawn.trackdb")
-    ingest(drawn, store)
+@pytest.fixture(scope="session")
+def solved_once(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
+    """A store with the drawn movie, its truth and an exact solution; to be copied."""
+    folder = tmp_path_factory.mktemp("solved")
+    store = DuckDBStore(folder / "drawn.trackdb")
+    ingest(write_ctc(folder / "drawn", images=True), store)
     solve(store, store.detection_set())
     return store
+
+
+@pytest.fixture
+def solved(tmp_path: Path, drawn: Path, solved_once: DuckDBStore) -> DuckDBStore:
+    """A store of its own with the drawn movie, its truth and an exact solution."""
+    return own_copy(solved_once, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from trackdb.storage.catalogue import SolutionInfo, close_run
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats.base import SourceOptions
 
-from .movies import DIVIDING, dividing_cells, write_points, write_rows
+from .movies import DIVIDING, dividing_cells, own_copy, write_points, write_rows
 
 # Truth, numbers are ids in the table; 9 and 10 have no track: nobody looked there.
 #
@@ -39,9 +39,10 @@ CELLS = [
 LINKS = {(1, 2), (2, 3), (2, 4), (3, 5), (4, 6), (7, 8)}
 
 
-@pytest.fixture
-def store(tmp_path):
-    """The drawn cells with their truth."""
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory):
+    """The drawn cells with their truth; to be copied."""
+    tmp_path = tmp_path_factory.mktemp("ingested")
     truth = tmp_path / "truth" / "TRA"
     truth.mkdir(parents=True)
     (truth / "man_track.txt").write_text("1 0 1 0\n2 2 3 1\n3 2 3 1\n4 0 1 0\n")
@@ -49,6 +50,12 @@ def store(tmp_path):
     source = write_rows(tmp_path / "drawn.csv", CELLS, header="t,y,x,id,track")
     ingest(source, made, options=SourceOptions(truth=tmp_path / "truth"))
     return made
+
+
+@pytest.fixture
+def store(tmp_path, ingested):
+    """The drawn cells in a store of their own."""
+    return own_copy(ingested, tmp_path)
 
 
 def keep(store, links, name="mine"):

@@ -22,7 +22,7 @@ from trackdb.storage.posteriors import LinkProbabilities
 
 from . import posteriors
 from .command_line import answer, run
-from .movies import write_rows
+from .movies import own_copy, write_rows
 from .test_evaluate import CELLS, LINKS, keep
 
 # Truth, numbers are ids in the table; 9 and 10 have no track: nobody looked there. The solution takes 4 for a new cell.
@@ -36,9 +36,10 @@ SAID = {(1, 2): 0.9, (2, 3): 0.8, (2, 4): 0.3, (3, 5): 0.7, (4, 5): 0.2, (3, 6):
 REPORTED = (LINKS - {(2, 4)}) | {(9, 10)}
 
 
-@pytest.fixture
-def store(tmp_path):
-    """The drawn cells with candidates, their truth, a solution and its posterior."""
+@pytest.fixture(scope="module")
+def weighed(tmp_path_factory):
+    """The drawn cells with candidates, their truth, a solution and its posterior; to be copied."""
+    tmp_path = tmp_path_factory.mktemp("weighed")
     truth = tmp_path / "truth" / "TRA"
     truth.mkdir(parents=True)
     (truth / "man_track.txt").write_text("1 0 1 0\n2 2 3 1\n3 2 3 1\n4 0 1 0\n")
@@ -49,6 +50,12 @@ def store(tmp_path):
     keep(made, REPORTED)
     keep_posterior(made)
     return made
+
+
+@pytest.fixture
+def store(tmp_path, weighed):
+    """A store of its own."""
+    return own_copy(weighed, tmp_path)
 
 
 def keep_posterior(store, said=SAID, *, solution="mine", **facts):

@@ -15,24 +15,31 @@ from trackdb.storage.formats.base import LabelLineage, Points, SourceOptions
 from trackdb.storage.formats.points import point_source
 from trackdb.storage.sandbox import ask
 
-from .movies import CENTRES, TRACKS, square_mask, write_ctc, write_rows
+from .movies import CENTRES, TRACKS, own_copy, square_mask, write_ctc, write_rows
 
 
-@pytest.fixture
-def store(tmp_path):
-    """The drawn movie as masks, with its truth."""
-    made = DuckDBStore(tmp_path / "masks.trackdb")
-    ingest(write_ctc(tmp_path / "movie"), made, name="movie")
-    return made
-
-
-@pytest.fixture
-def points(tmp_path):
-    """The centres of the drawn movie as points, without links; ids count from 1 in the order of `CENTRES`."""
-    made = DuckDBStore(tmp_path / "points.trackdb")
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory):
+    """Stores that tests have copies of: the drawn movie as masks, and as points."""
+    folder = tmp_path_factory.mktemp("ingested")
+    masks, points = (DuckDBStore(folder / f"{name}.trackdb") for name in ("masks", "points"))
+    ingest(write_ctc(folder / "movie"), masks, name="movie")
     rows = [(t, *centre) for t, frame in enumerate(CENTRES) for centre in frame.values()]
-    ingest(write_rows(tmp_path / "centres.csv", rows), made, name="movie")
-    return made
+    ingest(write_rows(folder / "centres.csv", rows), points, name="movie")
+    return masks, points
+
+
+@pytest.fixture
+def store(tmp_path, ingested):
+    """The drawn movie as masks, with its truth, beside its files."""
+    write_ctc(tmp_path / "movie")
+    return own_copy(ingested[0], tmp_path)
+
+
+@pytest.fixture
+def points(tmp_path, ingested):
+    """The centres of the drawn movie as points, without links; ids count from 1 in the order of `CENTRES`."""
+    return own_copy(ingested[1], tmp_path)
 
 
 def write_result(folder, frames, tracks):

@@ -18,7 +18,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
 from .command_line import answer
-from .movies import write_rows
+from .movies import own_copy, write_rows
 
 # Numbers are cells and their ids, beside them their column x. 1 and 2 merge into 9, 3 divides, 4 is missed in frame 2:
 #
@@ -43,12 +43,19 @@ LAP = Config(
 MERGING = Config(link=LAP.link, solve=LAP.solve, lap=LapConfig(max_gap=1, merges=True, percentile=100))
 
 
-@pytest.fixture
-def store(tmp_path):
-    """The drawn cells, neither linked nor scored."""
-    made = DuckDBStore(tmp_path / "drawn.trackdb")
-    ingest(write_rows(tmp_path / "drawn.csv", ROWS, header="t,y,x,id"), made)
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory):
+    """The drawn cells, neither linked nor scored; to be copied."""
+    folder = tmp_path_factory.mktemp("ingested")
+    made = DuckDBStore(folder / "drawn.trackdb")
+    ingest(write_rows(folder / "drawn.csv", ROWS, header="t,y,x,id"), made)
     return made
+
+
+@pytest.fixture
+def store(tmp_path, ingested):
+    """The drawn cells in a store of their own."""
+    return own_copy(ingested, tmp_path)
 
 
 def links(store, solution, kind=None):

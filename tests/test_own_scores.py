@@ -25,7 +25,7 @@ from trackdb.storage.sandbox import ask
 from trackdb.testing.movies import cells
 
 from .fuzz_formats import harm_bytes, harm_text
-from .movies import GAP_ROWS, write_ctc, write_points, write_rows
+from .movies import GAP_ROWS, own_copy, write_ctc, write_points, write_rows
 
 # Two cells that change places between the frames; numbers are rows, and labels are 10 more:
 #
@@ -40,13 +40,20 @@ def table(folder, rows, header="source,target,score", name="net.csv"):
     return write_rows(folder / name, rows, header=header)
 
 
-@pytest.fixture
-def swap(tmp_path):
+@pytest.fixture(scope="module")
+def swap_once(tmp_path_factory):
     """The cells that change places, not linked; a cell's number in the store is its row and 1."""
+    tmp_path = tmp_path_factory.mktemp("swap")
     rows = [(*row, 10 + k) for k, row in enumerate(SWAP)]
     store = DuckDBStore(tmp_path / "swap.trackdb")
     ingest(write_rows(tmp_path / "swap.csv", rows, header="t,y,x,label"), store)
     return store
+
+
+@pytest.fixture
+def swap(tmp_path, swap_once):
+    """The cells that change places, in a store of its own."""
+    return own_copy(swap_once, tmp_path)
 
 
 def bring(store, path, *, progress=None, columns=None, name=None, **config):

@@ -21,7 +21,7 @@ from trackdb.solvers import open_solver
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
-from .movies import DIVIDING, GAP_ROWS, dividing_cells, write_ctc, write_points, write_rows
+from .movies import DIVIDING, GAP_ROWS, dividing_cells, own_copy, write_ctc, write_points, write_rows
 
 TOO_FEW = "54 detections are too few to learn from: priced by the plain cost"
 GREEDY = Config(solve=SolveConfig(linker="greedy"))
@@ -34,24 +34,35 @@ def store_of(folder, rows, **columns):
     return store
 
 
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory):
+    """Stores that tests have copies of."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("gappy", "walking", "dividing")}
+    walking = DuckDBStore(folders["walking"] / "walking.trackdb")
+    ingest(write_points(folders["walking"] / "walking.csv"), walking)
+    return {
+        "gappy": store_of(folders["gappy"], GAP_ROWS),
+        "walking": walking,
+        "dividing": store_of(folders["dividing"], dividing_cells(), header=DIVIDING),
+    }
+
+
 @pytest.fixture
-def gappy(tmp_path):
+def gappy(tmp_path, ingested):
     """The drawn cells of which one is missed in one frame."""
-    return store_of(tmp_path, GAP_ROWS)
+    return own_copy(ingested["gappy"], tmp_path)
 
 
 @pytest.fixture
-def walking(tmp_path):
+def walking(tmp_path, ingested):
     """Nine cells that walk for six frames, with truth."""
-    store = DuckDBStore(tmp_path / "walking.trackdb")
-    ingest(write_points(tmp_path / "walking.csv"), store)
-    return store
+    return own_copy(ingested["walking"], tmp_path)
 
 
 @pytest.fixture
-def dividing(tmp_path):
+def dividing(tmp_path, ingested):
     """Sixteen cells for eight frames, of which every other divides once, with truth."""
-    return store_of(tmp_path, dividing_cells(), header=DIVIDING)
+    return own_copy(ingested["dividing"], tmp_path)
 
 
 def candidates(store, dataset=None):

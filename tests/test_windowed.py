@@ -23,7 +23,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.frames import FrameReader
 
 from .command_line import answer, refusal, run
-from .movies import DIVIDING, dividing_cells, write_points, write_rows
+from .movies import DIVIDING, dividing_cells, own_copy, write_points, write_rows
 
 
 def store_of(folder, rows, **columns):
@@ -41,8 +41,8 @@ def in_windows(frames, context=10, **more):
     return Config(solve=SolveConfig(**{"cost": "density", **more}, window=frames, window_context=context))
 
 
-@pytest.fixture
-def crowd(tmp_path):
+@pytest.fixture(scope="module")
+def crowd_once(tmp_path_factory):
     """Fifty cells that walk among each other for 24 frames and now and then are missed, linked over a gap of one."""
     rng = np.random.default_rng(5)
     place = rng.random((50, 2)) * 60
@@ -50,9 +50,15 @@ def crowd(tmp_path):
     for t in range(24):
         place = place + rng.normal(0, 1.2, place.shape)
         rows += [(t, *(round(float(c), 3) for c in p)) for p in place[rng.random(50) > 0.05]]
-    store = store_of(tmp_path, rows)
+    store = store_of(tmp_path_factory.mktemp("crowd"), rows)
     link(store, store.detection_set(), replace(Config().link, max_gap=1))
     return store
+
+
+@pytest.fixture
+def crowd(tmp_path, crowd_once):
+    """The crowd in a store of its own."""
+    return own_copy(crowd_once, tmp_path)
 
 
 def lineages(store, name):
