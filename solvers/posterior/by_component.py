@@ -118,7 +118,8 @@ def _lists(pieces: Compact, k: int, temperature: float) -> tuple[Ints, Floats, I
     t = 0
     at = 0
     for c in range(p):
-        cost, answer = cheapest_of(pieces, c, k + 1, np.int64(FAR))  # one more, to tell if there are others
+        # one more, to tell if there are others; a constant would be a type of its own, for which all is compiled again
+        cost, answer = cheapest_of(pieces, c, k + 1, int(np.int64(FAR)))
         complete[c] = len(cost) <= k
         found = min(len(cost), k)
         listed[c] = found
