@@ -93,14 +93,26 @@ def associations(frame: NDArray[np.int64], pre: NDArray[np.int64], last: NDArray
     associated : (n, n) bool
         Symmetric.
     """
-    descends = (pre[:, None] <= pre) & (pre <= last[:, None]) & (frame[:, None] <= frame) & (pre != UNKNOWN)
-    return np.asarray(descends | descends.T)
+    # in the order of the walk, then of time, a cell is followed by all of its descendants, then by all others
+    walk = np.lexsort((frame, pre))
+    walk = walk[pre[walk] != UNKNOWN]
+    size = np.searchsorted(pre[walk], last[walk], side="right") - np.arange(len(walk))  # of the subtree of each
+    ancestor = np.repeat(walk, size)
+    within = np.arange(len(ancestor)) - np.repeat(np.cumsum(size) - size, size)
+    descendant = walk[np.repeat(np.arange(len(walk)), size) + within]
+    associated = np.zeros((len(frame),) * 2, dtype=bool)
+    associated[ancestor, descendant] = associated[descendant, ancestor] = True
+    return associated
 
 
 def compared(frame: NDArray[np.int64], reach: int = REACH) -> NDArray[np.bool_]:
-    """Tell for each two cells whether the second is later than the first, by `reach` frames at most."""
-    later = frame - frame[:, None]
-    return (later > 0) & (later <= reach)
+    """Tell for each two cells, in the order of frames, whether the second is later, by `reach` frames at most."""
+    times = np.unique(frame)
+    bounds = [np.searchsorted(frame, times), *np.searchsorted(frame, [times, times + reach], side="right")]
+    later = np.zeros((len(frame),) * 2, dtype=bool)
+    for first, after, stop in np.stack(bounds, axis=1).tolist():
+        later[first:after, after:stop] = True
+    return later
 
 
 def weights(
@@ -126,12 +138,11 @@ def weights(
         0 where a pair is not compared.
     """
     weight = compared(frame).astype(np.float32)
-    if not len(frame):
-        return weight
-    begins = np.flatnonzero(np.diff(frame, prepend=frame[0] - 1))
-    relatives = np.add.reduceat(associated, begins, axis=1, dtype=np.int64)  # (n, frames), of each cell in each frame
-    of_frame = np.searchsorted(begins, np.arange(len(frame)), side="right") - 1
-    i, j = np.nonzero(associated & (weight > 0))
-    count = relatives[i, of_frame[j]] + relatives[j, of_frame[i]]
-    weight[i, j] = np.where(count > 2, 1 + div_upweight, 2)
+    _, when = np.unique(frame, return_inverse=True)
+    n, n_frames = len(frame), int(when.max(initial=0)) + 1
+    i, j = np.divmod(np.flatnonzero(associated), max(n, 1))
+    relatives = np.bincount(i * n_frames + when[j], minlength=n * n_frames).reshape(n, n_frames)
+    count = relatives[i, when[j]] + relatives[j, when[i]]
+    link = weight[i, j] > 0
+    weight[i[link], j[link]] = np.where(count[link] > 2, 1 + div_upweight, 2)
     return weight
