@@ -81,7 +81,7 @@ def test_points_teach_a_model_of_places_and_no_other(points):
     movie = the_movie(points, PLACES)
     assert movie.cells.features.shape == (len(movie.cells.frame), 0)
     assert len(movie.truth.divisions) > 2
-    with pytest.raises(MissingRowsError, match=r"are points.*without features"):
+    with pytest.raises(MissingRowsError, match=r"are points.*set places_alone"):
         the_movie(points)
 
 

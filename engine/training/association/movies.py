@@ -144,7 +144,7 @@ def _frames_of_truth(
     if len(known) < SPARSE * there:
         progress.note(
             f"{truth} knows {100 * len(known) / there:.0f} % of the detections of {name} in frames {first} to "
-            f"{stop - 1}: that the others belong to no cell is learned, too, but for --sparse-truth"
+            f"{stop - 1}: that the others belong to no cell is learned, too, unless sparse_truth is set"
         )
     return first, stop
 
@@ -178,7 +178,7 @@ def _channel(store: DuckDBStore, chosen: DetectionSet, wanted: str, progress: Pr
             f"there are no images of channel {wanted} of {chosen.movie.name}", known=", ".join(channels) or "none"
         )
     if len(channels) > 1 and not wanted:
-        progress.note(f"of {', '.join(channels)} the model sees {channels[0]}; --channel NAME shows it another")
+        progress.note(f"of {', '.join(channels)} the model sees {channels[0]}; the setting channel shows it another")
     return wanted or next(iter(channels), None)
 
 
@@ -188,7 +188,7 @@ def _require_shapes(name: str, detections: Detections, features: Features) -> No
     if points:
         raise MissingRowsError(
             f"{points:,} of {len(detections):,} detections of {name} are points: they have no shape to learn from",
-            **{"try": "ingest the label masks that they come from, or train a model without features"},
+            **{"try": "ingest the label masks that they come from, or set places_alone, which looks at no shapes"},
         )
 
 
