@@ -74,6 +74,30 @@ def test_windows_with_divisions_are_drawn_more_often():
     assert windows.share == pytest.approx(weight / weight.sum())
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=8),
+    st.sets(st.integers(0, 13), min_size=1),
+    st.integers(2, 6),
+)
+def test_windows_are_those_of_looking_into_each(divisions, known, window):
+    frame = np.arange(14)
+    pre = np.where(np.isin(frame, list(known)), 0, UNKNOWN)
+    pairs = np.array([(mother, mother + later) for mother, later in divisions], dtype=np.int64).reshape(-1, 2)
+    cells = Cells(frame, np.zeros((14, 3), np.float32), np.zeros((14, 0), np.float32))
+    movie = LabelledMovie("drawn", cells, TrueLineages(pre, pre, pairs), 0, 14)
+    expected = {}
+    for start in range(14 - window + 1):
+        inside = range(start, start + window)
+        if any(a in known and b in known for a in inside for b in inside if 0 < b - a <= 2):
+            expected[start] = sum(mother in inside and daughter in inside for mother, daughter in pairs)
+    if not expected:
+        with pytest.raises(CalibrationError):
+            windows_of([movie], window)
+        return
+    found = windows_of([movie], window)
+    assert dict(zip(found.start.tolist(), found.divisions.tolist(), strict=True)) == expected
+
+
 def test_windows_are_drawn_as_often_as_their_share_says():
     movie = sheet(divides=[(cell, 4) for cell in range(9)])
     sampling = dataclasses.replace(SMALL, samples=4000, crop_px=None)

@@ -19,7 +19,7 @@ import numpy as np
 from ....errors import CalibrationError, ConfigError
 from .augment import LEVELS, augmented
 from .crops import cropped
-from .examples import DIV_UPWEIGHT, Example, associations, compared, weights
+from .examples import DIV_UPWEIGHT, REACH, Example, associations, weights
 from .movies import require_window
 
 if TYPE_CHECKING:
@@ -156,11 +156,8 @@ def windows_of(movies: Sequence[LabelledMovie], window: int) -> Windows:
     for number, movie in enumerate(movies):
         require_window(movie, window)
         start = np.arange(movie.first, movie.stop - window + 1)
-        teaches = np.array([_teaches(movie, first, window) for first in start.tolist()])
-        start = start[teaches]
-        mother, daughter = movie.truth.divisions.T
-        divides = (start[:, None] <= mother) & (daughter < start[:, None] + window)
-        parts.append(Windows(np.full(len(start), number), start, divides.sum(axis=1)))
+        start = start[_teach(movie, start, window)]
+        parts.append(Windows(np.full(len(start), number), start, _count_divisions(movie, start, window)))
     found = Windows(*(np.concatenate([getattr(part, name) for part in parts]) for name in Windows.__slots__))
     if not len(found):
         raise CalibrationError(
@@ -170,11 +167,21 @@ def windows_of(movies: Sequence[LabelledMovie], window: int) -> Windows:
     return found
 
 
-def _teaches(movie: LabelledMovie, first: int, window: int) -> bool:
-    """Tell whether a window has true cells of which another one could be a descendant within reach."""
-    rows = movie.rows(first, first + window)
-    frames = np.unique(movie.cells.frame[rows][movie.truth.known[rows]])
-    return bool(compared(frames).any())
+def _teach(movie: LabelledMovie, start: NDArray[np.int64], window: int) -> NDArray[np.bool_]:
+    """Tell which windows have true cells in two frames within reach of each other."""
+    frames = np.unique(movie.cells.frame[movie.truth.known])
+    near = np.flatnonzero(np.diff(frames) <= REACH)
+    next_pair = np.append(frames[near + 1], np.iinfo(np.int64).max)[np.searchsorted(frames[near], start)]
+    return np.asarray(next_pair < start + window)
+
+
+def _count_divisions(movie: LabelledMovie, start: NDArray[np.int64], window: int) -> NDArray[np.int64]:
+    """Count the divisions of each window, whose mother and first daughter are in it."""
+    mother, daughter = movie.truth.divisions[np.diff(movie.truth.divisions, axis=1)[:, 0] < window].T
+    # a division is in the windows that begin after daughter - window, and not after its mother
+    begun = np.searchsorted(np.sort(daughter - window), start, side="left")
+    over = np.searchsorted(np.sort(mother), start, side="left")
+    return np.asarray(begun - over)
 
 
 def batches_of_epoch(
