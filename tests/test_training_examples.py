@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackdb.engine.lineages import label_lineages
-from trackdb.engine.training.association.examples import UNKNOWN, Example, associations, compared, weights
+from trackdb.engine.training.association.examples import (
+    UNKNOWN,
+    Example,
+    associations,
+    compared,
+    weights,
+    weights_by_mothers,
+)
 from trackdb.errors import SchemaError
 
 # Five frames; a divides into b and c, c into d and e; f is alone, g is not known to the truth:
@@ -126,6 +133,14 @@ def test_weights_are_those_of_counting_relatives_pair_by_pair(forest, div_upweig
     found = weights(frame, associated, div_upweight=div_upweight)
     assert np.array_equal(found, expected)
     assert np.array_equal(found > 0, compared(frame))
+
+
+def test_weights_by_mothers_do_not_look_at_who_belongs_together():
+    frame, daughters = np.array([0, 0, 0, 1, 3]), np.array([0, 1, 2, 3, 0])
+    weight = weights_by_mothers(frame, daughters, div_upweight=10)
+    assert weight[:, 3].tolist() == [1, 2, 11, 0, 0]
+    assert weight[:, 4].tolist() == [0, 0, 0, 11, 0]
+    assert not weight[:, :3].any()
 
 
 def test_an_example_tells_of_each_pair():

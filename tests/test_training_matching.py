@@ -95,6 +95,7 @@ def test_descent_leads_over_cells_that_were_not_detected():
     assert associated[:3, :3].all()
     assert not associated[3].any()
     assert found.divisions.tolist() == []  # one daughter is seen
+    assert found.daughters.tolist() == [1, 2, 0, 0]
     whole = of_lineage(lineage, np.arange(5), 5)
     assert whole.divisions.tolist() == [[2, 3]]
 

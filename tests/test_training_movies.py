@@ -38,6 +38,7 @@ def test_cells_and_lineages_are_those_of_the_store(store):
     assert movie.cells.places[2].tolist() == [1, 10, 21]
     assert movie.truth.known.all()
     assert movie.truth.divisions.tolist() == [[0, 1]]
+    assert movie.truth.daughters.tolist() == [1, 2, 1, 1, 1, 0, 0, 0, 0]
     assert (movie.first, movie.stop) == (0, 3)
     assert movie.channel == "image"
 

@@ -48,7 +48,8 @@ def sheet(n_frames=8, side=4, *, spacing=20.0, seed=0, divides=(), unknown=(), n
     pre, last = labels.pre.copy(), labels.tracks.last[labels.pre]
     pre[list(unknown)] = last[list(unknown)] = UNKNOWN
     divide = np.bincount(ends[0])[ends[0]] > 1
-    truth = TrueLineages(pre, last, divisions_of(frame, ends[0][divide], ends[1][divide]))
+    daughters = np.bincount(ends[0], minlength=len(frame))
+    truth = TrueLineages(pre, last, daughters, divisions_of(frame, ends[0][divide], ends[1][divide]))
     cells = Cells(frame, table.astype(np.float32), np.empty((len(frame), 0), np.float32))
     return LabelledMovie(name, cells, truth, 0, n_frames)
 
@@ -84,7 +85,7 @@ def test_windows_are_those_of_looking_into_each(divisions, known, window):
     pre = np.where(np.isin(frame, list(known)), 0, UNKNOWN)
     pairs = np.array([(mother, mother + later) for mother, later in divisions], dtype=np.int64).reshape(-1, 2)
     cells = Cells(frame, np.zeros((14, 3), np.float32), np.zeros((14, 0), np.float32))
-    movie = LabelledMovie("drawn", cells, TrueLineages(pre, pre, pairs), 0, 14)
+    movie = LabelledMovie("drawn", cells, TrueLineages(pre, pre, np.zeros(14, np.int64), pairs), 0, 14)
     expected = {}
     for start in range(14 - window + 1):
         inside = range(start, start + window)
@@ -177,6 +178,20 @@ def test_cells_that_a_sparse_truth_does_not_know_teach_nothing():
     assert np.array_equal(bare.associated, dense.associated)
 
 
+def test_the_pairs_of_mothers_weigh_more_as_the_paper_has_it():
+    """Cell 0 divides after frame 3; window 2..4 has 4 cells in frames 2 and 3, 5 in frame 4."""
+    movie = sheet(side=2, divides=[(0, 4)]).between(2, 5)
+    sampling = dataclasses.replace(SMALL, crop_px=None, weigh="mothers", div_upweight=10)
+    [[example]] = validation_batches([movie], sampling)
+    assert len(example) == 13
+    mother = 4
+    assert example.weight[mother].tolist() == [0] * 8 + [11] * 5  # wherever its daughters are
+    assert example.weight[0].tolist() == [0] * 4 + [2] * 9  # two frames before it is as any other cell
+    by_links = dataclasses.replace(sampling, weigh="links")
+    [[example]] = validation_batches([movie], by_links)
+    assert example.weight[mother].tolist() == [0] * 8 + [11, 1, 1, 1, 11]
+
+
 @st.composite
 def windows(draw):
     """Draw places of cells in three frames, each of which has some."""
@@ -214,7 +229,17 @@ def test_a_crop_of_a_volume_keeps_its_depth():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("window", 1), ("samples", 0), ("batch", 0), ("pool", 0), ("crop_px", 0), ("max_tokens", 2), ("seed", -1)],
+    [
+        ("window", 1),
+        ("samples", 0),
+        ("batch", 0),
+        ("pool", 0),
+        ("crop_px", 0),
+        ("max_tokens", 2),
+        ("seed", -1),
+        ("weigh", "all"),
+        ("augment", 4),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(name, value):
     with pytest.raises(ConfigError, match=name):

@@ -146,3 +146,29 @@ def weights(
     link = weight[i, j] > 0
     weight[i[link], j[link]] = np.where(count[link] > 2, 1 + div_upweight, 2)
     return weight
+
+
+def weights_by_mothers(
+    frame: NDArray[np.int64], daughters: NDArray[np.int64], *, div_upweight: float = DIV_UPWEIGHT
+) -> NDArray[np.float32]:
+    """Weigh each pair that is compared by what becomes of the earlier cell, whether they belong together or not.
+
+    This is Eq. (7) as the paper has it; `weights` is what the released code does.
+
+    Parameters
+    ----------
+    frame : (n,) int64
+        Frame of each cell, never falling.
+    daughters : (n,) int64
+        Links that leave each to later cells.
+    div_upweight : float
+        What the pairs of a cell that divides weigh more than those of a cell that ends; those of one that goes on
+        weigh 2.
+
+    Returns
+    -------
+    weight : (n, n) float32
+        0 where a pair is not compared.
+    """
+    of_mother = np.choose(np.minimum(daughters, 2), [1, 2, 1 + div_upweight])
+    return np.where(compared(frame), of_mother[:, None], 0).astype(np.float32)

@@ -19,7 +19,7 @@ import numpy as np
 from ....errors import CalibrationError, ConfigError
 from .augment import LEVELS, augmented
 from .crops import cropped
-from .examples import DIV_UPWEIGHT, REACH, Example, associations, weights
+from .examples import DIV_UPWEIGHT, REACH, Example, associations, weights, weights_by_mothers
 from .movies import require_window
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .movies import LabelledMovie
 
 ORDER: Final = 1  # the last word of seeds that order batches
+WEIGHED: Final = ("links", "mothers")
 VALIDATION: Final = 2  # that of seeds of windows to validate on
 
 
@@ -51,8 +52,11 @@ class Sampling:
         Longest side of an example along y and x, pixels; None for whole frames.
     max_tokens : int
         Most cells of an example; of more the nearest ones to a place stay.
+    weigh : str
+        What weighs more: ``links`` of divisions and of cells that go on, as in the released code (`weights`), or all
+        pairs of ``mothers`` and of cells that go on, as in the paper (`weights_by_mothers`).
     div_upweight : float
-        What links of a division weigh more, see `weights`.
+        What divisions weigh more.
     augment : int
         How much examples are changed, 0 .. 3, see `augmented`; those to validate on never are.
     each_frame : bool
@@ -74,6 +78,7 @@ class Sampling:
     pool: int = 8
     crop_px: float | None = 256.0
     max_tokens: int = 2048
+    weigh: str = "links"
     div_upweight: float = DIV_UPWEIGHT
     augment: int = 3
     each_frame: bool = False
@@ -86,6 +91,7 @@ class Sampling:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.crop_px is None or self.crop_px > 0, "crop_px", self.crop_px, "more than 0 pixels")
         _require(self.max_tokens >= self.window, "max_tokens", self.max_tokens, "one cell for each frame, or more")
+        _require(self.weigh in WEIGHED, "weigh", self.weigh, f"one of {', '.join(WEIGHED)}")
         _require(0 <= self.div_upweight < float("inf"), "div_upweight", self.div_upweight, "0 or more")
         _require(self.augment in LEVELS, "augment", self.augment, f"one of {', '.join(map(str, LEVELS))}")
         _require(self.augment > 0 or not self.each_frame, "each_frame", True, "False where augment is 0")
@@ -271,7 +277,10 @@ def example_of(draw: Draw, sampling: Sampling) -> Example:
     cells, truth, rows = draw.movie.cells, draw.movie.truth, draw.rows
     frame, pre = cells.frame[rows], truth.pre[rows]
     associated = associations(frame, pre, truth.last[rows])
-    weight = weights(frame, associated, div_upweight=sampling.div_upweight)
+    if sampling.weigh == "links":
+        weight = weights(frame, associated, div_upweight=sampling.div_upweight)
+    else:
+        weight = weights_by_mothers(frame, truth.daughters[rows], div_upweight=sampling.div_upweight)
     if sampling.sparse_truth:
         known = truth.known[rows]
         weight[~(known[:, None] & known)] = 0

@@ -34,12 +34,15 @@ class TrueLineages:
     pre, last : (n,) int64
         Place of the tracklet of each in the walk down the lineages, and the last place among its descendants; `UNKNOWN`
         for a detection that is no true cell.
+    daughters : (n,) int64
+        Links that leave each to later cells, 1 where it goes on; 0 for a detection that is no true cell.
     divisions : (k, 2) int64
         Frame of each mother of which two daughters or more are detected, and of her first daughter.
     """
 
     pre: NDArray[np.int64]
     last: NDArray[np.int64]
+    daughters: NDArray[np.int64]
     divisions: NDArray[np.int64]
 
     @property
@@ -106,8 +109,9 @@ def _of_solution(store: DuckDBStore, info: SolutionInfo, detections: Detections)
     pre, last = np.full((2, len(detections)), UNKNOWN)
     pre[row], last[row] = table.pre, table.tracks.last[table.pre]
     source, target = (detections.row_of(ends) for ends in store.link_ends(info))
+    daughters = np.bincount(source[table.kind != LinkKind.MERGE], minlength=len(detections))
     divides = table.kind == LinkKind.DIVIDE
-    return TrueLineages(pre, last, divisions_of(detections.frame, source[divides], target[divides]))
+    return TrueLineages(pre, last, daughters, divisions_of(detections.frame, source[divides], target[divides]))
 
 
 def of_lineage(lineage: LabelLineage, row: NDArray[np.int64], n: int) -> TrueLineages:
@@ -133,11 +137,13 @@ def of_lineage(lineage: LabelLineage, row: NDArray[np.int64], n: int) -> TrueLin
     merge = np.bincount(target, minlength=cells)[target] > 1
     labels = label_lineages(lineage.frame, source, target, merge=merge)
     pre, last = np.full((2, n), UNKNOWN)
+    daughters = np.zeros(n, np.int64)
     there = row != NO_ROW
     pre[row[there]] = labels.pre[there]
     last[row[there]] = labels.tracks.last[labels.pre[there]]
+    daughters[row[there]] = np.bincount(source[~merge], minlength=cells)[there]
     divides = (labels.kind == LinkKind.DIVIDE) & there[source] & there[target]
-    return TrueLineages(pre, last, divisions_of(lineage.frame, source[divides], target[divides]))
+    return TrueLineages(pre, last, daughters, divisions_of(lineage.frame, source[divides], target[divides]))
 
 
 def divisions_of(frame: NDArray[np.int64], source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.int64]:
