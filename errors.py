@@ -7,6 +7,7 @@
     + StoreExistsError              a name is already taken
     + StoreLockedError              another process holds the store or the run
     + StoreDamagedError             a file of the store cannot be read
+    + StoreFullError                there is no room left to write
     + VersionError                  the store was written by a newer trackdb
     + MissingRowsError              the store does not hold what was asked for
   - SchemaError                     1  a table's arrays do not fit together
@@ -16,6 +17,7 @@
   - QueryError                      1  a user's SQL is wrong, forbidden, or takes too much
   - SolverError                     4
     + InfeasibleError               the constraints leave no solution
+      . ConflictError               what was said before excludes what is said now
     + NotProvenError                an optimum was required and could not be proven
   - CheckFailedError                5  a check that the user asked for did not hold
 """
@@ -76,6 +78,10 @@ class StoreDamagedError(StoreError, OSError):
     """A file of the store cannot be read."""
 
 
+class StoreFullError(StoreError, OSError):
+    """There is no room left to write to the store; what could not be written was not kept."""
+
+
 class VersionError(StoreError):
     """The store was written by a newer trackdb."""
 
@@ -112,6 +118,36 @@ class SolverError(TrackdbError, RuntimeError):
 
 class InfeasibleError(SolverError):
     """The constraints leave no solution."""
+
+
+class ConflictError(InfeasibleError):
+    """Something that was said before excludes what is said now; nothing was kept of it.
+
+    Parameters
+    ----------
+    message : str
+        What is said now.
+    earlier : tuple of dict
+        What excludes it, each with its ``seq``, ``who``, ``at``, ``kind`` and so on.
+    details : str
+        As of every error.
+    """
+
+    choices: ClassVar[tuple[str, ...]] = ("replace", "keep", "unsure")
+    """Take the earlier ones back, leave them as they are, or say of both that nobody can tell."""
+
+    def __init__(self, message: str, *, earlier: tuple[dict[str, object], ...] = (), **details: str) -> None:
+        super().__init__(message, **details)
+        self.earlier = earlier
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it for a program that lets a person choose."""
+        return {
+            "message": self.message,
+            "why": self.details.get("why"),
+            "earlier": list(self.earlier),
+            "choices": list(self.choices),
+        }
 
 
 class NotProvenError(SolverError):

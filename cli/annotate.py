@@ -86,7 +86,7 @@ def annotate(
         None if named is None else [_number(annotator, word) for word in named],
         who=who,
         add_candidate=add_candidate,
-        take_back=replace,
+        on_conflict="replace" if replace else "refuse",
     )
     for old in report.replaced:
         face.note(f"taken back: {_told(old)}")
@@ -222,7 +222,7 @@ def _import(face: Face, store: "DuckDBStore", path: str | None) -> None:
 
 def _number(annotator: "Annotator", word: str) -> int:
     named = parse_cell(word.strip())
-    return named if isinstance(named, int) else annotator.cell_at(*named)
+    return named if isinstance(named, int) else annotator.cells.cell_at(*named)
 
 
 def _as_dict(decision: "Decision") -> dict[str, Any]:
@@ -243,13 +243,13 @@ def _as_dict(decision: "Decision") -> dict[str, Any]:
 
 
 def _told(decision: "Decision") -> str:
-    from ..engine.annotations.pins import told
+    from ..engine.annotations.words import told
 
     return told(decision)
 
 
 def _said(decision: "Decision") -> str:
-    from ..engine.annotations.pins import said
+    from ..engine.annotations.words import said
 
     return said(decision)
 

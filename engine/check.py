@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import StoreDamagedError
 from ..storage.arrays import ARRAYS, digest
-from ..storage.decisions import MENDING, read_log
+from ..storage.decision_log import read_log
+from ..storage.decisions import MENDING
 from ..storage.promises import PROMISES
 from .progress import Progress, Silent
 

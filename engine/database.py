@@ -282,6 +282,7 @@ class Database:
         who: str,
         add_candidate: bool = False,
         take_back: bool = False,
+        note: str | None = None,
         dataset: str | None = None,
     ) -> AnswerReport:
         """Say what a cell does; every later solve keeps it. The same log as that of the command line.
@@ -301,6 +302,8 @@ class Database:
             Make candidates of chosen links that are none.
         take_back : bool
             Take earlier answers back that exclude this one.
+        note : str or None
+            What is added in words.
         dataset : str or None
             Where the store holds several.
 
@@ -315,7 +318,15 @@ class Database:
         """
         self._require_write()
         annotator = Annotator(self._store, self._store.detection_set(dataset))
-        return annotator.answer(kind, cell, daughters, who=who, add_candidate=add_candidate, take_back=take_back)
+        return annotator.answer(
+            kind,
+            cell,
+            daughters,
+            who=who,
+            note=note,
+            add_candidate=add_candidate,
+            on_conflict="replace" if take_back else "refuse",
+        )
 
     def undo(self, which: int | str | None = None, *, who: str) -> AnswerReport:
         """Take an annotation back, by its number or key; by default the newest of this person."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import costs
-from .annotations.pins import PinSet, pins_among, told
+from .annotations.pins import PinSet, pins_among
+from .annotations.words import told
 from .linkers import LEARNED, TWO_DISTANCE
 from .looks import outlines_of, traits_of
 from .posterior.calibration_file import read_calibration

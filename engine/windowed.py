@@ -22,7 +22,8 @@ from ..storage.decisions import live
 from ..storage.frames import FrameReader
 from ..storage.schema import CandidateEdges, Detections, Prices, SolutionTable, rows_of
 from . import costs
-from .annotations.pins import Answer, PinSet, decided, pins_among, told
+from .annotations.pins import Answer, PinSet, decided, pins_among
+from .annotations.words import told
 from .costs import Extent
 from .lineages import label_lineages
 from .linkers import LEARNED, TWO_DISTANCE

@@ -1,35 +1,21 @@
-"""The decision log: what people said, one JSON object a line, in files that only ever grow.
-
-A line is on the disk before it is acknowledged; a line without its end was never acknowledged, and the next writer of
-its file takes it away. The table `annotation` holds what was merged so far, so that SQL answers fast; the log is the
-truth. Whoever writes holds the lease `LEASE` of the store, so that what he read is still all there is.
-"""
+"""What people said: entries of the decision log, how a line of it is written and read, and which entries count."""
 
 from __future__ import annotations
 
-import errno
 import getpass
 import json
 import math
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
-
 from ..errors import ConfigError, StoreDamagedError, VersionError
-from . import tables
-from .folders import flush, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
-    from pathlib import Path
 
-ANNOTATIONS: Final = "annotations"
-LEASE: Final = "decisions"
 LINE_VERSION: Final = 1
 EARLIEST_YEAR: Final = 1970
 MOST_DAUGHTERS: Final = 2
@@ -135,11 +121,15 @@ class Decision:
     solution, posterior : str or None
         What that came from.
     blind : bool
-        Whether the answer of the solver was hidden.
+        Whether it was drawn for the audit, the answer of the solver hidden.
     ms : int or None
         Milliseconds that the answer took.
     undo_of : str or None
         Key of the entry that is taken back.
+    note : str or None
+        What the person added in words.
+    model : str or None
+        What scored the links that were shown.
     """
 
     seq: int
@@ -156,6 +146,8 @@ class Decision:
     blind: bool = False
     ms: int | None = None
     undo_of: str | None = None
+    note: str | None = None
+    model: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a line of the log holds it."""
@@ -175,6 +167,8 @@ class Decision:
             "blind": self.blind,
             "ms": self.ms,
             "undo_of": self.undo_of,
+            "note": self.note,
+            "model": self.model,
         }
 
 
@@ -231,6 +225,8 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
             blind=bool(entry.get("blind")),
             ms=None if entry.get("ms") is None else _whole(entry["ms"], 31),
             undo_of=_text(entry.get("undo_of")),
+            note=_text(entry.get("note")),
+            model=_text(entry.get("model")),
         )
         _require_whole(decision)
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -238,6 +234,11 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
             f"{where} is no decision", reason=f"{type(error).__name__}: {error}", **{"try": MENDING}
         ) from error
     return decision
+
+
+def as_line(decision: Decision) -> str:
+    """Return an entry as the log writes it."""
+    return json.dumps(decision.as_dict(), separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _require_whole(decision: Decision) -> None:
@@ -265,131 +266,9 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
-    """Return all acknowledged entries of all files, each key once, in the order in which they were said.
-
-    Parameters
-    ----------
-    store : Path
-        Folder of the store.
-    besides : container of str
-        Keys of entries that are known already, and are left out.
-
-    Raises
-    ------
-    StoreDamagedError
-        If a file cannot be read, or a line is no entry.
-    """
-    known: dict[str, Decision] = {}
-    for file in sorted((store / ANNOTATIONS).glob("*.jsonl")):
-        try:
-            *lines, _unfinished = file.read_bytes().split(b"\n")
-        except OSError as error:
-            raise StoreDamagedError(f"{file} cannot be read", reason=error.strerror or str(error)) from error
-        for number, line in enumerate(lines, start=1):
-            decision = read_line(line, f"{file} line {number}", besides=besides)
-            if decision is not None:
-                known.setdefault(decision.key, decision)
-    return sorted(known.values(), key=_when)
-
-
-def _when(decision: Decision) -> tuple[datetime, int, str]:
+def when(decision: Decision) -> tuple[datetime, int, str]:
+    """Return what entries are ordered by."""
     return decision.at, decision.seq, decision.key
-
-
-def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
-    """Put entries of one person on the disk, in his file of the day; when this returns they are acknowledged.
-
-    The caller holds the lease `LEASE`.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be written.
-    """
-    folder = store / ANNOTATIONS
-    file = folder / f"{decisions[0].who}-{decisions[0].at:%Y%m%d}.jsonl"
-    text = "".join(map(as_line, decisions)).encode()
-    try:
-        folder.mkdir(exist_ok=True)
-        is_new = not file.exists()
-        with file.open("ab", buffering=0) as stream:
-            end = _end_of_last_line(file)
-            stream.truncate(end)
-            try:
-                if stream.write(text) < len(text):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(stream.fileno())
-            except OSError:  # what was not acknowledged shall not count
-                os.truncate(file, end)
-                raise
-        if is_new:  # the name of the file, and of its folder, must outlast a power failure too
-            flush(folder)
-            flush(store)
-    except OSError as error:
-        raise not_written(file, store, error) from error
-
-
-def as_line(decision: Decision) -> str:
-    """Return an entry as the log writes it."""
-    return json.dumps(decision.as_dict(), separators=(",", ":"), allow_nan=False) + "\n"
-
-
-def _end_of_last_line(file: Path) -> int:
-    """Return how many bytes of a file are whole lines; what follows was never acknowledged."""
-    with file.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        if size:
-            stream.seek(-1, os.SEEK_END)
-            if stream.read() == b"\n":
-                return size
-    return file.read_bytes().rfind(b"\n") + 1
-
-
-def all_decisions(connection: sa.Connection, store: Path) -> list[Decision]:
-    """Return all entries, merged or not, in the order in which they were said."""
-    rows = connection.execute(sa.select(tables.annotation)).mappings()
-    known = {row["key"]: _from_row(row) for row in rows}
-    return sorted([*known.values(), *read_log(store, besides=known)], key=_when)
-
-
-def _from_row(row: sa.RowMapping) -> Decision:
-    cell = row["cell"] or (None if row["det_id"] is None else {"id": row["det_id"]})
-    return Decision(
-        seq=row["seq"],
-        key=row["key"],
-        at=row["at"],
-        who=row["who"],
-        kind=DecisionKind(row["kind"]),
-        dataset=row["dataset"],
-        cell=None if cell is None else CellPlace.of(cell),
-        daughters=None if row["daughters"] is None else tuple(map(CellPlace.of, row["daughters"])),
-        shown=row["shown"],
-        solution=row["solution"],
-        posterior=row["posterior"],
-        blind=bool(row["blind"]),
-        ms=row["ms"],
-        undo_of=row["undo_of"],
-    )
-
-
-def rows_to_merge(store: Path, merged: set[str]) -> list[dict[str, Any]]:
-    """Return rows of `annotation` for the entries of the log that the table does not hold yet."""
-    rows = []
-    for decision in read_log(store, besides=merged):
-        entry = decision.as_dict()
-        del entry["v"]
-        cell = decision.cell
-        rows.append(entry | {"at": decision.at, "det_id": None if cell is None else cell.id})
-    return rows
-
-
-def merge_log(connection: sa.Connection, store: Path) -> None:
-    """Bring entries that the table does not hold yet into it."""
-    merged = set(connection.execute(sa.select(tables.annotation.c.key)).scalars())
-    rows = rows_to_merge(store, merged)
-    if rows:
-        connection.execute(sa.insert(tables.annotation), rows)
 
 
 def counting(decisions: Sequence[Decision]) -> set[str]:

@@ -18,7 +18,8 @@ from . import catalogue, features, rows, tables
 from .additions import edges_of, grow, insert_solution, of_dataset
 from .choosing import the_set, the_solution
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
-from .decisions import all_decisions, live, merge_log
+from .decision_log import all_decisions, merge_log
+from .decisions import live
 from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import lease, lease_name

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
-from errno import EACCES, EPERM, EROFS
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from typing import TYPE_CHECKING
 
-from ..errors import StoreError
+from ..errors import StoreError, StoreFullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,10 @@ def not_written(file: Path, store: Path, error: OSError) -> StoreError:
     reason = error.strerror or str(error)
     if error.errno in (EACCES, EPERM, EROFS):
         return StoreError(f"{error.filename or file} could not be written", reason=reason, **{"try": allowing(store)})
+    if error.errno in (ENOSPC, EDQUOT, EFBIG):
+        return StoreFullError(
+            f"{file} could not be written", reason=reason, **{"try": "make room on the disk, and give it again"}
+        )
     return StoreError(f"{file} could not be written", reason=reason)
 
 

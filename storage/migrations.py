@@ -38,6 +38,7 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
             det_id bigint not null, name varchar not null, value double, text varchar)""",
     ),
     3: (),
+    4: tuple(f"alter table annotation add column {name} varchar" for name in ("note", "model")),
 }
 """Statements that lead to each version from the one before it; none where views alone have changed."""
 

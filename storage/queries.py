@@ -112,7 +112,7 @@ VIEWS: Final[dict[str, str]] = {
             ) as keys from annotation where undo_of is not null
         )
         select a.dataset, a.det_id as cell, a.kind, a.who, a."at", a.daughters, a.shown, a.solution, a.posterior,
-            a.blind, a.ms, a.seq, a.key, a.undo_of,
+            a.blind, a.ms, a.seq, a.key, a.undo_of, a.note, a.model,
             coalesce(list_contains((select keys from taken_back), a.key), false) as undone
         from annotation a
     """,

@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..errors import QueryError, StoreDamagedError, StoreLockedError
 from . import tables
 from .connection import PATIENCE_S, explained, require_store
-from .decisions import rows_to_merge
+from .decision_log import rows_to_merge
 from .founding import GRAPH
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3  # goes up with every change of tables, views or macros, and `migrations` gets a step
+SCHEMA_VERSION = 4  # goes up with every change of tables, views or macros, and `migrations` gets a step
 OLDEST_READER = 2  # the oldest schema version whose reader still understands what we write
 
 metadata = sa.MetaData()
@@ -263,6 +263,8 @@ annotation = sa.Table(  # the decision log as merged so far
     sa.Column("blind", sa.Boolean),
     sa.Column("ms", sa.Integer),
     sa.Column("undo_of", sa.String),
+    sa.Column("note", sa.String),
+    sa.Column("model", sa.String),
 )
 
 mode = sa.Table(

@@ -25,7 +25,8 @@ from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link, score, solve
 from trackdb.engine.progress import Silent
 from trackdb.errors import ConfigError, FormatError, InfeasibleError, MissingRowsError
-from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, live, write_lines
+from trackdb.storage.decision_log import write_lines
+from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, live
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.schema import Detections
 
@@ -172,7 +173,7 @@ def test_pins_that_exclude_each_other_are_refused_with_both_named(store, say, fi
     assert why in refused.value.details["why"]
     assert refused.value.exit_code == 4
     assert store.decisions() == [earlier]
-    report = say(*second, who="bob", take_back=True)
+    report = say(*second, who="bob", on_conflict="replace")
     assert (report.replaced, report.pins) == ([earlier], 1)
     assert live(store.decisions()) == [report.decision]
 
@@ -181,7 +182,7 @@ def test_all_answers_that_exclude_a_new_one_are_named_and_taken_back(store, say)
     agreed = [say("choose", 3, [6], who=who).decision for who in ("ana", "bob")]
     with pytest.raises(InfeasibleError, match=r"#1 ana.*#2 bob"):
         say("not_a_cell", 6)
-    report = say("not_a_cell", 6, take_back=True)
+    report = say("not_a_cell", 6, on_conflict="replace")
     assert report.replaced == agreed
     assert solved(store)[0].pins == 1
 
@@ -271,14 +272,14 @@ def test_a_conflict_elsewhere_keeps_nobody_from_answering(store, say):
     first = say("choose", 3, [6]).decision
     write_lines(store.path, [replace(first, seq=2, key="other", who="bob", daughters=(CellPlace(9),))])
     assert say("choose", 5, [8]).pins == 3
-    report = say("choose", 3, [6, 9], take_back=True)
+    report = say("choose", 3, [6, 9], on_conflict="replace")
     assert {d.who for d in report.replaced} == {"ana", "bob"}
     assert solved(store)[0].pins == 2
 
 
 def test_a_kill_between_a_new_answer_and_what_it_takes_back_leaves_a_conflict_that_is_told(store, say):
     say("choose", 3, [6], who="ana")
-    say("choose", 3, [9], who="bob", take_back=True)
+    say("choose", 3, [9], who="bob", on_conflict="replace")
     [file] = (store.path / "annotations").glob("bob-*")
     whole = file.read_bytes()
     file.write_bytes(whole[: whole.index(b"\n") + 30])  # the undoing was never finished
@@ -323,7 +324,7 @@ def test_an_undoing_names_one_annotation(store, say):
 
 def test_the_log_never_runs_back_in_time(store, say, monkeypatch):
     first = say("choose", 3, [6]).decision
-    monkeypatch.setattr("trackdb.engine.annotations.answers.now", lambda: first.at.replace(year=2000))
+    monkeypatch.setattr("trackdb.engine.annotations.undoing.now", lambda: first.at.replace(year=2000))
     assert undo(store, who="ana").decision.at == first.at
     assert live(store.decisions()) == []
 

@@ -18,18 +18,16 @@ from trackdb.engine.check import check
 from trackdb.engine.contents import contents_of
 from trackdb.engine.pipeline import link
 from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
+from trackdb.storage.decision_log import ANNOTATIONS, read_log, write_lines
 from trackdb.storage.decisions import (
-    ANNOTATIONS,
     CellPlace,
     Decision,
     DecisionKind,
     counting,
     live,
     read_line,
-    read_log,
     require_who,
     this_person,
-    write_lines,
 )
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
@@ -95,6 +93,8 @@ def test_a_line_is_what_the_data_model_says(tmp_path):
         "blind": False,
         "ms": 2140,
         "undo_of": None,
+        "note": None,
+        "model": None,
     }
 
 
@@ -244,7 +244,7 @@ from trackdb.errors import InfeasibleError
 from trackdb.storage.duckdb_store import DuckDBStore
 store = DuckDBStore(Path(sys.argv[1]))
 annotator = Annotator(store, store.detection_set())
-annotator.detections
+annotator.cells.detections
 print("ready", flush=True)
 sys.stdin.readline()
 for cell in range(1, 10):

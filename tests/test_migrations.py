@@ -32,7 +32,8 @@ ANSWERS = {version: json.loads((FIXTURES / f"store_v{version}.json").read_text()
 def unpacked(folder, version=1):
     """A store that trackdb wrote while it had a schema version.
 
-    1: a movie of masks and one of points, both solved; 2: a movie of masks and images, solved, with annotations.
+    1: a movie of masks and one of points, both solved; 2 and 3: a movie of masks and images, solved, with annotations;
+    3 has a posterior, too.
     """
     with tarfile.open(FIXTURES / f"store_v{version}.tar.xz") as packed:
         packed.extractall(folder, filter="data")

@@ -7,40 +7,43 @@ the line, so that no two answers that exclude each other are both taken.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from ...errors import ConfigError, InfeasibleError, MissingRowsError
-from ...storage import tables
-from ...storage.catalogue import now
+from ...storage.decision_log import DecisionLog, merged_decisions
 from ...storage.decisions import (
-    LEASE,
-    MOST_DAUGHTERS,
     OF_DAUGHTERS,
-    CellPlace,
     Decision,
     DecisionKind,
-    counting,
     live,
     require_who,
-    write_lines,
 )
-from ...storage.leases import lease
-from ..candidates import edges_of
-from .pins import PINNING, Answer, PinSet, pinning_answers, pins_among, refusal, told
+from .cells import Cells
+from .checks import known_kind, required_daughters, required_note, twin_of
+from .pins import PINNING, Answer, Clash, PinSet, attached, pinning_answers, refusal
+from .undoing import (
+    TakenBack,
+    companion_key,
+    companions,
+    found,
+    moment,
+    newest_answer,
+    newest_undoing,
+    next_seq,
+    take_back,
+    undoing,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
+    from ...errors import ConflictError
     from ...storage.catalogue import DetectionSet
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.schema import Detections
 
-WAIT_S = 10.0  # for another answer, which takes milliseconds
+OnConflict = Literal["refuse", "replace", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,11 @@ class Asked:
     solution, posterior : str or None
         What that came from.
     blind : bool
-        Whether the answer of the solver was hidden.
+        Whether it was drawn for the audit, the answer of the solver hidden.
     ms : int or None
         Milliseconds until the answer.
+    model : str or None
+        What scored the links.
     """
 
     shown: list[Any] | None = None
@@ -64,6 +69,7 @@ class Asked:
     posterior: str | None = None
     blind: bool = False
     ms: int | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +86,28 @@ class AnswerReport:
         Links that became candidates for it.
     pins : int
         Answers that pin something in this movie, this one included.
+    repeated : bool
+        Whether it was kept before, by its key: nothing was written now.
+    also : list of Decision
+        What was written because of it, undoings apart from those of `replaced`.
+    restored : list of Decision
+        What counts again, of an undoing.
     """
 
     decision: Decision
     replaced: list[Decision] = field(default_factory=list)
     added: int = 0
     pins: int = 0
+    repeated: bool = False
+    also: list[Decision] = field(default_factory=list)
+    restored: list[Decision] = field(default_factory=list)
 
 
 class Annotator:
-    """Takes answers about the cells of one detection set.
+    """Takes answers about the cells of one detection set, of any number of people.
+
+    Detections and log are read once, and the log is read on as it grows, so that an answer costs a look at its files
+    and one line on the disk. No connection is held. One thread at a time may call it.
 
     Parameters
     ----------
@@ -97,31 +115,30 @@ class Annotator:
         The store.
     chosen : DetectionSet
         Detections that the answers are about.
+
+    Attributes
+    ----------
+    cells : Cells
+        These detections, and the candidates among them.
     """
 
     def __init__(self, store: DuckDBStore, chosen: DetectionSet) -> None:
         self._store = store
-        self._set = chosen
+        self._movie = chosen.movie.name
+        self.cells = Cells(store, chosen)
+        self._settled: PinSet | None = None
+        self._heard = 0, 0  # how often the log was rewritten, and how many entries of it `_settled` knows
 
     @cached_property
-    def detections(self) -> Detections:
-        """All detections of the set, read once."""
-        return self._store.detections(self._set)
+    def _log(self) -> DecisionLog:
+        log = open_log(self._store)
+        self._known = {d.key for d in log.entries}
+        return log
 
-    def cell_at(self, frame: int, label: int) -> int:
-        """Return the number of the cell with a label in a frame.
-
-        Raises
-        ------
-        MissingRowsError
-            If there is none.
-        """
-        cells = self.detections
-        first, stop = np.searchsorted(cells.frame, [frame, frame + 1])
-        place = np.flatnonzero(cells.label[first:stop] == label)
-        if not len(place):
-            raise MissingRowsError(f"{self._set.movie.name} has no cell with label {label} in frame {frame}")
-        return int(cells.id[first + place[0]])
+    def prepare(self) -> None:
+        """Read all that answers need, so that none has to open the tables; for who is going to give many."""
+        self.cells.read_candidates()
+        self._pins()
 
     def answer(
         self,
@@ -130,8 +147,9 @@ class Annotator:
         daughters: Sequence[int] | None = None,
         *,
         who: str,
+        note: str | None = None,
         add_candidate: bool = False,
-        take_back: bool = False,
+        on_conflict: OnConflict = "refuse",
         asked: Asked | None = None,
         key: str | None = None,
     ) -> AnswerReport:
@@ -147,10 +165,13 @@ class Annotator:
             For ``choose`` and ``reject``, the cells it names.
         who : str
             Who says it.
+        note : str or None
+            What is added in words.
         add_candidate : bool
             Make candidates of the links that are chosen and are none yet.
-        take_back : bool
-            Take earlier answers back that exclude this one.
+        on_conflict : {"refuse", "replace", "unsure"}
+            Where earlier answers exclude it: raise an error, take them back, or take them back and keep of all the
+            cells that they and this one are about that nobody can tell.
         asked : Asked
             How the question was put.
         key : str or None
@@ -159,103 +180,159 @@ class Annotator:
         Raises
         ------
         ConfigError
-            If the kind does not go with the daughters, or nobody can be called `who`.
+            If the kind does not go with the daughters, nobody can be called `who`, or the key is that of another one.
         MissingRowsError
             If a cell is not in the set.
         InfeasibleError
-            If no solution could honour it: a third child, a daughter that does not come later, a link that is no
-            candidate, or an earlier answer that excludes it; nothing is kept then.
+            If no solution could honour it: a third child, a daughter that does not come later, or a link that is no
+            candidate; nothing is kept then.
+        ConflictError
+            If an earlier answer excludes it; nothing is kept then.
+        StoreFullError
+            If there is no room to write it; nothing is kept then.
         """
-        require_who(who)
-        kind = _known_kind(kind)
-        named = _required_daughters(kind, daughters)
-        rows = self._rows([cell, *named])
-        self._require_later(rows)
-        with lease(self._store.path, LEASE, holder="another answer", wait_s=WAIT_S):
-            said = self._store.decisions()
-            if key is not None and (twin := next((d for d in said if d.key == key), None)) is not None:
-                return AnswerReport(twin, pins=len(self._settled(said)))
-            decision = self._entry(said, who, kind, key, asked or Asked(), rows)
-            new = Answer(decision, rows[0], tuple(rows[1:]))
-            pins = self._settled(said)
+        new = self._asked_for(kind, cell, daughters, who, note)
+        with self._log.writing():
+            pins = self._pins()
+            twin = twin_of(self._log, key, who, new.decision.kind, cell)
+            if twin is not None:
+                return AnswerReport(twin, pins=len(pins), repeated=True, also=[*companions(self._log, twin)])
             clashes = pins.clashes(new)
-            if clashes and not take_back:
-                raise refusal(decision, clashes, remedy="--replace, which takes back what excludes it")
-            replaced = [clash.earlier.decision for clash in clashes]
-            added = self._add_candidates(new, add=add_candidate) if kind in OF_DAUGHTERS else 0
-            undoings = [_undoing([*said, decision], i, old, who) for i, old in enumerate(replaced)]
-            write_lines(self._store.path, [decision, *undoings])  # a kill between two leaves a conflict, no gap
-        return AnswerReport(decision, replaced, added, len(pins) - len(replaced) + (kind in PINNING))
+            if clashes and on_conflict == "refuse":
+                raise refusal(new.decision, clashes, remedy="--replace, which takes back what excludes it")
+            entry = self._numbered(new.decision, key, asked or Asked())
+            added = 0
+            if clashes and on_conflict == "unsure":
+                entry = replace(entry, kind=DecisionKind.UNSURE, daughters=None)
+            elif entry.kind in OF_DAUGHTERS:
+                added = self.cells.add_candidates(new, add=add_candidate)
+            along = self._because(entry, clashes)
+            self._log.write([entry, *along])  # a kill between two leaves a conflict, no gap
+        self._known |= {d.key for d in (entry, *along)}
+        replaced = [clash.earlier.decision for clash in clashes]
+        also = [d for d in along if d.kind is not DecisionKind.UNDO]
+        return AnswerReport(entry, replaced, added, len(self._pins()), also=also)
 
-    def _rows(self, cells: Sequence[int]) -> list[int]:
-        rows = np.searchsorted(self.detections.id, cells)
-        for cell, row in zip(cells, rows.tolist(), strict=True):
-            if row == len(self.detections) or self.detections.id[row] != cell:
-                where = f"{self._set.movie.name} has no cell {cell}"
-                raise MissingRowsError(where, **{"try": f'trackdb sql {self._store.path} "from cells limit 10"'})
-        return [int(row) for row in rows]
+    def conflict(
+        self, kind: DecisionKind | str, cell: int, daughters: Sequence[int] | None = None, *, who: str
+    ) -> ConflictError | None:
+        """Return the error that an answer would meet because of earlier ones, None if there is none."""
+        new = self._asked_for(kind, cell, daughters, who, None)
+        self._log.follow()
+        clashes = self._pins().clashes(new)
+        return refusal(new.decision, clashes) if clashes else None
 
-    def _require_later(self, rows: list[int]) -> None:
-        frame, number = self.detections.frame, self.detections.id
-        for row in rows[1:]:
-            if frame[row] <= frame[rows[0]]:
-                raise InfeasibleError(
-                    f"cell {number[row]} of frame {frame[row]} cannot come from cell {number[rows[0]]} of frame "
-                    f"{frame[rows[0]]}",
-                    expected="a later frame",
-                )
+    def undo(self, which: int | str | None = None, *, who: str, key: str | None = None) -> AnswerReport:
+        """Take an entry back, by default the newest of this person about this movie; see `undo`."""
+        return self._undone(which, who, key)
 
-    def _settled(self, said: Sequence[Decision]) -> PinSet:
-        """Return all pins of the movie; a conflict among older ones keeps nobody from answering about other cells."""
-        pins = PinSet()
-        for answer in pinning_answers(said, self._set.movie.name, self.detections)[0]:
-            pins.add(answer)
-        return pins
+    def redo(self, *, who: str, key: str | None = None) -> AnswerReport:
+        """Bring back what this person took back last about this movie; see `redo`."""
+        return self._undone(None, who, key, redoing=True)
 
-    def _entry(
-        self, said: Sequence[Decision], who: str, kind: DecisionKind, key: str | None, asked: Asked, rows: list[int]
-    ) -> Decision:
-        cell, *daughters = (self._place(row) for row in rows)
-        return Decision(
-            seq=1 + max((d.seq for d in said), default=0),
-            key=key or str(uuid.uuid4()),
-            at=_moment(said),
+    def _undone(self, which: int | str | None, who: str, key: str | None, *, redoing: bool = False) -> AnswerReport:
+        report = _took_back(
+            self._store,
+            self._log,
+            which,
+            who,
+            redoing=redoing,
+            key=key,
+            dataset=self._movie,
+            cells=lambda of: (
+                self.cells.detections if of == self._movie else self._store.detections(self._store.detection_set(of))
+            ),
+        )
+        self._known |= {d.key for d in (report.decision, *report.also)}
+        return report
+
+    def entries(self) -> list[Decision]:
+        """Return all entries of the log, undoings too, of all movies, oldest first."""
+        self._log.follow()
+        return list(self._log.entries)
+
+    def standing(self) -> list[Decision]:
+        """Return what counts of the log about this movie, undoings apart, oldest first."""
+        return [d for d in live(self.entries()) if d.dataset == self._movie]
+
+    def news(self) -> list[Decision]:
+        """Return what other processes wrote since the last call, or since this was opened, undoings too."""
+        found = [d for d in self.entries() if d.key not in self._known]
+        self._known |= {d.key for d in found}
+        return found
+
+    def _asked_for(
+        self, kind: DecisionKind | str, cell: int, daughters: Sequence[int] | None, who: str, note: str | None
+    ) -> Answer:
+        """Return an answer that could be kept, if nothing that was said before excludes it; it has no number yet."""
+        require_who(who)
+        kind = known_kind(kind)
+        named = required_daughters(kind, daughters)
+        rows = self.cells.rows([cell, *named])
+        self.cells.require_later(rows)
+        place, *others = (self.cells.place(row) for row in rows)
+        said = self._log.entries
+        entry = Decision(
+            seq=next_seq(said),
+            key="",
+            at=moment(said),
             who=who,
             kind=kind,
-            dataset=self._set.movie.name,
-            cell=cell,
-            daughters=tuple(daughters) if kind in OF_DAUGHTERS else None,
+            dataset=self._movie,
+            cell=place,
+            daughters=tuple(others) if kind in OF_DAUGHTERS else None,
+            note=required_note(note),
+        )
+        return Answer(entry, rows[0], tuple(rows[1:]))
+
+    def _numbered(self, entry: Decision, key: str | None, asked: Asked) -> Decision:
+        """Return an entry as it is written, behind all others."""
+        said = self._log.entries
+        return replace(
+            entry,
+            seq=next_seq(said),
+            key=key or str(uuid.uuid4()),
+            at=moment(said),
             shown=asked.shown,
             solution=asked.solution,
             posterior=asked.posterior,
             blind=asked.blind,
             ms=asked.ms,
+            model=asked.model,
         )
 
-    def _place(self, row: int) -> CellPlace:
-        cells = self.detections
-        return CellPlace(int(cells.id[row]), int(cells.frame[row]), tuple(cells.position_px[row].tolist()))
+    def _because(self, entry: Decision, clashes: Sequence[Clash]) -> list[Decision]:
+        """Return what is written because of an answer: what it replaces is taken back."""
+        said = [*self._log.entries, entry]
+        along: list[Decision] = []
 
-    def _add_candidates(self, new: Answer, *, add: bool) -> int:
-        """Make candidates of what is chosen and is none, if that is wanted; return how many there were."""
-        e = tables.edge
-        cells = self.detections
-        mine = e.select().with_only_columns(e.c.target).where(e.c.source == int(cells.id[new.cell]), e.c.candidate)
-        with self._store.reading() as connection:
-            known = set(connection.execute(mine.where(e.c.set_id == self._set.id)).scalars())
-        absent = [row for row in new.daughters if int(cells.id[row]) not in known]
-        if not absent:
-            return 0
-        link = f"the link from cell {cells.id[new.cell]} to cell {cells.id[absent[0]]} is no candidate"
-        if new.decision.kind is DecisionKind.REJECT:
-            raise InfeasibleError(f"{link}: it cannot be chosen, there is nothing to forbid")
-        if not add:
-            raise InfeasibleError(link, **{"try": "--add-candidate, which makes it one"})
-        edges = edges_of(cells, np.full(len(absent), new.cell), np.array(sorted(absent)))
-        named = {"source": int(cells.id[new.cell]), "targets": cells.id[sorted(absent)].tolist()}
-        with self._store.running("annotate", f"candidates of {named['source']}", named, chosen=self._set) as run:
-            self._store.add_candidates(run, self._set, cells, edges, {"edges": len(edges)})
-        return len(edges)
+        def add(made: Decision) -> None:
+            numbered = replace(made, seq=entry.seq + len(along) + 1, key=companion_key(entry.key, len(along) + 1))
+            along.append(numbered)
+
+        for clash in clashes:
+            add(undoing(said, clash.earlier.decision, entry.who, key=""))
+        if clashes and entry.kind is DecisionKind.UNSURE:
+            others = {c.earlier.decision.cell: None for c in clashes if c.earlier.decision.cell is not None}
+            for cell in others:
+                if entry.cell is None or cell.id != entry.cell.id:
+                    add(Decision(0, "", entry.at, entry.who, DecisionKind.UNSURE, entry.dataset, cell))
+        return along
+
+    def _pins(self) -> PinSet:
+        """Return all pins of the movie; a conflict among older ones keeps nobody from answering about other cells."""
+        log, (rewritten, known) = self._log, self._heard
+        new = log.entries[known:]
+        name = self._movie
+        if self._settled is None or log.rewritten != rewritten or any(d.kind is DecisionKind.UNDO for d in new):
+            self._settled = PinSet()
+            answers = pinning_answers(log.entries, name, self.cells.detections)[0]
+        else:
+            answers = attached([d for d in new if d.kind in PINNING and d.dataset == name], self.cells.detections)[0]
+        for answer in answers:
+            self._settled.add(answer)
+        self._heard = log.rewritten, len(log.entries)
+        return self._settled
 
 
 def undo(store: DuckDBStore, which: int | str | None = None, *, who: str) -> AnswerReport:
@@ -277,77 +354,58 @@ def undo(store: DuckDBStore, which: int | str | None = None, *, who: str) -> Ans
         If there is no such entry.
     ConfigError
         If it was taken back already, or the beginning of a key is that of several.
-    InfeasibleError
+    ConflictError
         If what it took back itself would count again, and something excludes that by now.
     """
+    return _took_back(store, open_log(store), which, who)
+
+
+def redo(store: DuckDBStore, *, who: str) -> AnswerReport:
+    """Bring back what a person took back last, if he has not answered anew since; when this returns it is on the disk.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is nothing to bring back.
+    ConflictError
+        If something excludes it by now.
+    """
+    return _took_back(store, open_log(store), None, who, redoing=True)
+
+
+def open_log(store: DuckDBStore) -> DecisionLog:
+    """Return the log of a store as it stands."""
+    with store.reading() as connection:
+        log = DecisionLog(store.path, merged_decisions(connection))
+    log.follow()
+    return log
+
+
+def _took_back(
+    store: DuckDBStore,
+    log: DecisionLog,
+    which: int | str | None,
+    who: str,
+    *,
+    redoing: bool = False,
+    key: str | None = None,
+    dataset: str | None = None,
+    cells: Callable[[str], Detections] | None = None,
+) -> AnswerReport:
+    """Take back what is named, by default the newest answer of a person, or his newest undoing."""
     require_who(who)
-    with lease(store.path, LEASE, holder="another answer", wait_s=WAIT_S):
-        said = store.decisions()
-        old = _found(said, which, who)
-        if old.key not in counting(said):
-            raise ConfigError(f"it was taken back already: {told(old)}")
-        undoing = _undoing(said, 0, old, who)
-        then = [*said, undoing]
-        if old.kind is DecisionKind.UNDO:
-            pins_among(then, old.dataset, store.detections(store.detection_set(old.dataset)))
-        write_lines(store.path, [undoing])
-    left = sum(d.kind in PINNING and d.dataset == old.dataset for d in live(then))
-    return AnswerReport(undoing, [old], 0, left)
-
-
-def _known_kind(kind: DecisionKind | str) -> DecisionKind:
-    known = [k.value for k in DecisionKind if k is not DecisionKind.UNDO]
-    if kind not in known:
-        raise ConfigError(f"{kind!r} is no answer about a cell", known=", ".join(known))
-    return DecisionKind(kind)
-
-
-def _required_daughters(kind: DecisionKind, daughters: Sequence[int] | None) -> list[int]:
-    """Return the daughters that an answer names, or raise an error if they do not go with its kind."""
-    named = list(daughters or ())
-    if len(set(named)) < len(named):
-        raise ConfigError("a cell is named twice", got=", ".join(map(str, named)))
-    if (daughters is not None) != (kind in OF_DAUGHTERS):
-        raise ConfigError(f"{kind.value} {'names no' if daughters is not None else 'needs'} daughters")
-    if kind is DecisionKind.REJECT and not named:
-        raise ConfigError("reject names the cells that it rejects")
-    if kind is DecisionKind.CHOOSE and len(named) > MOST_DAUGHTERS:
-        listed = ", ".join(map(str, named))
-        raise InfeasibleError(f"a cell has at most two daughters, got {len(named)}: {listed}")
-    return named
-
-
-def _moment(said: Sequence[Decision]) -> datetime:
-    """Return the time in whole seconds; never before the last entry, for the order of the log is that of its times."""
-    return max([now().replace(microsecond=0), *(d.at for d in said[-1:])])
-
-
-def _undoing(said: Sequence[Decision], after: int, old: Decision, who: str) -> Decision:
-    return Decision(
-        seq=1 + after + max(d.seq for d in said),
-        key=str(uuid.uuid4()),
-        at=_moment(said),
-        who=who,
-        kind=DecisionKind.UNDO,
-        dataset=old.dataset,
-        undo_of=old.key,
-    )
-
-
-def _found(said: Sequence[Decision], which: int | str | None, who: str) -> Decision:
-    if which is None:
-        own = [d for d in live(said) if d.who == who]
-        if not own:
-            raise MissingRowsError(f"{who} has said nothing that could be taken back")
-        return own[-1]
-    if isinstance(which, int):
-        found = [d for d in said if d.seq == which]
-    elif not which.strip():  # every key begins so
-        raise ConfigError("undo of which annotation?", expected="its number, or how its key begins")
-    else:
-        found = [d for d in said if d.key.startswith(which)]
-    if len(found) > 1:
-        raise ConfigError(f"{which!r} tells no annotation from others", known=", ".join(d.key for d in found))
-    if not found:
-        raise MissingRowsError(f"there is no annotation {which}", **{"try": "trackdb annotations STORE lists them"})
-    return found[0]
+    newest = newest_undoing if redoing else newest_answer
+    with log.writing():
+        twin = twin_of(log, key, who, DecisionKind.UNDO)
+        if twin is not None:
+            old, done = log.find(twin.undo_of or ""), TakenBack([twin], [], [])
+        else:
+            old = newest(log, who, dataset) if which is None else found(log.entries, which)
+            done = take_back(
+                log, old, who, key=key, cells=cells or (lambda of: store.detections(store.detection_set(of)))
+            )
+            log.write(done.written)
+    first, *also = done.written
+    left = sum(d.kind in PINNING and d.dataset == first.dataset for d in live(log.entries))
+    replaced = [old, *(d for d in done.gone if d is not old)] if old else []
+    return AnswerReport(first, replaced, 0, left, repeated=twin is not None, also=also, restored=done.restored)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...errors import InfeasibleError
+from ...errors import ConflictError, InfeasibleError
 from ...solvers.pins import PinnedProblem, Pins, pin
 from ...solvers.problem import FORBIDDEN, KEPT
 from ...storage.decisions import Decision, DecisionKind, live
 from ..candidates import nearest_distances
+from .words import as_read, said, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -203,40 +204,17 @@ def fold(answers: Iterable[Answer]) -> PinSet:
     return pins
 
 
-def refusal(new: Decision, clashes: list[Clash], *, remedy: str | None = None) -> InfeasibleError:
+def refusal(new: Decision, clashes: list[Clash], *, remedy: str | None = None) -> ConflictError:
     """Return the error that names a decision and those that exclude it."""
     first = clashes[0]
-    return InfeasibleError(
+    earlier = [clash.earlier.decision for clash in clashes]
+    return ConflictError(
         f"two pins exclude each other: {told(new)}",
-        against="; ".join(told(clash.earlier.decision) for clash in clashes),
+        earlier=tuple(as_read(decision) | {"says": said(decision)} for decision in earlier),
+        against="; ".join(map(told, earlier)),
         why=first.why,
         **{"try": remedy or f"trackdb annotations undo STORE {first.earlier.decision.seq}"},
     )
-
-
-def told(decision: Decision) -> str:
-    """Return a decision in words, with its number, who said it and when."""
-    cell = "" if decision.cell is None else f"cell {decision.cell.id} "
-    return f"{cell}{said(decision)} (#{decision.seq} {decision.who} {decision.at:%Y-%m-%d %H:%M:%S})"
-
-
-def said(decision: Decision) -> str:
-    """Return in words what a decision says of its cell."""
-    names = ", ".join(str(daughter.id) for daughter in decision.daughters or ())
-    match decision.kind:
-        case DecisionKind.CHOOSE if not names:
-            return "ends"
-        case DecisionKind.CHOOSE:
-            return f"{'divides into' if ',' in names else 'continues as'} {names}"
-        case DecisionKind.REJECT:
-            return f"is not continued by {names}"
-        case DecisionKind.BEGINS:
-            return "begins"
-        case DecisionKind.NOT_A_CELL:
-            return "is no cell"
-        case DecisionKind.UNDO:
-            return f"undo of {decision.undo_of}"
-    return decision.kind.value
 
 
 def attached(decisions: Iterable[Decision], detections: Detections) -> tuple[list[Answer], list[Decision]]:

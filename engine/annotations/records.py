@@ -9,10 +9,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ...errors import FormatError, StoreDamagedError
-from ...storage.decisions import LEASE, DecisionKind, as_line, counting, read_line, write_lines
+from ...storage.decision_log import LEASE, WAIT_S, write_lines
+from ...storage.decisions import DecisionKind, as_line, counting, read_line
 from ...storage.folders import appearing_file
 from ...storage.leases import lease
-from .answers import WAIT_S
 from .pins import PINNING, attached, pins_among
 
 if TYPE_CHECKING:

@@ -1,0 +1,300 @@
+"""The decision log: what people said, one JSON object a line, in files that only ever grow.
+
+A line is on the disk before it is acknowledged; a line without its end was never acknowledged, and the next writer
+takes it away. The table `annotation` holds what was merged so far, so that SQL answers fast; the log is the truth.
+Whoever writes holds the lease `LEASE` of the store, so that what he read is still all there is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from ..errors import StoreDamagedError
+from . import tables
+from .decisions import CellPlace, Decision, DecisionKind, as_line, read_line, when
+from .folders import flush, not_written
+from .leases import lease
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+ANNOTATIONS: Final = "annotations"
+LEASE: Final = "decisions"
+WAIT_S: Final = 10.0  # for another answer, which takes milliseconds
+
+
+def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
+    """Return all acknowledged entries of all files, each key once, in the order in which they were said.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    besides : container of str
+        Keys of entries that are known already, and are left out.
+
+    Raises
+    ------
+    StoreDamagedError
+        If a file cannot be read, or a line is no entry.
+    """
+    known: dict[str, Decision] = {}
+    for file in _files(store):
+        lines = _whole_lines(_bytes_from(file, 0))
+        for number, line in enumerate(lines, start=1):
+            decision = read_line(line, f"{file} line {number}", besides=besides)
+            if decision is not None:
+                known.setdefault(decision.key, decision)
+    return sorted(known.values(), key=when)
+
+
+def _files(store: Path) -> list[Path]:
+    return sorted((store / ANNOTATIONS).glob("*.jsonl"))
+
+
+def _bytes_from(file: Path, start: int) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            stream.seek(start)
+            return stream.read()
+    except OSError as error:
+        raise StoreDamagedError(f"{file} cannot be read", reason=error.strerror or str(error)) from error
+
+
+def _whole_lines(text: bytes) -> list[bytes]:
+    """Return the lines that have an end."""
+    return text.split(b"\n")[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """How far a file was read: bytes and lines up to an end of a line, the last line, and whether more stood there."""
+
+    stop: int = 0
+    lines: int = 0
+    last: bytes = b""
+    torn: bool = False
+
+
+class DecisionLog:
+    """The log as one process knows it: all entries in memory, read on as the files grow.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    merged : iterable of Decision
+        What the table holds.
+
+    Attributes
+    ----------
+    entries : list of Decision
+        What was read up to the last look, each key once, in the order in which it was said.
+    rewritten : int
+        How often more happened to them than that some were added at the end.
+    """
+
+    def __init__(self, store: Path, merged: Iterable[Decision] = ()) -> None:
+        self._store = store
+        self._merged = {d.key: d for d in merged}
+        self._known = dict(self._merged)
+        self._read: dict[Path, _Read] = {}
+        self.entries = sorted(self._known.values(), key=when)
+        self.rewritten = 0
+
+    def find(self, key: str) -> Decision | None:
+        """Return the entry with a key, None if there is none."""
+        return self._known.get(key)
+
+    def follow(self) -> list[Decision]:
+        """Look at the files, and return what came since the last look, in order.
+
+        Where a file no longer holds what was read there, all are read anew: lines that are gone count no more.
+
+        Raises
+        ------
+        StoreDamagedError
+            If a file cannot be read, or a line is no entry; what is known stays as it was.
+        """
+        goes_on = all(_goes_on(file, read) for file, read in self._read.items())
+        known = dict(self._known if goes_on else self._merged)
+        reads = dict(self._read) if goes_on else {}
+        for file in _files(self._store):
+            reads[file] = _read_on(file, reads.get(file, _Read()), known)
+        new = sorted((d for key, d in known.items() if key not in self._known), key=when)
+        gone = len(known) < len(self._known) + len(new)
+        if gone or (new and self.entries and when(new[0]) < when(self.entries[-1])):
+            self.entries = sorted(known.values(), key=when)
+            self.rewritten += 1
+        else:
+            self.entries += new
+        self._known, self._read = known, reads
+        return new
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lease while the block runs, all that others wrote being known.
+
+        Raises
+        ------
+        StoreLockedError
+            If another process holds it for 10 s.
+        """
+        with lease(self._store, LEASE, holder="another answer", wait_s=WAIT_S):
+            self.follow()
+            yield
+
+    def write(self, decisions: Sequence[Decision]) -> None:
+        """Put entries of one person on the disk; when this returns they are acknowledged, and known here.
+
+        To be called within `writing`.
+
+        Raises
+        ------
+        StoreFullError
+            If there is no room for them.
+        StoreError
+            If the store cannot be written otherwise.
+        """
+        for file, read in self._read.items():
+            if read.torn:  # who wrote it is dead, for we hold the lease
+                _mend(file, self._store)
+        write_lines(self._store, decisions)
+        self.follow()
+
+
+def _goes_on(file: Path, read: _Read) -> bool:
+    """Return whether the last line that was read still stands where it stood."""
+    end = read.last + b"\n" if read.stop else b""
+    try:
+        with file.open("rb") as stream:
+            stream.seek(read.stop - len(end))
+            return stream.read(len(end)) == end
+    except OSError:
+        return False
+
+
+def _read_on(file: Path, read: _Read, known: dict[str, Decision]) -> _Read:
+    """Add the entries that stand behind what was read of a file, and return how far it is read now."""
+    text = _bytes_from(file, read.stop)
+    lines = _whole_lines(text)
+    for number, line in enumerate(lines, start=read.lines + 1):
+        decision = read_line(line, f"{file} line {number}", besides=known)
+        if decision is not None:
+            known[decision.key] = decision
+    whole = sum(map(len, lines)) + len(lines)
+    last = lines[-1] if lines else read.last
+    return _Read(read.stop + whole, read.lines + len(lines), last, whole < len(text))
+
+
+def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
+    """Put entries of one person on the disk, in his file of the day; when this returns they are acknowledged.
+
+    The caller holds the lease `LEASE`.
+
+    Raises
+    ------
+    StoreFullError
+        If there is no room for them.
+    StoreError
+        If the store cannot be written otherwise.
+    """
+    folder = store / ANNOTATIONS
+    file = folder / f"{decisions[0].who}-{decisions[0].at:%Y%m%d}.jsonl"
+    text = "".join(map(as_line, decisions)).encode()
+    try:
+        folder.mkdir(exist_ok=True)
+        with file.open("ab", buffering=0) as stream:
+            end = _end_of_last_line(file)
+            stream.truncate(end)
+            try:
+                if stream.write(text) < len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(stream.fileno())
+            except OSError:  # what was not acknowledged shall not count
+                with suppress(OSError):
+                    os.truncate(file, end)
+                raise
+        # the name of the file, and of its folder, must outlast a power failure too; who made them may have died before
+        flush(folder)
+        flush(store)
+    except OSError as error:
+        raise not_written(file, store, error) from error
+
+
+def _mend(file: Path, store: Path) -> None:
+    """Take away a line without an end."""
+    try:
+        os.truncate(file, _end_of_last_line(file))
+    except OSError as error:
+        raise not_written(file, store, error) from error
+
+
+def _end_of_last_line(file: Path) -> int:
+    """Return how many bytes of a file are whole lines; what follows was never acknowledged."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        if size:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read() == b"\n":
+                return size
+    return file.read_bytes().rfind(b"\n") + 1
+
+
+def merged_decisions(connection: sa.Connection) -> list[Decision]:
+    """Return the entries that the table holds, in no order."""
+    return [_from_row(row) for row in connection.execute(sa.select(tables.annotation)).mappings()]
+
+
+def all_decisions(connection: sa.Connection, store: Path) -> list[Decision]:
+    """Return all entries, merged or not, in the order in which they were said."""
+    known = {decision.key: decision for decision in merged_decisions(connection)}
+    return sorted([*known.values(), *read_log(store, besides=known)], key=when)
+
+
+def _from_row(row: sa.RowMapping) -> Decision:
+    cell = row["cell"] or (None if row["det_id"] is None else {"id": row["det_id"]})
+    return Decision(
+        seq=row["seq"],
+        key=row["key"],
+        at=row["at"],
+        who=row["who"],
+        kind=DecisionKind(row["kind"]),
+        dataset=row["dataset"],
+        cell=None if cell is None else CellPlace.of(cell),
+        daughters=None if row["daughters"] is None else tuple(map(CellPlace.of, row["daughters"])),
+        shown=row["shown"],
+        solution=row["solution"],
+        posterior=row["posterior"],
+        blind=bool(row["blind"]),
+        ms=row["ms"],
+        undo_of=row["undo_of"],
+        note=row["note"],
+        model=row["model"],
+    )
+
+
+def rows_to_merge(store: Path, merged: set[str]) -> list[dict[str, Any]]:
+    """Return rows of `annotation` for the entries of the log that the table does not hold yet."""
+    rows = []
+    for decision in read_log(store, besides=merged):
+        entry = decision.as_dict()
+        del entry["v"]
+        cell = decision.cell
+        rows.append(entry | {"at": decision.at, "det_id": None if cell is None else cell.id})
+    return rows
+
+
+def merge_log(connection: sa.Connection, store: Path) -> None:
+    """Bring entries that the table does not hold yet into it."""
+    merged = set(connection.execute(sa.select(tables.annotation.c.key)).scalars())
+    rows = rows_to_merge(store, merged)
+    if rows:
+        connection.execute(sa.insert(tables.annotation), rows)
