@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ..storage.schema import Detections
     from .models.cells import Cells
     from .models.checkpoint import ModelCard
-    from .models.settings import TransformerSettings
     from .models.windows import Judged
     from .network_config import NetworkConfig
     from .progress import Progress
@@ -124,7 +123,7 @@ def score_by_network(
     params = {"by": by, **asdict(config), "device": device, "model": card.as_dict()}
     with store.running("score", name, params, chosen=chosen, model_digest=card.digest) as run:
         detections = store.detections(chosen)
-        channel = _channel(store, chosen, config, card.settings, progress)
+        channel = _channel(store, chosen, config, card, progress)
         cells = _cells(store, chosen, detections, channel, card, progress)
         _warn(progress, card, chosen, config)
         sliding = Sliding(
@@ -227,13 +226,13 @@ class _Kept:
 
 
 def _channel(
-    store: DuckDBStore, chosen: DetectionSet, config: NetworkConfig, settings: TransformerSettings, progress: Progress
+    store: DuckDBStore, chosen: DetectionSet, config: NetworkConfig, card: ModelCard, progress: Progress
 ) -> str | None:
-    """Return the images that tell how bright cells are; None where there are none, or the model takes no features."""
+    """Return the images that tell how bright cells are; None where there are none, or the model does not ask."""
     channels = [ref.channel for ref in store.arrays(chosen) if ref.kind == "images"]
     if config.channel and config.channel not in channels:
         raise ConfigError(f"there are no images of channel {config.channel}", known=", ".join(channels) or "none")
-    if not settings.feat_dim or not channels:
+    if not card.settings.feat_dim or not card.knows_brightness or not channels:
         return None
     if len(channels) > 1 and not config.channel:
         progress.note(f"of {', '.join(channels)} the model sees {channels[0]}; --channel NAME shows it another")
@@ -249,10 +248,13 @@ def _cells(
     progress: Progress,
 ) -> Cells:
     """Return the cells of a store as a model sees them."""
-    from .models.brightness import brightness_of
-    from .models.cells import cells_for
+    from .models.brightness import Brightness, brightness_of
+    from .models.cells import NO_IMAGES, cells_for, equally_bright
 
     features = store.features(chosen, detections) if card.settings.feat_dim else None
+    if features is not None and not card.knows_brightness:
+        features = equally_bright(features)
+        return cells_for(card.settings, detections, features, NO_IMAGES, Brightness(0, 1), model=card.name)
     brightness = None
     if channel is not None:
         pixels = pixels_of(store, chosen, progress)

@@ -99,6 +99,20 @@ def test_links_of_a_model_become_candidates_with_their_probabilities(store, mode
     assert "windows" in progress.stages
 
 
+def test_a_model_that_was_trained_without_images_asks_for_none(store, model, tmp_path):
+    """Masks are all that it needs; where there are images they tell it nothing."""
+    with (model / "train_config.yaml").open("a") as stream:
+        stream.write("brightness: none\n")
+    dark = DuckDBStore(tmp_path / "dark.trackdb")
+    ingest(write_ctc(tmp_path / "dark"), dark)
+    scored(dark, model)
+    scored(store, model)
+    (links, run), (with_images, _) = found(dark, "small"), found(store, "small")
+    assert len(links) > 5
+    assert links == with_images
+    assert run.params["channel"] is None
+
+
 def test_the_model_card_stands_with_the_scores(store, model):
     scored(store, model)
     card = found(store, "small")[1].params["model"]

@@ -8,12 +8,13 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ...errors import FormatError, MissingRowsError
+from ...storage.schema import Intensity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .settings import TransformerSettings
 
 NEAR_BORDER_PX: Final = 5.0
+NO_IMAGES: Final = ""  # the channel of `equally_bright`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +112,15 @@ def cells_for(
         (1 - np.minimum(features.border_px, NEAR_BORDER_PX) / NEAR_BORDER_PX)[:, None],
     )
     return Cells(detections.frame, places, np.concatenate(columns, axis=1).astype(np.float32))
+
+
+def equally_bright(features: Features) -> Features:
+    """Return features in which all cells are of brightness 0, in the channel `NO_IMAGES`.
+
+    A model that was trained without images is shown cells so, and `Brightness` (0, 1) with them.
+    """
+    nothing = np.zeros(len(features))
+    return replace(features, intensity={NO_IMAGES: Intensity(nothing, nothing, nothing)})
 
 
 def without_shape(detections: Detections, features: Features) -> NDArray[np.bool_]:

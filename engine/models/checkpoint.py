@@ -27,6 +27,7 @@ TRAINING: Final = "train_config.yaml"
 FEATURES_READ: Final = "wrfeat"
 """What ``train_config.yaml`` calls the features that trackdb measures."""
 
+NO_BRIGHTNESS: Final = "none"  # what ``train_config.yaml`` tells of a model that was trained without images
 FEW: Final = 4  # keys that a message names
 LIGHTNING: Final = "model."  # begins the keys of weights that PyTorch Lightning kept
 
@@ -57,6 +58,11 @@ class ModelCard:
     settings: TransformerSettings
     weights: int
     training: dict[str, Any]
+
+    @property
+    def knows_brightness(self) -> bool:
+        """Whether it was trained on images; one that was not is shown cells of one brightness."""
+        return bool(self.training.get("brightness") != NO_BRIGHTNESS)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the card as a run keeps it."""

@@ -14,9 +14,8 @@ import numpy as np
 
 from ....errors import CalibrationError, ConfigError, FormatError, MissingRowsError
 from ....storage.catalogue import TRUTH, DetectionSet
-from ....storage.schema import Intensity
 from ...models.brightness import Brightness, brightness_of
-from ...models.cells import cells_for, without_shape
+from ...models.cells import NO_IMAGES, cells_for, equally_bright, without_shape
 from ...pixels import pixels_of
 from ...progress import Progress, Silent
 from .truth import true_lineages
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from .truth import TrueLineages
 
 VALIDATION_SHARE: Final = 0.2
-NO_IMAGES: Final = ""  # the channel of a movie without images, in which all cells are alike
 SPARSE: Final = 0.8  # share of the detections that the truth knows, below which it is said
 
 
@@ -165,7 +163,7 @@ def _cells(
         _require_shapes(name, detections, features)
     if features is not None and seen is None:
         progress.note(f"{name} has no images: all of its cells are equally bright")
-        return cells_for(settings, detections, _equally_bright(features), NO_IMAGES, Brightness(0, 1)), None
+        return cells_for(settings, detections, equally_bright(features), NO_IMAGES, Brightness(0, 1)), None
     brightness = None if seen is None else _of_each_frame(store, chosen, detections, seen, progress)
     return cells_for(settings, detections, features, seen, brightness), seen
 
@@ -190,12 +188,6 @@ def _require_shapes(name: str, detections: Detections, features: Features) -> No
             f"{points:,} of {len(detections):,} detections of {name} are points: they have no shape to learn from",
             **{"try": "ingest the label masks that they come from, or set places_alone, which looks at no shapes"},
         )
-
-
-def _equally_bright(features: Features) -> Features:
-    """Return features in which all cells are of brightness 0 in the channel `NO_IMAGES`."""
-    nothing = np.zeros(len(features))
-    return replace(features, intensity={NO_IMAGES: Intensity(nothing, nothing, nothing)})
 
 
 def _of_each_frame(
