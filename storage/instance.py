@@ -56,6 +56,7 @@ class _Instance:
         self._guard = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None
         self._attached: tuple[str, str, bool] | None = None  # place, name, for writing
+        self._beside = ""  # the place beside which the root keeps what does not fit in memory
         self._users = 0
         self._apart: Counter[str] = Counter()
 
@@ -79,10 +80,12 @@ class _Instance:
             return connection, True
 
     def _attach(self, place: str, name: str, *, write: bool) -> None:
-        root = self._root or duckdb.connect(":memory:")
+        root, beside = (self._root, self._beside) if self._root else (duckdb.connect(":memory:"), "")
         self._root = None  # if the file cannot be attached, whatever is left of the attempt goes with the instance
         quoted = place.replace("'", "''")
-        root.execute(f"set temp_directory = '{quoted}.tmp'")
+        if place != beside:  # a tenth of what an opening costs
+            root.execute(f"set temp_directory = '{quoted}.tmp'")
+            self._beside = place
         root.execute(f"attach '{quoted}' as \"{name}\"" + ("" if write else " (read_only)"))
         self._root, self._attached = root, (place, name, write)
 
