@@ -25,7 +25,7 @@ lint: $(VENV)/.ready
 types: $(VENV)/.ready
 	mkdir -p .types && ln -sfn .. .types/trackdb
 	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml \
-		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.storage -p trackdb.solvers -p trackdb.cli -p trackdb.testing
+		-m trackdb -m trackdb.errors -p trackdb.engine -p trackdb.server -p trackdb.storage -p trackdb.solvers -p trackdb.cli -p trackdb.testing
 
 # so that no two workers compile the same
 compiled: $(VENV)/.ready $(VENV)/.kernels
@@ -43,7 +43,7 @@ uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far proba
 # of what is installed a tenth is ever imported: Python compiles that when it meets it
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate,geff,models,plot]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,evaluate,geff,models,plot,review]"
 	touch $@
 
 # numba keeps a compiled kernel as long as its own file stays the same, also where one that it calls has changed

@@ -19,6 +19,7 @@
     + InfeasibleError               the constraints leave no solution
       . ConflictError               what was said before excludes what is said now
     + NotProvenError                an optimum was required and could not be proven
+  - StaleError                      1  an answer to a question that was put before something else became known
   - CheckFailedError                5  a check that the user asked for did not hold
 """
 
@@ -152,6 +153,10 @@ class ConflictError(InfeasibleError):
 
 class NotProvenError(SolverError):
     """An optimum was required and could not be proven."""
+
+
+class StaleError(TrackdbError, RuntimeError):
+    """An answer to a question that was put before something else became known; nothing was kept."""
 
 
 class CheckFailedError(TrackdbError):

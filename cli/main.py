@@ -16,6 +16,7 @@ from . import (
     plot,
     posterior,
     query,
+    review,
     simulate,
     solve,
 )
@@ -36,6 +37,7 @@ ROOMS = (
     solve,
     posterior,
     annotate,
+    review,
     diff,
     query,
     evaluate,

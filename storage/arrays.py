@@ -184,12 +184,34 @@ def read_frame(store: Path, ref: ArrayRef, frame: int) -> NDArray[Any]:
     StoreDamagedError
         If the array is gone or cannot be read.
     """
+    return read_window(store, ref, frame, ())
+
+
+def read_window(store: Path, ref: ArrayRef, frame: int, window: tuple[slice, ...]) -> NDArray[Any]:
+    """Return a part of one frame of an array; only the tiles that it touches are decoded.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the store.
+    ref : ArrayRef
+        The array.
+    frame : int
+        Which frame.
+    window : tuple of slice
+        Part of each axis of the frame; axes that are not named are read whole.
+
+    Raises
+    ------
+    StoreDamagedError
+        If the array is gone or cannot be read.
+    """
     files = [f for f in (store / ref.path / DATA / "c" / str(frame)).rglob("*") if f.is_file()]
     if not files or not all(file.stat().st_size for file in files):
         raise StoreDamagedError(f"{store / ref.path} lacks frame {frame}", **{"try": "restore the folder from a copy"})
     try:
         array = zarr.open_array(store / ref.path / DATA, mode="r")
-        return np.asarray(array[frame])
+        return np.asarray(array[(frame, *window)])  # type: ignore[index]  # zarr knows slices of whole numbers alone
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise StoreDamagedError(f"{store / ref.path} cannot be read", reason=str(error)) from error
 

@@ -256,11 +256,12 @@ def find_posterior(
     solution: str | None = None,
     besides: str | None = None,
     of_cells: bool = False,
+    method: str | None = None,
 ) -> tuple[DetectionSet, SolutionInfo, PosteriorInfo]:
     """Return a posterior with its detection set and solution: by default the newest, of `solution` where one is named.
 
     The newest is one of another solution than `besides`, and with `of_cells` one that tells what cells do, if there is
-    one.
+    one; with `method` one that was computed so.
 
     Raises
     ------
@@ -277,6 +278,7 @@ def find_posterior(
         known = {info.name: info for info in known.values() if info.solution_id == asked.id}
     if name is None:
         known = {n: info for n, info in known.items() if solutions[info.solution_id].name != besides} or known
+        known = {n: info for n, info in known.items() if method in (None, info.method)}
     if of_cells and name is None:
         known = _of_cells(store, known) or known
     if name is not None and known:

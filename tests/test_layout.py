@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ["cli", "engine", "solvers", "storage", "testing"]
+ROOMS = ["cli", "engine", "server", "solvers", "storage", "testing"]
 MAY_IMPORT = {
-    "cli": {"engine", "storage"},
+    "cli": {"engine", "server", "storage"},
     "engine": {"solvers", "storage"},
+    "server": {"engine", "storage"},
     "solvers": set(),
     "storage": set(),
     "testing": {"engine", "solvers", "storage"},

@@ -25,7 +25,7 @@ from .rerun import AnswerWorth
 from .standing import Standing, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,11 +66,12 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Said:
-    """An answer, whose question needs no other (its row, -1 for none), whom it touched, and what stood there before."""
+    """An answer, whose question needs no other (its row, -1 for none), whom it touched, and what was judged anew."""
 
     take: Take
     answers: int
     mothers: Ints
+    judged: Ints
     before: Before
 
 
@@ -179,8 +180,8 @@ class OpenReview:
             raise InfeasibleError(f"cell {cell} is one by an annotation", **{"try": "trackdb annotations undo"})
         return self._take(f"cell {cell}", lambda found: found.not_a_cell(row, kept_too=True), answers=row, gone=row)
 
-    def undo(self) -> None:
-        """Take the last answer back.
+    def undo(self) -> tuple[int, ...]:
+        """Take the last answer back, and return the numbers of the cells whose question is as it was before it.
 
         Raises
         ------
@@ -193,6 +194,7 @@ class OpenReview:
         last = self._said.pop()
         restore(last.before)
         self._write_anew(last.mothers)
+        return tuple(self._ids[last.judged].tolist())
 
     def outcomes(self, cell: int) -> dict[tuple[int, ...], float]:
         """Return what a cell may do next: its daughters, and how likely that is, the likeliest first."""
@@ -203,11 +205,36 @@ class OpenReview:
         """Return how likely a cell becomes, or divides into, another one; 0 where that is no candidate."""
         return sum(p for daughters, p in self.outcomes(cell).items() if daughter in daughters)
 
-    def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION) -> ReviewList:
+    @property
+    def asked_cells(self) -> NDArray[np.int64]:
+        """Numbers of the cells of which one may be asked what they do, answered or not, increasing."""
+        cells: Ints = self._ids[self._told]
+        return cells
+
+    @property
+    def expected_errors(self) -> float:
+        """Cells that are expected to have another mother than their likeliest, "none" being one."""
+        return float(self._standing.doubts.errors.sum())
+
+    @property
+    def in_doubt(self) -> NDArray[np.bool_]:
+        """(n,) Whether it is in doubt what each cell does, by rows."""
+        return self._standing.doubts.entropy > LEAST
+
+    def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION, besides: Collection[int] = ()) -> ReviewList:
         """Return the questions that are worth most now; see `engine.review.queue.uncertain`.
 
         Only what answers changed is judged and computed anew: a list takes milliseconds, the first one by
         ``error-reduction`` apart, which prepares what answers are worth.
+
+        Parameters
+        ----------
+        top : int
+            How many questions.
+        by : str
+            What they are ordered by.
+        besides : collection of int
+            Numbers of cells that are not asked about; others than those of the review may be among them.
         """
         require_list(top, by)
         doubts = self._standing.doubts
@@ -215,6 +242,7 @@ class OpenReview:
         doubted = scores > LEAST
         doubted[self._reported.answered] = False
         doubted[[said.answers for said in self._said if said.answers >= 0]] = False
+        doubted[np.isin(self._ids, np.fromiter(besides, np.int64, len(besides)))] = False
         worth: NDArray[np.float64] | None = None
         worth_how: NDArray[np.uint8] | None = None
         if by == ERROR_REDUCTION:
@@ -225,6 +253,16 @@ class OpenReview:
             rows, _ = best_of_pieces(doubts.piece, np.where(doubted, scores, 0.0), top)
         items = self._items(rows, worth, worth_how)
         return ReviewList(self._reported.posterior, self._reported.solution, by, items, int(np.count_nonzero(doubted)))
+
+    def question(self, cell: int) -> Question:
+        """Return the question of a cell, which need be neither open nor in doubt.
+
+        Raises
+        ------
+        MissingRowsError
+            If there is no such cell.
+        """
+        return items_of(self._listed(np.array([self._row(cell)])), None)[0]
 
     def _scores(self, by: str) -> NDArray[np.float64]:
         """Return what each question is worth as the posterior stands."""
@@ -255,7 +293,7 @@ class OpenReview:
         told = self._told, no_cell, self._told[no_cell]
         self._told[no_cell] = False
         rows, before = self._standing.judge(touched)
-        self._said.append(_Said(take, answers, touched.mothers, [told, *before]))
+        self._said.append(_Said(take, answers, touched.mothers, rows, [told, *before]))
         self._write_anew(touched.mothers)
         return tuple(self._ids[rows].tolist())
 

@@ -2,23 +2,106 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ...errors import ConfigError
-from ..posterior.problem import may_leave_out, run_of, weighed
+from ..annotations.pins import decided, pins_among
+from ..posterior.problem import may_leave_out, priced_again, run_of
 from ..progress import Silent
 from .live import OpenReview, Reported
-from .queue import answered_cells
+from .queue import answered_among
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.decisions import Decision
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.posteriors import PosteriorInfo
     from ..config import Config
+    from ..posterior.problem import PricedMovie
 
 METHOD: Final = "auto"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReviewMovie:
+    """A movie priced as the solution of a posterior saw it: a review of it can be opened again and again.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the movie.
+    movie : PricedMovie
+        Its cells and candidates, with what each costs.
+    posterior, solution : str
+        Names.
+    source, target : (l,) int64
+        Numbers of the cells that the links of the solution join.
+    part : (n,) bool
+        Cells that are part of the solution.
+    optional : bool
+        Whether it was left to the solution which detections are cells.
+    temperature, prune, width
+        As of the posterior.
+    """
+
+    dataset: str
+    movie: PricedMovie
+    posterior: str
+    solution: str
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    part: NDArray[np.bool_]
+    optional: bool
+    temperature: float
+    prune: float
+    width: int
+
+    def open(self, said: Sequence[Decision]) -> OpenReview:
+        """Open a review in which some entries of the log are known.
+
+        Raises
+        ------
+        InfeasibleError
+            If two of them exclude each other, or one asks for a link that is no candidate.
+        """
+        ids = self.movie.detections.id
+        pins, _ = pins_among(said, self.dataset, self.movie.detections)
+        left = decided(self.movie.problem, pins.for_edges(self.movie.edges, len(ids)))
+        answered = np.isin(ids, answered_among(said, self.dataset))
+        reported = Reported(self.posterior, self.solution, self.source, self.target, self.part, answered, self.optional)
+        return OpenReview(left, ids, reported, temperature=self.temperature, prune=self.prune, width=self.width)
+
+
+def review_movie(
+    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, posterior: PosteriorInfo, config: Config
+) -> ReviewMovie:
+    """Price the movie of a stored posterior again, to open reviews of it; parameters and errors as of `open_review`."""
+    if posterior.method != METHOD:
+        raise ConfigError(
+            f"posterior {posterior.name} is by {posterior.method}: a review follows those by {METHOD}",
+            **{"try": f"trackdb posterior {store.path}"},
+        )
+    movie = priced_again(store, chosen, info, config, Silent())
+    params = next(run for run in store.runs() if run.id == posterior.run_id).params
+    return ReviewMovie(
+        chosen.movie.name,
+        movie,
+        posterior.name,
+        info.name,
+        *store.link_ends(info),
+        np.isin(movie.detections.id, store.solution(info).node),
+        may_leave_out(run_of(store, info).params),
+        posterior.temperature,
+        params["prune"],
+        params["width"],
+    )
 
 
 def open_review(
@@ -40,27 +123,4 @@ def open_review(
     ConfigError
         If the posterior is by another method than ``auto``.
     """
-    if posterior.method != METHOD:
-        raise ConfigError(
-            f"posterior {posterior.name} is by {posterior.method}: a review follows those by {METHOD}",
-            **{"try": f"trackdb posterior {store.path}"},
-        )
-    movie = weighed(store, chosen, info, config, Silent())
-    ids = movie.detections.id
-    params = next(run for run in store.runs() if run.id == posterior.run_id).params
-    reported = Reported(
-        posterior.name,
-        info.name,
-        *store.link_ends(info),
-        np.isin(ids, store.solution(info).node),
-        np.isin(ids, answered_cells(store, chosen)),
-        may_leave_out(run_of(store, info).params),
-    )
-    return OpenReview(
-        movie.left,
-        ids,
-        reported,
-        temperature=posterior.temperature,
-        prune=params["prune"],
-        width=params["width"],
-    )
+    return review_movie(store, chosen, info, posterior, config).open(store.decisions())

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...storage.catalogue import DetectionSet, SolutionInfo
+    from ...storage.decisions import Decision
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.posteriors import PosteriorInfo
     from ..config import Config
@@ -304,8 +305,13 @@ def _scores(asked: CellQuestions, source: NDArray[np.int64], by: str) -> NDArray
 
 def answered_cells(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64]:
     """Return the numbers of the cells of which people said what they do, or that they cannot tell."""
-    said = [d for d in live(store.decisions()) if d.kind in ANSWERS and d.dataset == chosen.movie.name]
-    return np.array([d.cell.id for d in said if d.cell is not None], dtype=np.int64)
+    return answered_among(store.decisions(), chosen.movie.name)
+
+
+def answered_among(said: Sequence[Decision], dataset: str) -> NDArray[np.int64]:
+    """Return the numbers of the cells of a movie that entries of the log answer; see `answered_cells`."""
+    answers = [d for d in live(said) if d.kind in ANSWERS and d.dataset == dataset]
+    return np.array([d.cell.id for d in answers if d.cell is not None], dtype=np.int64)
 
 
 def note_newer(store: DuckDBStore, chosen: DetectionSet, posterior: PosteriorInfo, progress: Progress) -> None:

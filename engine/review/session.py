@@ -1,0 +1,493 @@
+"""One server's state of a review: the log followed, the posterior that knows it, and who is asked what.
+
+An answer is on the disk before anything else hears of it. What others write into the log, in other processes too, is
+picked up before each answer and whenever somebody looks. Nothing here knows of HTTP, and no connection to the database
+is held between two calls.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ...errors import InfeasibleError, StaleError
+from ...storage.catalogue import now
+from ...storage.decisions import CellPlace, Decision, DecisionKind, counting, require_who
+from ...storage.duckdb_store import DuckDBStore
+from ..annotations.answers import Asked
+from ..annotations.pins import PINNING, Answer
+from ..annotations.records import work
+from ..annotations.words import said
+from .choosing import Choosing
+from .material import Wanted, read_material, revision_of
+from .put import put
+from .queue import ANSWERS, ERROR_REDUCTION, Outcome
+from .saying import Change, Done, Effect, Heard, Progress, State, Stats
+from .turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..annotations.answers import AnswerReport, OnConflict
+    from ..config import Config
+    from .descent import Relative
+    from .material import Material
+    from .pictures import Pictures
+    from .put import Put
+    from .queue import ReviewList
+    from .saying import Said
+
+LISTED: Final = 20
+AHEAD: Final = 2  # questions that are made ready while one is answered
+RECENT: Final = 5
+AGREED: Final = 30  # answers in a row that agree with the solver: time to offer an end
+KEEP: Final = "keep"
+SEEN: Final = 0.005  # a probability that changes by less looks the same
+GLANCE_S: Final = 0.2  # who only looks whether the store was solved again does not wait for who writes
+
+
+class ReviewSession:
+    """A review by one person.
+
+    Parameters
+    ----------
+    store : DuckDBStore
+        The store.
+    config : Config
+        Settings.
+    who : str
+        Who answers.
+    wanted : Wanted
+        Which posterior is reviewed.
+    audit : float
+        Share of questions that are drawn at random and asked blind.
+    limit : int or None
+        Answers after which nothing more is asked.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is no posterior that a review can follow.
+    ConfigError
+        If nobody can be called `who`.
+    InfeasibleError
+        If two entries of the log exclude each other.
+    """
+
+    def __init__(
+        self,
+        store: DuckDBStore,
+        config: Config,
+        *,
+        who: str,
+        wanted: Wanted | None = None,
+        audit: float = 0.1,
+        limit: int | None = None,
+    ) -> None:
+        self.who, self.audit, self.limit = require_who(who), audit, limit
+        self._store, self._config, self._wanted = store, config, wanted or Wanted()
+        self._lock = threading.RLock()
+        self._turns = Turns()
+        self._sitting = 0
+        self._heard: list[Heard] = []
+        self._glance = DuckDBStore(store.path, patience_s=GLANCE_S)
+        self._take_up(read_material(store, revision_of(store, self._wanted), config))
+        self._open_start, self._wrong_start = self._list.open, self._expected_wrong()
+
+    def _take_up(self, material: Material) -> None:
+        """Begin with what was read: at the start, and when the store was solved again."""
+        self.material = material
+        self._read_log()
+        self._changed: dict[int, int] = {}  # number of the entry that last touched the question of a cell
+        self._choosing = Choosing(material, self.who, self.audit)
+        self._look_again()
+
+    @property
+    def name(self) -> str:
+        """Name of the store."""
+        return self._store.path.name
+
+    @property
+    def revision(self) -> str:
+        """What questions are made from."""
+        return str(self.material.revision)
+
+    @property
+    def seq(self) -> int:
+        """Number of the newest entry of the log."""
+        return max((d.seq for d in self._entries), default=0)
+
+    @property
+    def answered(self) -> int:
+        """Answers of this person that count."""
+        return sum(d.who == self.who for d in self._standing)
+
+    @property
+    def open(self) -> int:
+        """Cells that are in doubt and that nobody has answered."""
+        return self._list.open
+
+    @property
+    def pictures(self) -> Pictures:
+        """What is around cells."""
+        return self.material.pictures
+
+    # what is asked
+
+    def state(self, client: str, *, cell: int | None = None, after: int | None = None) -> State:
+        """Return what a page shows.
+
+        Parameters
+        ----------
+        client : str
+            The page.
+        cell : int or None
+            Ask about this cell, whatever is next.
+        after : int or None
+            Ask what comes after the question of this cell, which is left for later.
+        """
+        with self._lock:
+            self._hear()
+            question, why = self._next(client, after) if cell is None else (self._put(client, cell), None)
+            return self._state(client, question, why)
+
+    def _state(self, client: str, question: Put | None, why: str | None) -> State:
+        taken = frozenset(self._turns.taken(client))
+        at = -1 if question is None else question.cell
+        ahead = tuple(item.cell for item in self._list if item.cell not in taken | {at})[:AHEAD]
+        answers = [d for d in self._standing if d.cell is not None and d.cell.id == at]
+        hidden = question is not None and question.blind
+        return State(
+            self.seq,
+            self.revision,
+            question,
+            [] if hidden else answers,
+            why,
+            ahead,
+            self._list,
+            taken,
+            self.recent(RECENT),
+            self._progress(),
+        )
+
+    def _next(self, client: str, after: int | None) -> tuple[Put | None, str | None]:
+        """Return the question that somebody is to answer, or why there is none."""
+        if self.limit is not None and self._sitting >= self.limit:
+            self._turns.give_up(client)
+            return None, "limit"
+        drawn = self._choosing.next(self._list, self._entries, self._standing, self._turns.taken(client), after)
+        if drawn is None:
+            self._turns.give_up(client)
+            return None, "done"
+        return self._put(client, drawn.cell, blind=drawn.blind, shown=drawn.shown), None
+
+    def _put(self, client: str, cell: int, *, blind: bool = False, shown: Sequence[Outcome] = ()) -> Put:
+        """Return the question of a cell, and note that it is this one's turn."""
+        review = self.material.review
+        listed = next((item for item in self._list if item.cell == cell), None)
+        question = listed or review.question(cell)
+        self._turns.take(client, cell, blind=blind)
+        return put(review, self.material.candidates, question, blind=blind, shown=shown)
+
+    # what is said
+
+    def decide(self, answer: Said) -> tuple[Done, State]:
+        """Take an answer; when this returns it is on the disk, and what comes next knows it.
+
+        Raises
+        ------
+        StaleError
+            If something became known of the question since it was put; nothing is kept.
+        ConflictError
+            If an earlier answer excludes it; nothing is kept.
+        InfeasibleError, MissingRowsError, ConfigError, StoreError
+            As of `Annotator.answer`; nothing is kept.
+        """
+        with self._lock:
+            self._hear()
+            if answer.key not in self._known:
+                self._require_fresh(answer)
+            blind = answer.blind or self._turns.blind(answer.client, answer.cell)
+            report = self._write(answer, blind)
+            done = self._follow(report)
+            if not report.repeated and report.decision.kind is not DecisionKind.FLAG:
+                self._sitting += 1
+            stays = report.decision.kind is DecisionKind.FLAG and answer.resolve != KEEP
+            question, why = (self._put(answer.client, answer.cell), None) if stays else self._next(answer.client, None)
+            return done, self._state(answer.client, question, why)
+
+    def _require_fresh(self, answer: Said) -> None:
+        since = max(
+            self._changed.get(answer.cell, 0),
+            *(d.seq for d in self._entries if d.cell is not None and d.cell.id == answer.cell),
+            0,
+        )
+        if answer.revision != self.revision:
+            raise StaleError("the store was solved again since this question was put: reload it")
+        if since > answer.seen:
+            newer = next(d for d in self._entries if d.seq == since)
+            raise StaleError(
+                f"cell {answer.cell} is no longer what was on the screen: reload the question",
+                **{"since": f"#{newer.seq} of {newer.who}"},
+            )
+
+    def _write(self, answer: Said, blind: bool) -> AnswerReport:
+        """Put an answer into the log."""
+        kind, daughters, note = answer.kind, answer.daughters, answer.note
+        if kind == DecisionKind.REJECT and daughters is None:
+            row = self.material.candidates.row(answer.cell)
+            daughters = tuple(link.target for link in self.material.candidates.leaving(row))
+            if not daughters:
+                raise InfeasibleError(f"cell {answer.cell} has no candidates that could be rejected")
+        annotator, given = self.material.annotator, None if daughters is None else list(daughters)
+        if answer.resolve == KEEP:
+            conflict = annotator.conflict(kind, answer.cell, given, who=self.who)
+            if conflict is not None:  # what was meant is kept in words, which pin nothing
+                meant = said(self._entry(answer.cell, kind, daughters))
+                kind, given = DecisionKind.FLAG.value, None
+                note = f"meant: {meant}, which is excluded: {conflict.details.get('against', '')}"
+        on_conflict: OnConflict = "refuse"
+        if answer.resolve == "replace" or answer.resolve == "unsure":
+            on_conflict = answer.resolve  # type: ignore[assignment]  # one of the two
+        revision = self.material.revision
+        asked = Asked(answer.shown, revision.solution.name, revision.posterior.name, blind, answer.ms)
+        return annotator.answer(
+            kind, answer.cell, given, who=self.who, key=answer.key, asked=asked, note=note, on_conflict=on_conflict
+        )
+
+    def undo(self, client: str, key: str, which: int | None = None) -> tuple[Done, State]:
+        """Take an entry back, by default this person's newest that counts, and ask its question again.
+
+        Raises
+        ------
+        MissingRowsError, ConfigError, InfeasibleError, StoreError
+            As of `Annotator.undo`.
+        """
+        with self._lock:
+            self._hear()
+            report = self.material.annotator.undo(which, who=self.who, key=key)
+            return self._taken_back(client, report, report.replaced)
+
+    def redo(self, client: str, key: str) -> tuple[Done, State]:
+        """Bring back what this person took back last; as `undo`."""
+        with self._lock:
+            self._hear()
+            report = self.material.annotator.redo(who=self.who, key=key)
+            done = self._follow(report)
+            question, why = self._next(client, None)
+            return done, self._state(client, question, why)
+
+    def _taken_back(self, client: str, report: AnswerReport, old: Sequence[Decision]) -> tuple[Done, State]:
+        done = self._follow(report)
+        again = next((d for d in old if d.cell is not None), None)
+        if again is None or again.cell is None or again.dataset != self.material.followed.movie.dataset:
+            question, why = self._next(client, None)
+        else:
+            question, why = self._put(client, again.cell.id, blind=again.blind), None
+        return done, self._state(client, question, why)
+
+    def preview(self, client: str, cell: int, kind: str, daughters: Sequence[int] | None) -> Effect:
+        """Return what an answer would do; nothing is written.
+
+        Raises
+        ------
+        InfeasibleError
+            If what counts excludes it.
+        """
+        with self._lock:
+            if self._turns.blind(client, cell):
+                return Effect([], None, blind=True)
+            entry = self._entry(cell, kind, daughters)
+            rows = [
+                self.material.candidates.row(place.id)
+                for place in (entry.cell, *(entry.daughters or ()))
+                if place is not None
+            ]
+            followed = self.material.followed
+            doubt, wrong = followed.review.in_doubt, self._expected_wrong()
+            with followed.trying(Answer(entry, rows[0], tuple(rows[1:]))) as touched:
+                after = {at: followed.review.question(at) for at in sorted(touched - {cell})}
+                left, fewer = followed.review.in_doubt, self._expected_wrong()
+            changes = []
+            for at, question in after.items():
+                row = self.material.candidates.row(at)
+                before, then = followed.review.outcomes(at), {o.cells: o.probability for o in question.outcomes}
+                change = Change(
+                    at, question.frame, _likeliest(before), _likeliest(then), bool(doubt[row] and not left[row])
+                )
+                if change.flips or abs(change.after.probability - change.before.probability) >= SEEN:
+                    changes.append(change)
+            changes.sort(key=lambda c: (not c.flips, -abs(c.after.probability - c.before.probability), c.cell))
+            return Effect(changes, None if fewer is None or wrong is None else fewer - wrong)
+
+    def _entry(self, cell: int, kind: str, daughters: Sequence[int] | None) -> Decision:
+        """Return what would be written of an answer, as far as its effect goes."""
+        named = None if daughters is None else tuple(CellPlace(daughter) for daughter in daughters)
+        dataset = self.material.followed.movie.dataset
+        return Decision(0, "", now(), self.who, DecisionKind(kind), dataset, CellPlace(cell), named)
+
+    # what is known
+
+    def hear(self) -> list[Heard]:
+        """Pick up what others wrote into the log, and return what came in since the last call."""
+        with self._lock:
+            self._hear()
+            heard, self._heard = self._heard, []
+            return heard
+
+    def _hear(self) -> None:
+        news = [d for d in self.material.annotator.news() if d.key not in self._known]
+        if news:
+            touched = self._known_now(max(d.seq for d in news))
+            self._heard += [Heard(d, touched) for d in news]
+
+    def _follow(self, report: AnswerReport) -> Done:
+        """Know what was written just now."""
+        if report.repeated:
+            return Done(report)
+        before = self.material.review.in_doubt
+        touched = self._known_now(report.decision.seq)
+        rows = np.searchsorted(self.material.detections.id, sorted(touched))
+        settled = before[rows] & ~self.material.review.in_doubt[rows]
+        return Done(report, touched, int(np.count_nonzero(settled)))
+
+    def _known_now(self, seq: int) -> frozenset[int]:
+        """Follow the log, and return the cells of which something else may hold since."""
+        self._read_log()
+        touched = self.material.followed.follow(self._standing)
+        self._changed.update(dict.fromkeys(touched, seq))
+        self._look_again()
+        return touched
+
+    def _read_log(self) -> None:
+        """Know what the log holds, and what of it counts."""
+        self._entries = self.material.annotator.entries()
+        self._known = {d.key for d in self._entries}
+        self._counts = counting(self._entries)
+        dataset = self.material.revision.chosen.movie.name
+        said = [d for d in self._entries if d.key in self._counts and d.kind is not DecisionKind.UNDO]
+        self._standing = [d for d in said if d.dataset == dataset]
+
+    def _look_again(self) -> None:
+        """Find out which questions are worth most now."""
+        self.material.descent.heed(self._standing)
+        self._list = self._listed(LISTED)
+
+    def _listed(self, top: int) -> ReviewList:
+        """Return the questions that are worth most; where no answer takes errors away any more, those in doubt."""
+        review, answered = self.material.review, self._answered()
+        found = review.uncertain(top, by=ERROR_REDUCTION, besides=answered)
+        return found if len(found) else review.uncertain(top, by="entropy", besides=answered)
+
+    def _answered(self) -> set[int]:
+        return {d.cell.id for d in self._standing if d.kind in ANSWERS and d.cell is not None}
+
+    def reload(self) -> bool:
+        """Read the store again if it was solved again since, and return whether it was; meanwhile questions go on.
+
+        Raises
+        ------
+        StoreLockedError
+            If another process is writing.
+        """
+        revision = revision_of(self._glance, self._wanted)
+        if str(revision) == self.revision:
+            return False
+        material = read_material(self._store, revision, self._config)
+        with self._lock:
+            self._take_up(material)
+        return True
+
+    def lineage(self, cell: int) -> tuple[list[Relative], list[float | None], bool]:
+        """Return the piece of a lineage around a cell, how likely each link to a parent is, and whether it is told.
+
+        Of a cell that somebody is asked about blind it is the past alone, for what comes is what is asked.
+        """
+        with self._lock:
+            self.material.candidates.row(cell)
+            blind = self._turns.is_blind(cell)
+            relatives = self.material.descent.around(cell, history=blind)
+            review = self.material.review
+            likely = [None if blind or r.parent is None else review.probability(r.parent, r.cell) for r in relatives]
+            return relatives, likely, blind
+
+    def queue(self, client: str, top: int) -> tuple[ReviewList, set[int]]:
+        """Return the questions that are worth most, and the cells about which others are asked now."""
+        with self._lock:
+            self._hear()
+            return self._listed(top), self._turns.taken(client)
+
+    def recent(self, most: int) -> list[tuple[Decision, bool]]:
+        """Return this person's newest entries, the newest first, and whether each was taken back."""
+        own = [d for d in self._entries if d.who == self.who and d.kind is not DecisionKind.UNDO]
+        return [(d, d.key not in self._counts) for d in reversed(own[-most:])]
+
+    def stats(self) -> Stats:
+        """Return who said how much, how the audit stands, and where people disagree."""
+        with self._lock:
+            self._hear()
+            entries, counts = self._entries, self._counts
+            revision = self.material.revision
+        dataset = revision.chosen.movie.name
+        by_cell: dict[int, list[Decision]] = {}
+        for d in entries:
+            if d.kind in PINNING and d.dataset == dataset and d.cell is not None:
+                by_cell.setdefault(d.cell.id, []).append(d)
+        apart = []
+        for cell, said_of in by_cell.items():
+            last = {d.who: (d.kind, frozenset(x.id for x in d.daughters or ())) for d in said_of}
+            if len(set(last.values())) > 1:
+                apart.append(
+                    (cell, said_of[0].cell.t if said_of[0].cell else None, [(d, d.key not in counts) for d in said_of])
+                )
+        return Stats(work(self._store), apart)
+
+    def _progress(self) -> Progress:
+        own = [d for d in self._standing if d.who == self.who]
+        agreed = self._agreed_in_a_row(own)
+        return Progress(
+            answered=len(own),
+            sitting=self._sitting,
+            limit=self.limit,
+            open=self._list.open,
+            open_start=self._open_start,
+            expected_wrong=self._expected_wrong(),
+            expected_wrong_start=self._wrong_start,
+            agreed_in_a_row=agreed,
+            stop_offered=agreed >= AGREED,
+            can_undo=bool(own),
+            can_redo=self._can_redo(),
+        )
+
+    def _agreed_in_a_row(self, own: Sequence[Decision]) -> int:
+        """Return how many of the last choices are those of the solver, without one that is not."""
+        count = 0
+        for d in reversed(own):
+            if d.kind is not DecisionKind.CHOOSE or d.cell is None or count >= AGREED:
+                break
+            if tuple(sorted(daughter.id for daughter in d.daughters or ())) != self.material.descent.solved(d.cell.id):
+                break
+            count += 1
+        return count
+
+    def _can_redo(self) -> bool:
+        """Tell whether this person took something back since his last answer."""
+        keys = {d.key: d for d in self._entries if d.kind is DecisionKind.UNDO}
+        for d in reversed(self._entries):
+            if d.who == self.who and d.kind is not DecisionKind.UNDO:
+                return False
+            if d.who == self.who and d.key in self._counts and d.undo_of not in keys:
+                return True
+        return False
+
+    def _expected_wrong(self) -> float | None:
+        calibrated = self.material.revision.posterior.calibrated
+        return self.material.review.expected_errors if calibrated else None
+
+
+def _likeliest(outcomes: Mapping[tuple[int, ...], float]) -> Outcome:
+    """Return the outcome that is likeliest, the first of equals."""
+    daughters = max(outcomes, key=lambda key: outcomes[key])
+    return Outcome(daughters, outcomes[daughters])

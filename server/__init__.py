@@ -1,0 +1,1 @@
+"""The review as a page in the browser: a small server on this machine alone."""

@@ -1,0 +1,101 @@
+"""Servers of `trackdb review` in tests: a process of its own, its address, and a client that talks to it."""
+
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGINT
+
+import httpx
+
+STARTS_S = 120.0  # a machine that compiles meanwhile
+
+
+@dataclass
+class Running:
+    """A server at work: the address that it printed, its process, and the file of what it prints."""
+
+    url: str
+    process: subprocess.Popen
+    output: Path
+
+    @property
+    def origin(self):
+        return self.url.partition("/?")[0]
+
+
+@contextmanager
+def review_server(store, *options):
+    """Run `trackdb review STORE`, yield it once it has printed its address, and end it as a user does."""
+    output = (
+        Path(store).parent / f"review-{uuid.uuid4().hex}.txt"
+    )  # no pipe: a server that outlives a test would hold it
+    words = ["review", str(store), "--port", "0", "--no-browser", *map(str, options)]
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trackdb.cli.main", *words], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+        )
+    try:
+        yield Running(_address(process, output), process, output)
+    finally:
+        if process.poll() is None:
+            process.send_signal(SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.wait(20)
+
+
+def _address(process, output):
+    deadline = time.monotonic() + STARTS_S
+    while time.monotonic() < deadline:
+        for line in output.read_text().split("\n")[:-1]:
+            if line.startswith("http://"):
+                return line
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise AssertionError(f"no address was printed: {output.read_text()}")
+
+
+class Tab:
+    """A tab of a browser: it has the cookie, knows the state that it saw last, and answers."""
+
+    def __init__(self, url, client="tab"):
+        self.http = httpx.Client(base_url=url.partition("/?")[0], timeout=60, follow_redirects=True)
+        self.http.headers["Origin"] = url.partition("/?")[0]
+        self.http.get(url).raise_for_status()
+        self.client = client
+        self.state = self.get("/api/session", client=client)
+
+    def get(self, path, **params):
+        reply = self.http.get(path, params=params)
+        reply.raise_for_status()
+        return reply.json()
+
+    @property
+    def question(self):
+        return self.state["question"]
+
+    def body(self, daughters=None, **more):
+        """Return what the page sends for the first outcome of the question that is shown."""
+        question = self.question
+        chosen = question["outcomes"][0]["daughters"] if daughters is None else daughters
+        told = {"key": str(uuid.uuid4()), "client": self.client, "cell": question["cell"], "kind": "choose"}
+        told |= {"daughters": chosen, "seq_seen": self.state["seq"], "revision": self.state["revision"], "ms": 5}
+        told["shown"] = [[o["daughters"], o["probability"]] for o in question["outcomes"]]
+        return told | {"blind": question["blind"]} | more
+
+    def post(self, path, body):
+        """Send something; a reply that is well becomes what is shown."""
+        reply = self.http.post(path, json=body)
+        if reply.status_code == 200 and "progress" in reply.json():
+            self.state = reply.json()
+        return reply
+
+    def answer(self, daughters=None, **more):
+        return self.post("/api/decisions", self.body(daughters, **more))
