@@ -63,21 +63,25 @@ class TemperatureFit:
         return not COLDEST_TRIED * 1.02 < self.temperature < HOTTEST_TRIED / 1.02
 
 
-def fit_temperature(questions_at: Callable[[float], ParentQuestions]) -> TemperatureFit:
+def fit_temperature(
+    questions_at: Callable[[float], ParentQuestions], *, least: int = LEAST_DAUGHTERS
+) -> TemperatureFit:
     """Return the temperature at which the true parents are likeliest.
 
     Parameters
     ----------
     questions_at : callable
         Questions with the probabilities that a method gives at a temperature; always the same daughters.
+    least : int
+        Fewest daughters that it is fitted to.
 
     Raises
     ------
     CalibrationError
-        If there are fewer than 200 daughters or no errors: any temperature would fit by chance, or the lowest would.
+        If there are fewer than `least` daughters: any temperature would fit by chance; or no errors: the lowest would.
     """
     plain = questions_at(1.0)
-    errors = require_fittable(plain)
+    errors = require_fittable(plain, least=least)
 
     def nll(log_temperature: float) -> float:
         return mean_nll(answers(questions_at(float(np.exp(log_temperature)))).true_probability)
@@ -92,7 +96,7 @@ def fit_temperature(questions_at: Callable[[float], ParentQuestions]) -> Tempera
     return TemperatureFit(float(np.exp(found.x)), len(plain), errors, before, float(found.fun))
 
 
-def require_fittable(questions: ParentQuestions) -> int:
+def require_fittable(questions: ParentQuestions, *, least: int = LEAST_DAUGHTERS) -> int:
     """Return how many reports are wrong, if that is enough to fit anything to.
 
     Raises
@@ -101,9 +105,9 @@ def require_fittable(questions: ParentQuestions) -> int:
         If there are fewer than 200 daughters, or no errors.
     """
     n = len(questions)
-    if n < LEAST_DAUGHTERS:
+    if n < least:
         raise CalibrationError(
-            f"{n} daughters with a known parent are too few to fit to, {LEAST_DAUGHTERS} are needed",
+            f"{n} daughters with a known parent are too few to fit to, {least} are needed",
             **{"try": "more movies with truth"},
         )
     errors = int(np.count_nonzero(~answers(questions).right))
