@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trackdb.engine.lineages import label_lineages
 from trackdb.engine.models.cells import Cells
+from trackdb.engine.training.association import sampling as sampling_module
 from trackdb.engine.training.association.crops import cropped
 from trackdb.engine.training.association.examples import UNKNOWN
 from trackdb.engine.training.association.movies import LabelledMovie
@@ -163,6 +164,15 @@ def test_every_window_validates_once_and_always_alike():
     found = list(validation_batches(movies, SMALL))
     assert sorted(int(example.frame[0]) for batch in found for example in batch) == [0, 0, 1, 1, 2, 3, 4, 5]
     assert all(same(a, b) for a, b in zip(found, validation_batches(movies, SMALL), strict=True))
+
+
+def test_long_movies_validate_on_windows_spread_over_them(monkeypatch):
+    monkeypatch.setattr(sampling_module, "MOST_VALIDATED", 4)
+    found = validation_batches([sheet(n_frames=12)], SMALL)
+    starts = sorted(int(example.frame[0]) for batch in found for example in batch)
+    assert len(starts) == 4
+    assert starts[0] < 3
+    assert starts[-1] > 6
 
 
 def test_cells_that_a_sparse_truth_does_not_know_teach_nothing():
