@@ -16,11 +16,19 @@ from .movies import DIVIDING, dividing_cells, own_copy, write_ctc, write_rows
 
 LONGEST = (
     "test_kills",
-    "test_uncertainty_experiment",
-    "test_posterior_approximate",
-    "test_flip_costs",
     "test_real_data",
-    "test_windowed",
+    "test_uncertainty_experiment",
+    "test_pipeline",
+    "test_open_review",
+    "test_ome_zarr",
+    "test_fuzz_formats",
+    "test_posterior_again",
+    "test_calibrate",
+    "test_evaluate_golden",
+    "test_flip_costs",
+    "test_cli_posterior",
+    "test_export_laws",
+    "test_plugins",
 )
 """Files that take longest, in the order in which they begin: a long one that began late would leave workers idle."""
 
