@@ -255,7 +255,8 @@ def test_what_a_damaged_file_holds_does_not_steer_the_terminal_or_fill_it(tmp_pa
 @pytest.mark.parametrize("words", [["export", "csv", "STORE", "-o", "out.csv"], ["simulate", "-o", "out"]])
 def test_a_full_disk_is_1_names_the_place_and_leaves_nothing(movie, tmp_path, words):
     places = {"STORE": movie.path, "out.csv": tmp_path / "out.csv", "out": tmp_path / "out"}
-    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", sys.executable, "-m", "trackdb.cli.main"]
+    # -B: Python, too, would keep what it compiles, cut off
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", sys.executable, "-B", "-m", "trackdb.cli.main"]
     command = [*limited, *(str(places.get(word, word)) for word in words)]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 1

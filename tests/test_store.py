@@ -256,6 +256,6 @@ def test_a_disk_that_is_full_at_once_leaves_no_database(tmp_path):
         "import resource, sys; from pathlib import Path; from trackdb.storage.duckdb_store import DuckDBStore\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); DuckDBStore(Path(sys.argv[1])).create()"
     )
-    said = subprocess.run([sys.executable, "-c", text, str(path)], capture_output=True, text=True, check=False)
+    said = subprocess.run([sys.executable, "-B", "-c", text, str(path)], capture_output=True, text=True, check=False)
     assert "the database refused" in said.stderr
     assert not (path / GRAPH).exists()
