@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from .engine.database import Database as Database
     from .engine.database import open as open
     from .engine.solution import evaluate as evaluate
+    from .engine.training.from_stores import train_association as train_association
     from .errors import TrackdbError as TrackdbError
     from .storage.schema import CandidateEdges as CandidateEdges
     from .storage.schema import Detections as Detections
 
-__all__ = ["CandidateEdges", "Database", "Detections", "TrackdbError", "evaluate", "open"]
+__all__ = ["CandidateEdges", "Database", "Detections", "TrackdbError", "evaluate", "open", "train_association"]
 
 _HOME = {
     "CandidateEdges": ".storage.schema",
@@ -24,6 +25,7 @@ _HOME = {
     "TrackdbError": ".errors",
     "evaluate": ".engine.solution",
     "open": ".engine.database",
+    "train_association": ".engine.training.from_stores",
 }
 
 

@@ -14,6 +14,7 @@
   - FormatError                     1  a file is not what its format promises
   - ModelError                      1  a network is not on this machine, or cannot be fetched
   - CalibrationError                1  there is too little truth to fit anything to
+  - TrainingError                   1  a network cannot be taught, or goes astray while it is
   - QueryError                      1  a user's SQL is wrong, forbidden, or takes too much
   - SolverError                     4
     + InfeasibleError               the constraints leave no solution
@@ -105,6 +106,10 @@ class ModelError(TrackdbError, LookupError):
 
 class CalibrationError(TrackdbError, ValueError):
     """There is too little truth to fit anything to, or it is of the wrong movie."""
+
+
+class TrainingError(TrackdbError, ArithmeticError):
+    """A network cannot be taught by what it is shown, or goes astray while it is."""
 
 
 class QueryError(TrackdbError, ValueError):

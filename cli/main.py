@@ -19,6 +19,7 @@ from . import (
     review,
     simulate,
     solve,
+    train,
 )
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ ROOMS = (
     calibrate,
     plot,
     models,
+    train,
     export,
     info,
     simulate,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from .evidence import LearnedConfig
 from .network_config import NetworkConfig
+from .train_config import TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -317,6 +318,7 @@ class Config:
     two_distance: TwoDistanceConfig = field(default_factory=TwoDistanceConfig)
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
 
 
 def temperature_options(temperature: float | None, calibration: str | Path | None) -> dict[str, object]:

@@ -66,3 +66,20 @@ def drawn_window(case, n=36):
     places = np.column_stack([frame, rng.random((n, settings["coord_dim"])) * 90]).astype(np.float32)
     features = rng.normal(size=(n, settings["feat_dim"])).astype(np.float32)
     return settings, frame, places, features
+
+
+def drawn_lesson(case):
+    """Return settings and three examples of different size: frame, places, features, associated and weight of each.
+
+    What is right is drawn: a network is taught here, not tracking.
+    """
+    examples = []
+    for seed, n in enumerate((17, 36, 5)):
+        settings, frame, places, features = drawn_window(case, n)
+        rng = np.random.default_rng(seed)
+        associated = rng.random((n, n)) < 0.1
+        associated |= associated.T
+        ahead = frame - frame[:, None]
+        weight = ((ahead > 0) & (ahead <= 2)) * np.where(associated, rng.choice([2.0, 11.0], (n, n)), 1.0)
+        examples.append((frame, places, features, associated, weight.astype(np.float32)))
+    return settings, examples

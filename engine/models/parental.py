@@ -39,7 +39,9 @@ def parental(logits: Tensor, invalid: Tensor, norm: str) -> Tensor:
         share = torch.where(invalid, 0.0, torch.sigmoid(logits))
         return share if norm == "none" else (share / (share.sum(dim=-2, keepdim=True) + TINY)).clamp(0, 1)
     logits = logits.masked_fill(invalid, -torch.inf)
-    most = logits.amax(dim=-2, keepdim=True).clamp(min=0)  # of "none of them" too, also where it has no share
+    # of "none of them" too, also where it has no share; nothing is learned through it, or TINY would teach in the
+    # place of the logits where a network is sure of what is wrong
+    most = logits.detach().amax(dim=-2, keepdim=True).clamp(min=0)
     share = torch.exp(logits - most)
     total = share.sum(dim=-2, keepdim=True) + TINY
     if norm == "quiet_softmax":

@@ -1,0 +1,245 @@
+"""A training: it learns, it stops where it should, and killed at any moment and given again it ends the same."""
+
+import csv
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from trackdb.engine.progress import Recorded, Silent
+from trackdb.errors import ConfigError, FormatError, TrainingError
+
+from .taught import RECIPE, SHAPE, Walks
+
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
+
+from trackdb.engine.models.settings import TransformerSettings  # noqa: E402
+from trackdb.engine.models.transformer import AssociationTransformer  # noqa: E402
+from trackdb.engine.training import unfinished  # noqa: E402
+from trackdb.engine.training.association.course import Course  # noqa: E402
+from trackdb.engine.training.association.judging import validate  # noqa: E402
+from trackdb.engine.training.association.pupil import Pupil  # noqa: E402
+from trackdb.engine.training.history import Board, write_table  # noqa: E402
+from trackdb.engine.training.precision import Precision  # noqa: E402
+from trackdb.engine.training.unfinished import Checkpoint  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def course(file, lessons=None, recipe=RECIPE, *, precision="32", follows="the same", seed=0, **shape):
+    """Return a course as a command would begin it, or go on with it."""
+    torch.manual_seed(seed)
+    model = AssociationTransformer(TransformerSettings(**{**SHAPE, **shape}))
+    pupil = Pupil(model, Precision.chosen(precision, CPU), recipe.clip)
+    return Course(pupil, lessons or Walks(), recipe, Checkpoint(file, {"what": follows}))
+
+
+def run(made):
+    """Run a course to its end; return how it ended and all it told of its epochs but the time that it took."""
+    told = []
+    ended = made.run(Silent(), told.append)
+    return ended, [replace(epoch, seconds=0.0) for epoch in made.standing.history]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    torch.set_num_threads(1)
+    return run(course(tmp_path_factory.mktemp("undisturbed") / "checkpoint.pt"))
+
+
+def require_same(found, expected):
+    assert found[1] == expected[1]  # to the last bit
+    assert all(torch.equal(found[0].weights[name], weight) for name, weight in expected[0].weights.items())
+
+
+def test_a_network_learns_a_movie_by_heart(tmp_path):
+    one = [Walks().validation().__next__()]
+
+    class Same:
+        def batches(self, epoch, begin):
+            yield from (one * 20)[begin:]
+
+        def validation(self):
+            return one
+
+    recipe = replace(RECIPE, epochs=6, samples_per_epoch=40, lr=1e-2)
+    ended, history = run(course(tmp_path / "c.pt", Same(), recipe, dropout=0.0, d_model=32))
+    assert ended.best.val_f1 == ended.best.val_accuracy == 1
+    assert ended.best.val_loss < history[0].val_loss / 10
+    assert [epoch.step for epoch in history] == [20, 40, 60, 80, 100, 120]
+    assert ended.why == "epochs"
+
+
+KILLED = """
+import os, signal, sys
+import torch
+sys.path.insert(0, sys.argv[2])
+from tests.test_training_course import course, run
+from tests.taught import Walks
+from trackdb.engine.training import unfinished
+torch.set_num_threads(1)
+unfinished.EVERY_S = unfinished.AT_MOST = 0.0
+
+def dies(epoch, step):
+    if (epoch, step) == (1, 3):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run(course(__import__("pathlib").Path(sys.argv[1]), Walks(dies)))
+"""
+
+
+def test_killed_and_given_again_it_ends_as_if_it_had_not_been(tmp_path, undisturbed, pytestconfig):
+    file = tmp_path / "checkpoint.pt"
+    died = subprocess.run([sys.executable, "-c", KILLED, file, pytestconfig.rootpath], capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    again = course(file, seed=5)
+    assert again.resumed
+    assert (again.standing.epoch, again.standing.step) == (1, 3)
+    require_same(run(again), undisturbed)
+
+
+@pytest.mark.parametrize("when", [(0, 0), (0, 2), (1, 0), (2, 1)])
+def test_interrupted_anywhere_it_ends_the_same(tmp_path, undisturbed, monkeypatch, when):
+    monkeypatch.setattr(unfinished, "EVERY_S", 0.0)
+    monkeypatch.setattr(unfinished, "AT_MOST", 0.0)
+
+    def interrupts(epoch, step):
+        if (epoch, step) == when:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(course(tmp_path / "c.pt", Walks(interrupts)))
+    require_same(run(course(tmp_path / "c.pt", seed=5)), undisturbed)
+
+
+def test_what_was_done_since_the_last_file_is_done_again(tmp_path, undisturbed):
+    """Files are rare: the one of the end of the last epoch is gone on with."""
+
+    def interrupts(epoch, step):
+        if (epoch, step) == (1, 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(course(tmp_path / "c.pt", Walks(interrupts)))
+    again = course(tmp_path / "c.pt", seed=5)
+    assert (again.standing.epoch, again.standing.step) == (1, 0)
+    require_same(run(again), undisturbed)
+
+
+def test_a_time_limit_leaves_a_network_and_a_training_that_goes_on(tmp_path, undisturbed):
+    limited = course(tmp_path / "c.pt")
+    limited._limit = -1.0
+    ended, history = run(limited)
+    assert (ended.why, history, limited.steps) == ("time limit", [], 0)
+    assert ended.best.val_loss > undisturbed[0].best.val_loss
+    require_same(run(course(tmp_path / "c.pt", seed=5)), undisturbed)
+
+
+def test_it_ends_when_nothing_gets_better(tmp_path):
+    recipe = replace(RECIPE, lr=1e-12, patience=2, epochs=9)
+    ended, history = run(course(tmp_path / "c.pt", recipe=recipe))
+    assert ended.why == "no better"
+    assert len(history) == ended.best.epoch + 2
+
+
+def test_the_best_network_is_kept_not_the_last(tmp_path):
+    made = course(tmp_path / "c.pt", recipe=replace(RECIPE, lr=0.3, epochs=4, clip=0.0, warmup=0))
+    ended, history = run(made)
+    assert ended.best.val_loss == min(epoch.val_loss for epoch in history)
+    assert ended.best.epoch < 4
+    made._pupil.model.load_state_dict(ended.weights)
+    assert validate(made._pupil.model, Walks().validation(), Precision.chosen("32", CPU)).loss == ended.best.val_loss
+
+
+@pytest.mark.parametrize("precision", ["bf16", "16"])
+def test_half_precision_learns_too_and_goes_on_too(tmp_path, precision):
+    recipe = replace(RECIPE, epochs=2, samples_per_epoch=4)
+    whole = run(course(tmp_path / "a.pt", Walks(steps=2), recipe, precision=precision, d_model=32))
+
+    def interrupts(epoch, _step):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(course(tmp_path / "b.pt", Walks(interrupts, steps=2), recipe, precision=precision, d_model=32))
+    require_same(run(course(tmp_path / "b.pt", Walks(steps=2), recipe, precision=precision, d_model=32)), whole)
+    single = run(course(tmp_path / "c.pt", Walks(steps=2), recipe, d_model=32))
+    assert whole[1][0].val_loss == pytest.approx(single[1][0].val_loss, rel=0.05)
+    assert whole[1][0].val_loss != single[1][0].val_loss
+
+
+def test_a_loss_that_is_no_number_stops_it_and_names_the_step(tmp_path):
+    def breaks(epoch, step):
+        if (epoch, step) == (1, 2):
+            with torch.no_grad():
+                made._pupil.model.proj.weight.fill_(float("nan"))
+
+    made = course(tmp_path / "c.pt", Walks(breaks))
+    with pytest.raises(TrainingError, match="step 3 of epoch 2"):
+        run(made)
+    assert course(tmp_path / "c.pt").standing.epoch == 1
+
+
+def test_a_training_of_something_else_is_refused_by_name(tmp_path):
+    course(tmp_path / "c.pt")._checkpoint.keep({})
+    with pytest.raises(ConfigError, match="what 'the same', now 'another'"):
+        course(tmp_path / "c.pt", follows="another")
+
+
+def test_a_file_that_would_run_code_or_is_cut_off_is_refused(tmp_path):
+    class Runs:
+        def __reduce__(self):
+            return print, ("code ran",)
+
+    torch.save({"format": 1, "follows": {"what": "the same"}, "state": Runs()}, tmp_path / "runs.pt")
+    course(tmp_path / "cut.pt")._checkpoint.keep({"a": torch.zeros(1000)})
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:2000])
+    torch.save({"format": 99, "follows": {}, "state": {}}, tmp_path / "newer.pt")
+    for name in ("runs.pt", "cut.pt", "newer.pt"):
+        with pytest.raises(FormatError, match=name):
+            course(tmp_path / name)
+
+
+def test_a_full_disk_leaves_the_last_file(tmp_path):
+    checkpoint = course(tmp_path / "c.pt")._checkpoint
+    checkpoint.keep({"step": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            checkpoint.keep({"step": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert checkpoint.read() == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_the_table_tells_each_epoch(tmp_path, undisturbed):
+    write_table(tmp_path / "metrics.csv", undisturbed[1])
+    with (tmp_path / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["val_loss"]) == undisturbed[1][-1].val_loss
+    assert list(rows[0]) == ["epoch", "step", "lr", "train_loss", "val_loss", "val_f1", "val_accuracy", "seconds"]
+
+
+def test_progress_shows_epochs_and_steps(tmp_path):
+    progress = Recorded()
+    course(tmp_path / "c.pt").run(progress, lambda _epoch: None)
+    assert progress.stages == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3"]
+    assert progress.steps == 12
+
+
+def test_a_board_that_is_not_installed_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match="TensorBoard"):
+        Board(tmp_path)
+    Board(None).tell(None)
