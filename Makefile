@@ -31,8 +31,8 @@ types: $(VENV)/.ready
 compiled: $(VENV)/.ready $(VENV)/.kernels
 	$(BIN)/python -m tests.kernels
 
-faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 300 moments, where `make test` has some 40
-	TRACKDB_KILLS=86 $(BIN)/python -m pytest -q -n auto tests/test_kills.py
+faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 350 moments, where `make test` has some 30
+	TRACKDB_KILLS=86 $(BIN)/python -m pytest -q -n auto tests/test_kills.py tests/test_decisions.py
 
 fuzz: $(VENV)/.ready $(VENV)/.kernels  ## importers under 12,000 harmed files, of which `make test` takes every fifth
 	TRACKDB_FUZZ_EVERY=1 $(BIN)/python -m pytest -q -n auto tests/test_fuzz_formats.py

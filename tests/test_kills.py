@@ -26,7 +26,7 @@ from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")]
 
-KILLS = int(os.environ.get("TRACKDB_KILLS", "12"))  # `make faults` takes many more
+KILLS = int(os.environ.get("TRACKDB_KILLS", "8"))  # `make faults` takes many more
 # Everything is imported, and kernels are loaded, once; each life is a fork that opens the store, and says each commit
 # that is behind it. DuckDB has threads, which do not come along: it starts with each life.
 ZYGOTE = """

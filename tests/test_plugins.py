@@ -21,7 +21,7 @@ from trackdb.solvers.problem import Selection, objective
 from trackdb.testing import LAWS, SolverContract
 from trackdb.testing.solver_contract import PROBLEMS
 
-from .command_line import refusal
+from .command_line import answer, refusal
 from .movies import write_ctc
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
@@ -140,13 +140,13 @@ def test_a_store_is_scored_and_solved_by_the_package_of_another(installed, tmp_p
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
 
-    trackdb("ingest", write_ctc(tmp_path / "movie"), "-o", store)
-    trackdb("link", store)
+    answer("ingest", write_ctc(tmp_path / "movie"), "-o", store)
+    answer("link", store)
     assert trackdb("score", store, "--by", "closeness")["scores"] == "closeness"
     solved = trackdb("solve", store, "--linker", "mutual", "--scores", "closeness", "--time-limit", "9")
     assert (solved["solution"], solved["linker"], solved["proven"]) == ("mutual-1", "mutual", False)
     assert solved["links"] > 0
-    assert trackdb("check", store)["ok"]
+    assert answer("check", store)["ok"]  # also where the package is not installed
 
 
 def test_whoever_has_not_installed_it_is_told_what_there_is(tmp_path):
