@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +14,11 @@ from .view import Face, as_table, command, plural
 if TYPE_CHECKING:
     from ..engine.annotations.answers import Annotator
     from ..engine.annotations.records import Entry
+    from ..engine.review.audit import Audit
     from ..storage.decisions import Decision
     from ..storage.duckdb_store import DuckDBStore
 
-ACTIONS = ("list", "undo", "stats", "export", "import")
+ACTIONS = ("list", "undo", "redo", "stats", "conflicts", "export", "import")
 Who = Annotated[str | None, typer.Option("--as", help="Who says it; by default the user's name.")]
 
 
@@ -38,6 +39,13 @@ def annotate(
     begins: Annotated[bool, typer.Option("--begins", help="It has no parent.")] = False,
     not_: Annotated[str | None, typer.Option("--not", help="It does not become this cell: A[,B...].")] = None,
     not_a_cell: Annotated[bool, typer.Option("--not-a-cell", help="It is a false detection.")] = False,
+    bad_outline: Annotated[
+        bool,
+        typer.Option("--bad-outline", help="Its outline is merged, split or wrong; no solve changes."),
+    ] = False,
+    unsure: Annotated[bool, typer.Option("--unsure", help="Nobody can tell.")] = False,
+    flag: Annotated[bool, typer.Option("--flag", help="It is worth another look.")] = False,
+    note: Annotated[str | None, typer.Option(help="What is to be added in words.")] = None,
     as_: Who = None,
     add_candidate: Annotated[
         bool, typer.Option("--add-candidate", help="Make candidates of chosen links that are none.")
@@ -65,13 +73,16 @@ def annotate(
             ("begins", None, begins),
             ("reject", (not_ or "").split(","), not_ is not None),
             ("not_a_cell", None, not_a_cell),
+            ("segmentation", None, bad_outline),
+            ("unsure", None, unsure),
+            ("flag", None, flag),
         )
         if given
     ]
     if len(said) != 1:
         raise ConfigError(
             "an annotation says one thing about a cell" if said else "nothing is said about the cell",
-            expected="--daughters A[,B], --ends, --begins, --not A or --not-a-cell",
+            expected="--daughters A[,B], --ends, --begins, --not A, --not-a-cell, --bad-outline, --unsure or --flag",
         )
     [(kind, named)] = said
     if add_candidate and daughters is None:
@@ -85,6 +96,7 @@ def annotate(
         _number(annotator, cell),
         None if named is None else [_number(annotator, word) for word in named],
         who=who,
+        note=note,
         add_candidate=add_candidate,
         on_conflict="replace" if replace else "refuse",
     )
@@ -106,7 +118,8 @@ def annotate(
 def annotations(
     face: Face,
     action: Annotated[
-        str | None, typer.Argument(metavar="ACTION", help="list (default), undo, stats, export, import.")
+        str | None,
+        typer.Argument(metavar="ACTION", help="list (default), undo, redo, stats, conflicts, export, import."),
     ] = None,
     store: Annotated[Path | None, typer.Argument(metavar="STORE", help="The store: NAME.trackdb.")] = None,
     which: Annotated[
@@ -117,7 +130,7 @@ def annotations(
     as_: Who = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="export: file to make; it must not be there.")] = None,
 ) -> None:
-    """List what was said, take it back, count it, or carry it to another store; JSON lines go out and come in.
+    """List what was said, take it back and bring it back, count it, or carry it to another store as JSON lines.
 
     Example: trackdb annotations list movie.trackdb
 
@@ -130,8 +143,9 @@ def annotations(
     if action is None or store is None:
         asked = action or "list"
         raise ConfigError(f"annotations {asked} of which store?", **{"try": f"trackdb annotations {asked} STORE"})
-    for option, value, owner in (("--who", who, "list"), ("--as", as_, "undo"), ("-o", out, "export")):
-        if value is not None and action != owner:
+    for option, value, owners in (("--who", who, ["list"]), ("--as", as_, ["undo", "redo"]), ("-o", out, ["export"])):
+        if value is not None and action not in owners:
+            owner = " and ".join(owners)
             raise ConfigError(f"{option} is for annotations {owner}, not for {action}", **{"try": "without it"})
     if which is not None and action not in ("undo", "import"):
         raise ConfigError(f"annotations {action} takes no {which!r}", known=", ".join(ACTIONS))
@@ -141,8 +155,12 @@ def annotations(
             _list(face, opened, who)
         case "undo":
             _undo(face, opened, which, as_)
+        case "redo":
+            _redo(face, opened, as_)
         case "stats":
             _stats(face, opened)
+        case "conflicts":
+            _conflicts(face, opened)
         case "export":
             _export(face, opened, out)
         case "import":
@@ -184,18 +202,74 @@ def _undo(face: Face, store: "DuckDBStore", which: str | None, who: str | None) 
     face.close(f"taken back: {_told(old)}", {**_as_dict(report.decision), "undone": old.seq, "pins": report.pins})
 
 
-def _stats(face: Face, store: "DuckDBStore") -> None:
-    from ..engine.annotations.records import work
+def _redo(face: Face, store: "DuckDBStore", who: str | None) -> None:
+    from ..engine.annotations.answers import redo
+    from ..storage.decisions import this_person
 
-    people = work(store)
+    report = redo(store, who=this_person() if who is None else who)
+    told = ", ".join(_told(back) for back in report.restored)
+    restored = [back.seq for back in report.restored]
+    face.close(f"brought back: {told}", {**_as_dict(report.decision), "restored": restored, "pins": report.pins})
+
+
+def _stats(face: Face, store: "DuckDBStore") -> None:
+    from ..engine.annotations.agreement import agreements, conflicts
+    from ..engine.annotations.records import median_times, work
+    from ..engine.review.audit import audits_of
+
+    people, said = work(store), store.decisions()
+    pairs, apart, audits = agreements(said), conflicts(store, said), audits_of(store, said)
+    times = median_times(said)
     columns = ["who", "answers", "undone", "pins", "median s", "asked too", "agreed"]
     rows = [
         [p.who, p.answers, p.undone, p.pins, p.median_ms and p.median_ms / 1000, p.asked_too, p.agreed] for p in people
     ]
-    text = as_table(columns, rows) if rows else ""
-    face.show(
-        text, "1 person" if len(people) == 1 else f"{len(people)} people", {"people": [asdict(p) for p in people]}
-    )
+    tables = [as_table(columns, rows)] if rows else []
+    if times:
+        tables.append(as_table(["kind", "median s"], [[kind, ms / 1000] for kind, ms in times.items()]))
+    if pairs:
+        kappas = [[p.a, p.b, p.cells, p.agreed, None if p.kappa is None else round(p.kappa, 3)] for p in pairs]
+        tables.append(as_table(["one", "other", "cells", "agreed", "kappa"], kappas))
+    for dataset, audit in audits.items():
+        face.note(f"audit of {audit.solution} of {dataset}: {_audited(audit)}")
+    if apart:
+        face.note(f"{plural(len(apart), 'conflict')}: trackdb annotations conflicts {store.path}")
+    payload = {
+        "people": [asdict(p) for p in people],
+        "median_ms": times,
+        "pairs": [asdict(p) for p in pairs],
+        "conflicts": len(apart),
+        "audits": {dataset: audit.as_dict() for dataset, audit in audits.items()},
+    }
+    face.show("\n".join(tables), "1 person" if len(people) == 1 else f"{len(people)} people", payload)
+
+
+def _audited(audit: "Audit") -> str:
+    """Return in words what an audit tells."""
+    asked = f"{audit.audits} questions were drawn, {audit.wrong} of {audit.judged} of its sample are wrong"
+    if audit.rate is None or audit.low is None or audit.high is None:
+        return f"{asked}; {audit.needed} more before more can be told"
+    rate = f"{asked}: {audit.rate:.1%} ({audit.low:.1%} to {audit.high:.1%}) of the cells in doubt"
+    if audit.temperature is None or audit.expected_wrong is None:
+        return rate
+    expected = f"{rate}; {audit.expected_wrong:.1f} were expected, at a temperature of {audit.temperature:.2f} it fits"
+    if audit.expected_wrong_left is None:
+        return f"{rate}; {audit.expected_wrong:.1f} were expected, and no temperature mends that"
+    return f"{expected}, and {audit.expected_wrong_left:.1f} wrong links are left"
+
+
+def _conflicts(face: Face, store: "DuckDBStore") -> None:
+    from ..engine.annotations.agreement import conflicts
+
+    found = conflicts(store, store.decisions())
+    columns = ["earlier", "later", "why", "state"]
+    rows = [[_told(c.earlier), _told(c.later), c.why, "open" if c.open else "one taken back"] for c in found]
+    still = sum(c.open for c in found)
+    payload = [
+        {"earlier": _as_dict(c.earlier), "later": _as_dict(c.later), "why": c.why, "open": c.open} for c in found
+    ]
+    line = f"{plural(len(found), 'conflict')}, {still:,} of them open"
+    face.show(as_table(columns, rows) if rows else "", line, {"conflicts": payload, "open": still})
 
 
 def _export(face: Face, store: "DuckDBStore", out: Path | None) -> None:
@@ -225,21 +299,10 @@ def _number(annotator: "Annotator", word: str) -> int:
     return named if isinstance(named, int) else annotator.cells.cell_at(*named)
 
 
-def _as_dict(decision: "Decision") -> dict[str, Any]:
-    """Return an entry as JSON shows it: cells by their numbers."""
-    cell, daughters = decision.cell, decision.daughters
-    return {
-        "seq": decision.seq,
-        "key": decision.key,
-        "at": f"{decision.at:%Y-%m-%dT%H:%M:%SZ}",
-        "who": decision.who,
-        "kind": decision.kind.value,
-        "dataset": decision.dataset,
-        "cell": None if cell is None else cell.id,
-        "frame": None if cell is None else cell.t,
-        "daughters": None if daughters is None else [daughter.id for daughter in daughters],
-        "undo_of": decision.undo_of,
-    }
+def _as_dict(decision: "Decision") -> dict[str, object]:
+    from ..engine.annotations.words import as_read
+
+    return as_read(decision)
 
 
 def _told(decision: "Decision") -> str:
@@ -255,4 +318,5 @@ def _said(decision: "Decision") -> str:
 
 
 def _state(entry: "Entry") -> str:
-    return "undone" if entry.undone else "" if entry.attached else "its cell is gone"
+    state = "undone" if entry.undone else "" if entry.attached else "its cell is gone"
+    return " ".join(word for word in (state, entry.decision.note and repr(entry.decision.note)) if word)

@@ -66,6 +66,9 @@ def test_from_an_answer_to_what_it_changed(store):
         (["--begins"], "begins", None),
         (["--not", "4, 5"], "reject", [4, 5]),
         (["--not-a-cell"], "not_a_cell", None),
+        (["--bad-outline"], "segmentation", None),
+        (["--unsure"], "unsure", None),
+        (["--flag", "--note", "twins?"], "flag", None),
     ],
 )
 def test_each_option_is_one_kind_of_answer_and_cells_have_two_names(store, options, kind, daughters):
@@ -152,6 +155,34 @@ def test_annotations_are_listed_counted_and_taken_back(store, tmp_path):
     assert answer("annotations", "import", store, tmp_path / "said.jsonl")["count"] == 0
 
 
+def test_what_was_taken_back_is_brought_back(store):
+    run("annotate", store, 3, "--daughters", 9, "--as", "ana")
+    run("annotations", "undo", store, "--as", "ana")
+    assert "brought back: cell 3 continues as 9 (#1 ana" in run("annotations", "redo", store, "--as", "ana").stdout
+    states = [(a["seq"], a["kind"], a["undone"]) for a in answer("annotations", store)["annotations"]]
+    assert states == [(1, "choose", False), (2, "undo", True), (3, "undo", False)]
+
+
+def test_where_people_disagree_is_told(store):
+    run("annotate", store, 3, "--daughters", 7, "--as", "ana", "--note", "sure")
+    run("annotate", store, 3, "--daughters", 6, "--as", "bob", "--replace")
+    run("annotate", store, 4, "--ends", "--as", "ana")
+    run("annotate", store, 4, "--ends", "--as", "bob")
+    shown = run("annotations", "conflicts", store)
+    assert "1 conflict, 0 of them open" in shown.stderr
+    told = answer("annotations", "conflicts", store)
+    [apart] = told["conflicts"]
+    assert (apart["earlier"]["who"], apart["later"]["who"], apart["open"], told["open"]) == ("ana", "bob", False, 0)
+    stats = answer("annotations", "stats", store)
+    assert set(stats) >= {"people", "median_ms", "pairs", "conflicts", "audits"}
+    assert stats["pairs"] == [{"a": "ana", "b": "bob", "cells": 2, "agreed": 1, "kappa": pytest.approx(1 / 3)}]
+    assert (stats["conflicts"], stats["audits"], stats["median_ms"]) == (1, {}, {})
+    shown = run("annotations", "stats", store)
+    assert "kappa" in shown.stdout
+    assert "1 conflict: trackdb annotations conflicts" in shown.stderr
+    assert "undone 'sure'" in run("annotations", store).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -162,11 +193,13 @@ def test_annotations_are_listed_counted_and_taken_back(store, tmp_path):
         (["undo", "STORE", ""], 2, "undo of which annotation?"),
         (["undo", "STORE", "--as", ""], 2, "cannot be the name of who decides"),
         (["remove", "STORE"], 2, "annotations cannot 'remove'"),
-        (["STORE", "undo", "7"], 2, "known  list, undo, stats, export, import"),
+        (["STORE", "undo", "7"], 2, "known  list, undo, redo, stats, conflicts, export, import"),
         (["import", "STORE"], 2, "annotations import needs a file"),
         (["import", "STORE", "nothing.jsonl"], 1, "cannot be read"),
         (["list", "STORE", "7"], 2, "annotations list takes no '7'"),
-        (["list", "STORE", "--as", "ana"], 2, "--as is for annotations undo"),
+        (["list", "STORE", "--as", "ana"], 2, "--as is for annotations undo and redo"),
+        (["redo", "STORE", "--as", "ana"], 3, "ana has taken nothing back"),
+        (["redo", "STORE", "7"], 2, "annotations redo takes no '7'"),
         (["elsewhere.trackdb"], 3, "is not a store"),
     ],
 )

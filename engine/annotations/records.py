@@ -56,6 +56,8 @@ class Work:
         How often each kind, undoings among them.
     median_ms : float or None
         Median time of an answer, None where none was measured.
+    median_ms_by_kind : dict of str to float
+        The same of each kind of answer of which some was measured.
     asked_too, agreed : int
         Cells about which somebody else said something, too, and on how many of them all who did agree.
     """
@@ -68,6 +70,7 @@ class Work:
     median_ms: float | None
     asked_too: int
     agreed: int
+    median_ms_by_kind: dict[str, float]
 
 
 def entries(store: DuckDBStore) -> list[Entry]:
@@ -110,9 +113,19 @@ def work(store: DuckDBStore) -> list[Work]:
                 median_ms=median(times) if times else None,
                 asked_too=len(shared),
                 agreed=sum(len(set(meant.values())) == 1 for meant in shared),
+                median_ms_by_kind=median_times(own),
             )
         )
     return rows
+
+
+def median_times(answers: Sequence[Decision]) -> dict[str, float]:
+    """Return the median milliseconds of each kind of answer of which some was measured."""
+    times: dict[str, list[int]] = {}
+    for decision in answers:
+        if decision.ms is not None and decision.kind is not DecisionKind.UNDO:
+            times.setdefault(decision.kind.value, []).append(decision.ms)
+    return {kind: median(measured) for kind, measured in sorted(times.items())}
 
 
 def export_log(store: DuckDBStore, out: Path) -> int:

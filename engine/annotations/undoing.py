@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TakenBack(NamedTuple):
-    """What an undoing did: entries to be written, those that no longer count, and those that count again."""
+    """What an undoing did: entries to be written, answers that no longer count, and answers that count again."""
 
     written: list[Decision]
     gone: list[Decision]
@@ -64,26 +64,38 @@ def take_back(
         raise ConfigError(f"it was taken back already: {told(old)}")
     first = undoing(log.entries, old, who, key=key or str(uuid.uuid4()))
     then = [*log.entries, first]
-    _require_no_conflict(then, counts, cells)
-    for number, along in enumerate(companions(log, old), start=1):
-        if along.key not in counts:
-            continue
-        trial = [*then, undoing(then, along, who, key=companion_key(first.key, number))]
-        if _conflict(trial, counting(then), cells) is None:
-            then = trial
+    taking, giving = _sides(then, [along for along in companions(log, old) if along.key in counts])
+    number = 0
+
+    def also(along: Decision) -> list[Decision]:
+        return [*then, undoing(then, along, who, key=companion_key(first.key, number + 1))]
+
+    for along in taking:
+        then, number = also(along), number + 1
+    if error := _conflict(then, counts, cells):
+        raise error
+    for along in giving:
+        if _conflict(also(along), counting(then), cells) is None:
+            then, number = also(along), number + 1
     written = then[len(log.entries) :]
     after = counting(then)
+    answers = [d for d in log.entries if d.kind is not DecisionKind.UNDO]
     return TakenBack(
         written,
-        [d for d in log.entries if d.key in counts and d.key not in after],
-        [d for d in log.entries if d.key in after and d.key not in counts],
+        [d for d in answers if d.key in counts and d.key not in after],
+        [d for d in answers if d.key in after and d.key not in counts],
     )
 
 
-def _require_no_conflict(then: Sequence[Decision], counted: set[str], cells: Callable[[str], Detections]) -> None:
-    error = _conflict(then, counted, cells)
-    if error is not None:
-        raise error
+def _sides(then: Sequence[Decision], along: Sequence[Decision]) -> tuple[list[Decision], list[Decision]]:
+    """Return which entries take a pin away when they are taken back, and which bring one."""
+    pins = {d.key for d in live(then) if d.kind in PINNING}
+    giving = [
+        one
+        for one in along
+        if not {d.key for d in live([*then, undoing(then, one, "", key="")]) if d.kind in PINNING} <= pins
+    ]
+    return [one for one in along if one not in giving], giving
 
 
 def _conflict(then: Sequence[Decision], counted: set[str], cells: Callable[[str], Detections]) -> Exception | None:

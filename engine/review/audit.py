@@ -171,6 +171,13 @@ def audit_of(
     return judge(counted, Judged(outcomes, place, reported, true, np.array([w for _, w in judged], dtype=bool)), links)
 
 
+def audits_of(store: DuckDBStore, entries: Sequence[Decision]) -> dict[str, Audit]:
+    """Return what the newest audit of each dataset tells, of those that have one."""
+    newest = {chosen.movie.name: chosen for chosen in store.detection_sets()}
+    found = {name: audit_of(store, chosen, entries) for name, chosen in newest.items()}
+    return {name: audit for name, audit in found.items() if audit is not None}
+
+
 def _firsts(entries: Sequence[Decision]) -> list[Decision]:
     """Return the first answer about each cell; who is asked again about a cell knows more, or is the second opinion."""
     found: dict[int, Decision] = {}
