@@ -77,6 +77,6 @@ def test_settings_that_cannot_be_are_refused_by_name(wrong):
 
 
 def test_a_settings_file_tells_of_a_training(tmp_path):
-    (tmp_path / "train.toml").write_text('[train]\nsize = "small"\nd_model = 32\nlr = 1\n')
+    (tmp_path / "train.toml").write_text('[train]\nsize = "small"\nd_model = 32\nlr = 0.5\nclip = 2\n')
     config = load_config(None, tmp_path / "train.toml", {"train": {"epochs": 7, "lr": None}}).train
-    assert (config.recipe().d_model, config.recipe().lr, config.recipe().epochs) == (32, 1.0, 7)
+    assert (config.recipe().d_model, config.recipe().lr, config.recipe().epochs) == (32, 0.5, 7)
