@@ -286,7 +286,7 @@ def test_20_annotators(store, seen):
     annotator.answer("not_a_cell", c, who="ana", asked=Asked(ms=2500))
     undo(store, undo(store, who="ana").decision.key, who="ana")
     annotator.answer("choose", a, [a2], who="bob", asked=Asked(ms=500))
-    annotator.answer("choose", b, [], who="bob", take_back=True, asked=Asked(ms=1500))
+    annotator.answer("choose", b, [], who="bob", on_conflict="replace", asked=Asked(ms=1500))
     annotator.answer("not_a_cell", c, who="bob")
     annotator.answer("choose", d, [d2], who="bob")
     undo(store, who="bob")
