@@ -98,13 +98,22 @@ class ReviewApp:
 
     async def _crop(self, request: Request) -> Response:
         cell, t, view = request.path_params["cell"], request.path_params["t"], _view(request)
-        channel = request.query_params.get("channel")
-        crop = await run_in_threadpool(self._session.pictures.image, cell, t, channel, view)
-        return _pixels(crop)
+        return await self._shown(
+            cell, t, "no_images", self._session.pictures.image, request.query_params.get("channel"), view
+        )
 
     async def _mask(self, request: Request) -> Response:
         cell, t, view = request.path_params["cell"], request.path_params["t"], _view(request)
-        return _pixels(await run_in_threadpool(self._session.pictures.mask, cell, t, view))
+        return await self._shown(cell, t, "no_masks", self._session.pictures.mask, view)
+
+    async def _shown(self, cell: int, t: int, missing: str, crop: Callable[..., Crop], *asked: object) -> Response:
+        """Return pixels, or what of them is missing: the cell, the frame among those of its scene, or all."""
+        if t not in self._session.pictures.frames_of(cell):
+            return refusal(MissingRowsError(f"frame {t} is not shown with cell {cell}"), missing="unknown_frame")
+        try:
+            return _pixels(await run_in_threadpool(crop, cell, t, *asked))
+        except MissingRowsError as error:
+            return refusal(error, missing=missing)
 
     async def _lineage(self, request: Request) -> dict[str, Any]:
         cell = request.path_params["cell"]

@@ -28,6 +28,6 @@ def page_files() -> dict[str, PageFile]:
     found = {}
     for entry in files(__package__).joinpath("web").iterdir():
         suffix = "." + entry.name.rpartition(".")[2]
-        if entry.is_file() and suffix in KINDS:
+        if entry.is_file() and suffix in KINDS and not getattr(entry, "is_symlink", bool)():
             found[entry.name] = PageFile(entry.read_bytes(), KINDS[suffix])
     return found

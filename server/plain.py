@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ..engine.annotations.words import said
-from ..engine.review.turns import OVERLAP
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -208,7 +207,7 @@ def about(session: ReviewSession) -> dict[str, Any]:
         "calibrated": revision.posterior.calibrated,
         "who": session.who,
         "audit": session.audit,
-        "overlap": OVERLAP,
+        "overlap": session.overlap,
         "images": bool(scenes.channels),
         "masks": scenes.has_masks,
         "channels": list(scenes.channels),

@@ -1,5 +1,6 @@
 """Servers of `trackdb review` in tests: a process of its own, its address, and a client that talks to it."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -62,12 +63,40 @@ def _address(process, output):
     raise AssertionError(f"no address was printed: {output.read_text()}")
 
 
+class Local:
+    """Asks an application without a network, as a browser would that keeps its cookies."""
+
+    def __init__(self, app, origin):
+        self.app, self.origin, self.cookies = app, origin, httpx.Cookies()
+
+    def get(self, path, params=None):
+        return self._ask("GET", path, params=params)
+
+    def post(self, path, json):
+        return self._ask("POST", path, json=json, headers={"Origin": self.origin})
+
+    def _ask(self, method, path, **more):
+        async def ask():
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=self.origin, cookies=self.cookies) as client:
+                reply = await client.request(method, path, follow_redirects=True, **more)
+                self.cookies = client.cookies
+                return reply
+
+        return asyncio.run(ask())
+
+
+def far(url):
+    """Return a client of a server in another process."""
+    origin = url.partition("/?")[0]
+    return httpx.Client(base_url=origin, timeout=60, follow_redirects=True, headers={"Origin": origin})
+
+
 class Tab:
     """A tab of a browser: it has the cookie, knows the state that it saw last, and answers."""
 
-    def __init__(self, url, client="tab"):
-        self.http = httpx.Client(base_url=url.partition("/?")[0], timeout=60, follow_redirects=True)
-        self.http.headers["Origin"] = url.partition("/?")[0]
+    def __init__(self, url, client="tab", *, http=None):
+        self.http = http or far(url)
         self.http.get(url).raise_for_status()
         self.client = client
         self.state = self.get("/api/session", client=client)

@@ -13,7 +13,6 @@ from ...storage.catalogue import now
 from ...storage.decisions import DecisionKind
 from .drawing import is_drawn, random_order
 from .queue import ANSWERS, Outcome
-from .turns import OVERLAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +29,11 @@ NO_TURN: Final = (DecisionKind.UNDO, DecisionKind.FLAG)
 
 
 class Drawn(NamedTuple):
-    """The cell that is asked about next, whether blind, and what is offered in place of what the posterior says."""
+    """Who is asked about next, whether blind and of the audit, and what was offered to who answered it before."""
 
     cell: int
     blind: bool = False
+    audit: bool = False
     shown: tuple[Outcome, ...] = ()
 
 
@@ -48,10 +48,12 @@ class Choosing:
         The person.
     audit : float
         Share of questions that are drawn at random.
+    overlap : float
+        Share of questions that somebody else has answered.
     """
 
-    def __init__(self, material: Material, who: str, audit: float) -> None:
-        self._material, self._who, self._audit = material, who, audit
+    def __init__(self, material: Material, who: str, audit: float, overlap: float) -> None:
+        self._material, self._who, self._audit, self._overlap = material, who, audit, overlap
         self._seed = material.revision.chosen.dataset_id
         self._order: NDArray[np.int64] | None = None
 
@@ -98,11 +100,11 @@ class Choosing:
             self._order = cells[random_order(cells, self._seed)]
         known = taken | {d.cell.id for d in standing if d.kind in ANSWERS and d.cell is not None}
         cell = next((cell for cell in self._order.tolist() if cell not in known), None)
-        return None if cell is None else Drawn(cell, blind=True)
+        return None if cell is None else Drawn(cell, blind=True, audit=True)
 
     def _overlapping(self, standing: Sequence[Decision], taken: set[int], turn: int) -> Drawn | None:
         """Return a question that another answered, for a few of the turns; it is put as it was to him."""
-        if not is_drawn(self._seed + 1, turn, OVERLAP):
+        if not is_drawn(self._seed + 1, turn, self._overlap):
             return None
         mine = {d.cell.id for d in standing if d.who == self._who and d.cell is not None}
         for d in standing:

@@ -146,8 +146,12 @@ class FollowedReview:
                 self._choices[answer.cell] = frozenset(answer.daughters)
                 return touched
             case DecisionKind.REJECT:
-                left = [daughter for daughter in daughters if self.review.probability(cell, daughter) > 0]
-                return {touched for daughter in left for touched in self.review.reject(cell, daughter)}
+                return {touched for daughter in daughters for touched in self._reject(cell, daughter)}
             case DecisionKind.BEGINS:
                 return set(self.review.begins(cell))
         return set(self.review.not_a_cell(cell))
+
+    def _reject(self, cell: int, daughter: int) -> tuple[int, ...]:
+        if self.review.leaves_open(cell, daughter) or self.review.probability(cell, daughter) > 0:
+            return self.review.reject(cell, daughter)
+        return ()  # what counts excludes the link already

@@ -221,6 +221,12 @@ class OpenReview:
         """(n,) Whether it is in doubt what each cell does, by rows."""
         return self._standing.doubts.entropy > LEAST
 
+    def leaves_open(self, cell: int, daughter: int) -> bool:
+        """Return whether annotations that were known from the beginning leave a link open, or did not know of it."""
+        wanted = self._row(cell) * len(self._ids) + self._row(daughter)
+        place = int(np.searchsorted(self._key, wanted))
+        return place < len(self._key) and bool(self._key[place] == wanted)
+
     def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION, besides: Collection[int] = ()) -> ReviewList:
         """Return the questions that are worth most now; see `engine.review.queue.uncertain`.
 

@@ -64,12 +64,21 @@ class Pictures:
         row = self._row_in(cell, t)
         return self.scenes.mask(t, row, self._window(row), view)
 
+    def frames_of(self, cell: int) -> range:
+        """Return the frames of the scene of a cell.
+
+        Raises
+        ------
+        MissingRowsError
+            If there is no such cell.
+        """
+        return self.scenes.frames_of(self._candidates.row(cell))
+
     def _row_in(self, cell: int, t: int) -> int:
-        row = self._candidates.row(cell)
-        frames = self.scenes.frames_of(row)
+        frames = self.frames_of(cell)
         if t not in frames:
             raise MissingRowsError(f"frame {t} is not shown with cell {cell}", known=f"{frames[0]} .. {frames[-1]}")
-        return row
+        return self._candidates.row(cell)
 
     def _window(self, row: int) -> Window:
         return self.scenes.window(row, self._others(row))

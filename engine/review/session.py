@@ -25,7 +25,7 @@ from .material import Wanted, read_material, revision_of
 from .put import put
 from .queue import ANSWERS, ERROR_REDUCTION, Outcome
 from .saying import Change, Done, Effect, Heard, Progress, State, Stats
-from .turns import Turns
+from .turns import OVERLAP, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,6 +63,8 @@ class ReviewSession:
         Which posterior is reviewed.
     audit : float
         Share of questions that are drawn at random and asked blind.
+    overlap : float
+        Share of questions that are such as somebody else has answered.
     limit : int or None
         Answers after which nothing more is asked.
 
@@ -84,9 +86,10 @@ class ReviewSession:
         who: str,
         wanted: Wanted | None = None,
         audit: float = 0.1,
+        overlap: float = OVERLAP,
         limit: int | None = None,
     ) -> None:
-        self.who, self.audit, self.limit = require_who(who), audit, limit
+        self.who, self.audit, self.overlap, self.limit = require_who(who), audit, overlap, limit
         self._store, self._config, self._wanted = store, config, wanted or Wanted()
         self._lock = threading.RLock()
         self._turns = Turns()
@@ -101,7 +104,7 @@ class ReviewSession:
         self.material = material
         self._read_log()
         self._changed: dict[int, int] = {}  # number of the entry that last touched the question of a cell
-        self._choosing = Choosing(material, self.who, self.audit)
+        self._choosing = Choosing(material, self.who, self.audit, self.overlap)
         self._look_again()
 
     @property
@@ -181,14 +184,16 @@ class ReviewSession:
         if drawn is None:
             self._turns.give_up(client)
             return None, "done"
-        return self._put(client, drawn.cell, blind=drawn.blind, shown=drawn.shown), None
+        return self._put(client, drawn.cell, blind=drawn.blind, audit=drawn.audit, shown=drawn.shown), None
 
-    def _put(self, client: str, cell: int, *, blind: bool = False, shown: Sequence[Outcome] = ()) -> Put:
+    def _put(
+        self, client: str, cell: int, *, blind: bool = False, audit: bool = False, shown: Sequence[Outcome] = ()
+    ) -> Put:
         """Return the question of a cell, and note that it is this one's turn."""
         review = self.material.review
         listed = next((item for item in self._list if item.cell == cell), None)
         question = listed or review.question(cell)
-        self._turns.take(client, cell, blind=blind)
+        self._turns.take(client, cell, blind=blind, audit=audit)
         return put(review, self.material.candidates, question, blind=blind, shown=shown)
 
     # what is said
@@ -209,8 +214,8 @@ class ReviewSession:
             self._hear()
             if answer.key not in self._known:
                 self._require_fresh(answer)
-            blind = answer.blind or self._turns.blind(answer.client, answer.cell)
-            report = self._write(answer, blind)
+            turn = self._turns.about(answer.client, answer.cell)
+            report = self._write(answer, answer.blind if turn is None else turn.audit)
             done = self._follow(report)
             if not report.repeated and report.decision.kind is not DecisionKind.FLAG:
                 self._sitting += 1
@@ -285,7 +290,7 @@ class ReviewSession:
         if again is None or again.cell is None or again.dataset != self.material.followed.movie.dataset:
             question, why = self._next(client, None)
         else:
-            question, why = self._put(client, again.cell.id, blind=again.blind), None
+            question, why = self._put(client, again.cell.id, blind=again.blind, audit=again.blind), None
         return done, self._state(client, question, why)
 
     def preview(self, client: str, cell: int, kind: str, daughters: Sequence[int] | None) -> Effect:
@@ -297,7 +302,8 @@ class ReviewSession:
             If what counts excludes it.
         """
         with self._lock:
-            if self._turns.blind(client, cell):
+            turn = self._turns.about(client, cell)
+            if turn is not None and turn.blind:
                 return Effect([], None, blind=True)
             entry = self._entry(cell, kind, daughters)
             rows = [

@@ -15,11 +15,12 @@ OVERLAP: Final = 0.05  # of the questions are such as somebody else has answered
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question that somebody is asked: of which cell, until when, and whether blind."""
+    """A question that somebody is asked: of which cell, until when, whether blind, and whether it is of the audit."""
 
     cell: int
     until: float
     blind: bool
+    audit: bool
 
 
 class Turns:
@@ -35,9 +36,9 @@ class Turns:
         self._clock = clock
         self._turns: dict[str, Turn] = {}
 
-    def take(self, client: str, cell: int, *, blind: bool) -> None:
+    def take(self, client: str, cell: int, *, blind: bool, audit: bool = False) -> None:
         """Ask somebody about a cell; what he was asked before is free."""
-        self._turns[client] = Turn(cell, self._clock() + LEASE_S, blind)
+        self._turns[client] = Turn(cell, self._clock() + LEASE_S, blind, audit)
 
     def give_up(self, client: str) -> None:
         """Free what somebody is asked."""
@@ -54,10 +55,10 @@ class Turns:
         self._turns = {who: turn for who, turn in self._turns.items() if turn.until > now}
         return {turn.cell for who, turn in self._turns.items() if who != client}
 
-    def blind(self, client: str, cell: int) -> bool:
-        """Return whether somebody is asked about a cell without being told what the posterior says."""
+    def about(self, client: str, cell: int) -> Turn | None:
+        """Return what somebody was asked last, if it was about a cell, also where his time is over."""
         turn = self._turns.get(client)
-        return turn is not None and turn.cell == cell and turn.blind
+        return turn if turn is not None and turn.cell == cell else None
 
     def is_blind(self, cell: int) -> bool:
         """Return whether anybody is asked about a cell blind."""

@@ -1,0 +1,653 @@
+"""What a page is told and what becomes of what it sends: every address of the review, without a network."""
+
+import json
+import os
+import shutil
+import uuid
+
+import numpy as np
+import pytest
+
+import trackdb
+from trackdb.engine.config import Config, LinkConfig, load_config
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.engine.review.session import ReviewSession
+from trackdb.errors import ConfigError, MissingRowsError, StoreLockedError
+from trackdb.server import serving
+from trackdb.server.app import review_app
+from trackdb.server.events import Events
+from trackdb.storage.decisions import DecisionKind
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .command_line import answer as command
+from .movies import jostling_cells, write_ctc, write_rows
+from .reviews import Local, Tab
+
+pytestmark = pytest.mark.usefixtures("own_home_and_log")
+
+ORIGIN = "http://127.0.0.1:8765"
+TOKEN = "a-token-of-a-test"
+
+
+@pytest.fixture(scope="module")
+def jostling(tmp_path_factory):
+    """A store of jostling cells with a solution and a posterior; it is copied, never written."""
+    folder = tmp_path_factory.mktemp("jostling")
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_rows(folder / "movie.csv", jostling_cells(n_frames=6, seed=3)), store)
+    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
+    trackdb.open(store.path, write=True).posterior()
+    return store.path
+
+
+@pytest.fixture
+def path(jostling, tmp_path):
+    return shutil.copytree(jostling, tmp_path / "movie.trackdb")
+
+
+def opened(path, who="ana", **options):
+    """Return a session of a store, none of whose questions are drawn unless it is said."""
+    options = {"audit": 0.0, "overlap": 0.0} | options
+    return ReviewSession(DuckDBStore(path), load_config(path), who=who, **options)
+
+
+def tab_of(session, client="tab"):
+    """Return a tab that has the page of a session open."""
+    app = review_app(session, Events(), port=8765, token=TOKEN)
+    return Tab(f"{ORIGIN}/?token={TOKEN}", client, http=Local(app, ORIGIN))
+
+
+def another(tab, client):
+    """Return a second tab of the same browser."""
+    found = Tab.__new__(Tab)
+    found.http, found.client = tab.http, client
+    found.state = found.get("/api/session", client=client)
+    return found
+
+
+@pytest.fixture
+def tab(path):
+    return tab_of(opened(path))
+
+
+def log_of(path):
+    return DuckDBStore(path).decisions()
+
+
+def refused(reply, status, code):
+    assert (reply.status_code, reply.json()["error"]["code"]) == (status, code), reply.text
+    return reply.json()
+
+
+def test_a_question_tells_what_a_cell_may_do_and_sums_to_one(tab):
+    question = tab.question
+    outcomes = question["outcomes"]
+    assert sum(o["probability"] for o in outcomes) + question["others"] == pytest.approx(1)
+    assert [o["probability"] for o in outcomes] == sorted((o["probability"] for o in outcomes), reverse=True)
+    assert [] in [o["daughters"] for o in outcomes]
+    assert [o["daughters"] for o in outcomes if o["chosen"]] == [question["chosen"]]
+    named = {cell for o in outcomes for cell in o["daughters"]}
+    assert named <= {c["cell"] for c in question["candidates"]}
+    assert all(c["frame"] == question["frame"] + 1 for c in question["candidates"])
+    assert question["number"] == 1
+    assert question["cell"] == tab.state["queue"][0]["cell"]
+    assert question["cell"] not in tab.state["next"]
+    rivals = {(r["cell"], link["target"]) for r in question["rivals"] for link in r["links"]}
+    assert rivals
+    assert all(cell != question["cell"] for cell, _ in rivals)
+
+
+def test_an_answer_is_on_the_disk_pins_all_candidates_and_the_next_question_knows_it(tab, path):
+    question, second = tab.question, tab.question["outcomes"][1]["daughters"]
+    reply = tab.answer(second)
+    [kept] = log_of(path)
+    assert (kept.kind, kept.cell.id, [d.id for d in kept.daughters]) == ("choose", question["cell"], second)
+    assert (kept.solution, kept.posterior, kept.blind, kept.ms) == ("ilp-1", "posterior-1", False, 5)
+    assert kept.shown == [[o["daughters"], o["probability"]] for o in question["outcomes"]]
+    assert reply.json()["saved"]["seq"] == tab.state["seq"] == 1
+    assert tab.question["cell"] != question["cell"]
+    assert reply.json()["touched"] > 0
+    again = tab.get("/api/question", client="tab", cell=question["cell"])["question"]
+    assert [o["daughters"] for o in again["outcomes"] if o["probability"] > 0.99] == [second]
+    assert [c["probability"] > 0.99 for c in again["candidates"]] == [c["cell"] in second for c in again["candidates"]]
+    assert [a["seq"] for a in again["answers"]] == [1]
+    later = trackdb.open(path).solution().posterior().open()
+    assert later.outcomes(question["cell"]) == {tuple(second): 1.0}
+    for other in tab.state["queue"]:
+        told = tab.get("/api/question", client="tab", cell=other["cell"])["question"]["outcomes"]
+        fresh = later.outcomes(other["cell"])
+        assert all(o["probability"] == pytest.approx(fresh.get(tuple(o["daughters"]), 0), abs=1e-4) for o in told)
+
+
+def test_the_same_answer_sent_again_is_not_kept_again(tab, path):
+    body = tab.body()
+    first, again = tab.post("/api/decisions", body), tab.post("/api/decisions", body)
+    assert (first.json()["repeated"], again.json()["repeated"]) == (False, True)
+    assert again.json()["saved"] == first.json()["saved"]
+    assert len(log_of(path)) == 1
+    restarted = tab_of(opened(path))  # the reply was lost, and the server with it
+    assert restarted.post("/api/decisions", body).json()["repeated"]
+    assert len(log_of(path)) == 1
+
+
+def test_a_second_tab_is_asked_something_else_and_a_stale_one_is_told_to_reload(tab, path):
+    other = another(tab, "other")
+    assert other.question["cell"] != tab.question["cell"]
+    other.state = other.get("/api/question", client="other", cell=tab.question["cell"])
+    body = other.body()
+    assert tab.answer().status_code == 200
+    told = refused(other.post("/api/decisions", body), 409, "stale")
+    assert "reload" in told["error"]["message"]
+    assert told["question"]["cell"] == body["cell"]
+    assert len(told["question"]["answers"]) == 1
+    assert told["seq"] == 1
+    assert len(log_of(path)) == 1
+    refused(tab.answer(revision="ilp-0/posterior-0/1-1"), 409, "stale")
+    assert len(log_of(path)) == 1
+
+
+def test_an_answer_elsewhere_makes_no_tab_stale(tab, path):
+    far_away = [item for item in tab.state["queue"] if abs(item["frame"] - tab.question["frame"]) > 1]
+    other = another(tab, "other")
+    other.state = other.get("/api/question", client="other", cell=far_away[0]["cell"])
+    assert tab.answer().status_code == 200
+    assert other.answer().status_code == 200
+    assert [d.seq for d in log_of(path)] == [1, 2]
+
+
+def excluded(tab):
+    """Return a tab that shows a question whose answer an earlier one excludes, and what it sends."""
+    question = tab.question
+    daughter = question["outcomes"][0]["daughters"][0]
+    rival = next(r["cell"] for r in question["rivals"] if daughter in [link["target"] for link in r["links"]])
+    assert tab.answer([daughter]).status_code == 200
+    tab.state = tab.get("/api/question", client="tab", cell=rival)
+    return tab.body([daughter])
+
+
+def test_what_an_earlier_answer_excludes_is_refused_with_three_choices_and_none_is_dropped(tab, path):
+    body = excluded(tab)
+    told = refused(tab.post("/api/decisions", body), 409, "excluded")
+    assert [e["seq"] for e in told["earlier"]] == [1]
+    assert told["choices"] == ["replace", "keep", "unsure"]
+    assert len(log_of(path)) == 1
+
+
+def standing(path):
+    return [(d.kind.value, d.cell.id, [x.id for x in d.daughters or ()]) for d in trackdb_live(path)]
+
+
+def trackdb_live(path):
+    from trackdb.storage.decisions import live
+
+    return live(log_of(path))
+
+
+def test_the_earlier_answer_may_be_replaced(tab, path):
+    body = excluded(tab)
+    reply = tab.post("/api/decisions", body | {"resolve": "replace"})
+    assert [r["seq"] for r in reply.json()["replaced"]] == [1]
+    assert standing(path) == [("choose", body["cell"], body["daughters"])]
+
+
+def test_the_earlier_answer_may_be_kept_and_what_was_meant_is_in_the_log(tab, path):
+    body = excluded(tab)
+    kept = standing(path)
+    reply = tab.post("/api/decisions", body | {"resolve": "keep"})
+    assert reply.status_code == 200
+    flag = trackdb_live(path)[-1]
+    assert standing(path)[:-1] == kept
+    assert (flag.kind, flag.cell.id) == (DecisionKind.FLAG, body["cell"])
+    assert f"continues as {body['daughters'][0]}" in flag.note
+    assert tab.question["cell"] != body["cell"]
+
+
+def test_both_may_be_left_open(tab, path):
+    body = excluded(tab)
+    first = log_of(path)[0].cell.id
+    assert tab.post("/api/decisions", body | {"resolve": "unsure"}).status_code == 200
+    assert sorted(standing(path)) == sorted([("unsure", body["cell"], []), ("unsure", first, [])])
+    asked = {item["cell"] for item in tab.get("/api/queue", top=500)["items"]}
+    assert not {body["cell"], first} & asked
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "unsure", "not_a_cell"])
+def test_a_cell_that_was_answered_otherwise_is_not_asked_again(tab, path, kind):
+    cell = tab.question["cell"]
+    assert tab.post("/api/decisions", tab.body() | {"kind": kind, "daughters": None}).status_code == 200
+    assert [d.kind for d in log_of(path)] == [kind]
+    assert cell not in {item["cell"] for item in tab.get("/api/queue", top=500)["items"]}
+
+
+def test_none_of_these_rejects_every_candidate(tab, path):
+    question = tab.question
+    body = tab.body() | {"kind": "reject", "daughters": None}
+    assert tab.post("/api/decisions", body).status_code == 200
+    assert {d.id for d in log_of(path)[0].daughters} == {c["cell"] for c in question["candidates"]}
+    told = tab.get("/api/question", client="tab", cell=question["cell"])["question"]["outcomes"]
+    assert {tuple(o["daughters"]) for o in told if o["probability"] > 0} == {()}
+
+
+def test_a_flag_with_words_leaves_the_question_where_it_is(tab, path):
+    cell = tab.question["cell"]
+    assert (
+        tab.post("/api/decisions", tab.body() | {"kind": "flag", "daughters": None, "note": "dim"}).status_code == 200
+    )
+    assert tab.question["cell"] == cell
+    assert log_of(path)[0].note == "dim"
+    assert tab.state["progress"]["sitting"] == 0
+    assert tab.answer().status_code == 200
+
+
+def outcomes_of(tab, cell):
+    told = tab.get("/api/question", client="tab", cell=cell)["question"]
+    return {tuple(o["daughters"]): o["probability"] for o in told["outcomes"]}
+
+
+def test_undo_goes_back_step_by_step_over_sittings_and_redo_forward(tab, path):
+    cells, before = [], {}
+    for _ in range(3):
+        cells.append(tab.question["cell"])
+        before[cells[-1]] = outcomes_of(tab, cells[-1])
+        tab.state = tab.get("/api/question", client="tab")
+        tab.answer(tab.question["outcomes"][1]["daughters"])
+    asked = tab.state["queue"]
+    tab = tab_of(opened(path))  # the next day
+    assert [item["cell"] for item in tab.state["queue"]] == [item["cell"] for item in asked]
+    assert tab.state["progress"] | {"answered": 3, "sitting": 0, "can_undo": True} == tab.state["progress"]
+    for cell in reversed(cells):
+        reply = tab.post("/api/undo", {"key": str(uuid.uuid4()), "client": "tab"})
+        assert reply.json()["undone"]["cell"] == tab.question["cell"] == cell
+        now = outcomes_of(tab, cell)
+        assert all(now[key] == pytest.approx(p, abs=1e-4) for key, p in before[cell].items())
+    undo = {"key": str(uuid.uuid4()), "client": "tab"}
+    refused(tab.post("/api/undo", undo), 409, "nothing_to_undo")
+    assert not tab.state["progress"]["can_undo"]
+    for cell in cells:
+        assert tab.state["progress"]["can_redo"]
+        reply = tab.post("/api/redo", {"key": str(uuid.uuid4()), "client": "tab"})
+        assert reply.json()["redone"]["cell"] == cell
+    refused(tab.post("/api/redo", {"key": str(uuid.uuid4()), "client": "tab"}), 409, "nothing_to_redo")
+    assert len(log_of(path)) == 9  # nothing was erased
+    assert [item["cell"] for item in tab.state["queue"]] == [item["cell"] for item in asked]
+
+
+def test_a_preview_tells_what_the_answer_will_change_and_writes_nothing(tab, path):
+    question, second = tab.question, tab.question["outcomes"][1]["daughters"]
+    queue = tab.get("/api/queue", top=100)
+    told = tab.post("/api/preview", {"client": "tab", "cell": question["cell"], "kind": "choose", "daughters": second})
+    effect = told.json()
+    assert effect["n_changed"] >= len(effect["changes"]) > 0
+    assert effect["n_flips"] == sum(c["flips"] for c in effect["changes"]) > 0
+    assert log_of(path) == []
+    assert tab.get("/api/queue", top=100) == queue
+    for change in effect["changes"]:
+        assert outcomes_of(tab, change["cell"])[tuple(change["before"]["daughters"])] == pytest.approx(
+            change["before"]["probability"], abs=1e-6
+        )
+    tab.state = tab.get("/api/question", client="tab", cell=question["cell"])
+    tab.answer(second)
+    for change in effect["changes"]:
+        found = outcomes_of(tab, change["cell"])
+        assert found[tuple(change["after"]["daughters"])] == pytest.approx(change["after"]["probability"], abs=1e-6)
+        assert max(found.values()) == pytest.approx(change["after"]["probability"], abs=1e-6)
+
+
+def test_a_preview_of_what_is_excluded_is_refused_and_leaves_all_as_it_was(tab):
+    body = excluded(tab)
+    queue = tab.get("/api/queue", top=100)
+    asked = {key: body[key] for key in ("client", "cell", "kind", "daughters")}
+    refused(tab.post("/api/preview", asked), 409, "no_candidate")
+    assert tab.get("/api/queue", top=100) == queue
+
+
+def test_questions_that_are_drawn_tell_neither_probabilities_nor_the_answer_of_the_solver(path):
+    tab = tab_of(opened(path, audit=1.0))
+    question = tab.question
+    assert question["blind"]
+    assert (question["chosen"], question["entropy_bits"], question["others"], question["how"]) == (None,) * 4
+    assert {(o["probability"], o["chosen"]) for o in question["outcomes"]} == {(None, None)}
+    assert [o["daughters"] for o in question["outcomes"]] == sorted(o["daughters"] for o in question["outcomes"])
+    assert {c["probability"] for c in question["candidates"]} == {None}
+    asked = {"client": "tab", "cell": question["cell"], "kind": "choose", "daughters": []}
+    assert (
+        tab.post("/api/preview", asked).json() | {"blind": True, "changes": [], "errors": None}
+        == tab.post("/api/preview", asked).json()
+    )
+    lineage = tab.get(f"/api/lineage/{question['cell']}")
+    assert lineage["blind"]
+    assert max(node["t"] for node in lineage["nodes"]) == question["frame"]
+    assert {node["probability"] for node in lineage["nodes"]} == {None}
+    assert tab_of(opened(path, audit=1.0)).question["cell"] == question["cell"]  # who comes back is asked the same
+    daughters = question["candidates"][0]["cell"]
+    tab.answer([daughters], blind=False)  # what the server knows, the page cannot deny
+    assert log_of(path)[0].blind
+    assert tab.question["blind"]
+    assert tab.question["cell"] != question["cell"]
+
+
+def test_a_few_questions_that_another_answered_are_asked_again_as_they_were_put_to_him(path):
+    ana = tab_of(opened(path, "ana"))
+    asked = [ana.question["cell"]]
+    shown = [o["daughters"] for o in ana.question["outcomes"]]
+    ana.answer()
+    ben = tab_of(opened(path, "ben", overlap=1.0))
+    assert ben.question["cell"] == asked[0]
+    assert ben.question["blind"]
+    assert sorted(o["daughters"] for o in ben.question["outcomes"]) == sorted(shown)
+    assert ben.question["answers"] == []
+    ben.answer(log_of(path)[0].daughters and [d.id for d in log_of(path)[0].daughters])
+    assert not log_of(path)[1].blind  # not of the audit: nobody drew it
+    people = {p["who"]: p for p in ben.get("/api/stats")["people"]}
+    assert (people["ben"]["asked_too"], people["ben"]["agreed"]) == (1, 1)
+    assert ben.question["cell"] != asked[0]
+
+
+def test_answers_of_another_server_are_picked_up_and_told(path):
+    ana, ben = opened(path, "ana"), opened(path, "ben")
+    one, two = tab_of(ana), tab_of(ben)
+    cell = two.question["cell"]
+    body = two.body()
+    one.answer()
+    heard = ben.hear()
+    assert [(h.decision.who, cell in h.touched) for h in heard] == [("ana", True)]
+    assert ben.hear() == []
+    refused(two.post("/api/decisions", body), 409, "stale")
+    for _ in range(3):  # turn by turn, both know all
+        two.state = two.get("/api/question", client="tab")
+        assert two.answer().status_code == 200
+        one.state = one.get("/api/question", client="tab")
+        assert one.answer().status_code == 200
+    assert [d.seq for d in log_of(path)] == list(range(1, 8))
+    assert one.get("/api/question", client="x")["seq"] == two.get("/api/question", client="x")["seq"] == 7
+    tables = [t.get("/api/queue", top=100)["items"] for t in (one, two)]
+    assert [item["cell"] for item in tables[0]] == [item["cell"] for item in tables[1]]
+
+
+def test_where_two_disagree_the_second_is_asked_and_both_are_listed(path):
+    ana, ben = tab_of(opened(path, "ana")), tab_of(opened(path, "ben", overlap=1.0))
+    first = ana.question["outcomes"][0]["daughters"]
+    ana.answer(first)
+    ben.state = ben.get("/api/question", client="tab")
+    other = next(o["daughters"] for o in ben.question["outcomes"] if o["daughters"] != first)
+    body = ben.body(other)
+    refused(ben.post("/api/decisions", body), 409, "excluded")
+    assert ben.post("/api/decisions", body | {"resolve": "replace"}).status_code == 200
+    [apart] = ben.get("/api/stats")["disagreements"]
+    assert [(r["who"], r["daughters"], r["undone"]) for r in apart["said"]] == [
+        ("ana", first, True),
+        ("ben", other, False),
+    ]
+
+
+def test_a_limit_ends_the_sitting_and_not_the_work(path):
+    tab = tab_of(opened(path, limit=2))
+    tab.answer()
+    tab.answer()
+    assert (tab.question, tab.state["why"]) == (None, "limit")
+    assert tab.state["open"] > 0
+    assert tab.get("/api/question", client="tab", cell=1)["question"]["cell"] == 1
+
+
+def test_when_all_is_answered_nothing_is_asked(tab):
+    for _ in range(200):
+        if tab.question is None:
+            break
+        assert tab.answer().status_code == 200
+    assert tab.state["why"] == "done"
+    assert tab.state["open"] == 0
+    assert tab.state["progress"]["stop_offered"] == (tab.state["progress"]["answered"] >= 30)
+
+
+def test_next_leaves_a_question_for_later_and_comes_round(tab):
+    first = tab.question["cell"]
+    after = tab.get("/api/question", client="tab", after=first)["question"]["cell"]
+    assert after == tab.state["queue"][1]["cell"]
+    last = tab.state["queue"][-1]["cell"]
+    assert tab.get("/api/question", client="tab", after=last)["question"]["cell"] == first
+    assert tab.get("/api/question", client="tab")["question"]["cell"] == first
+
+
+def test_a_store_that_was_solved_again_is_read_again(path):
+    session = opened(path)
+    tab = tab_of(session)
+    body = tab.body()
+    tab.answer()
+    assert not session.reload()
+    command("solve", path)
+    command("posterior", path)
+    assert session.reload()
+    assert session.revision.startswith("ilp-2/posterior-2/")
+    refused(tab.post("/api/decisions", body | {"key": str(uuid.uuid4())}), 409, "stale")
+    tab.state = tab.get("/api/session", client="tab")
+    assert tab.state["solution"] == "ilp-2"
+    assert tab.state["progress"]["answered"] == 1
+    assert tab.answer().status_code == 200
+
+
+def test_answers_are_taken_while_another_process_writes_the_tables(path, monkeypatch):
+    session = opened(path)
+    tab = tab_of(session)
+    with DuckDBStore(path).writing():
+        assert tab.answer().status_code == 200
+        assert tab.get(f"/api/scene/{tab.question['cell']}")["frames"]
+        assert tab.get(f"/api/lineage/{tab.question['cell']}")["nodes"]
+    assert command("sql", path, "select count(*) from annotations")["rows"] == [[1]]
+
+    def locked(*_):
+        raise StoreLockedError("movie is open in another process", **{"held by": "pid 1 (trackdb solve)"})
+
+    monkeypatch.setattr("trackdb.engine.review.session.revision_of", locked)
+    with pytest.raises(StoreLockedError):
+        session.reload()
+    assert tab.answer().status_code == 200
+
+
+@pytest.mark.parametrize(("fails", "code", "status"), [(28, "disk_full", 507), (5, "not_saved", 500)])
+def test_what_cannot_be_written_is_not_acknowledged_and_may_be_sent_again(tab, path, monkeypatch, fails, code, status):
+    body, cell = tab.body(), tab.question["cell"]
+
+    def failing(_):
+        raise OSError(fails, os.strerror(fails))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing)
+        refused(tab.post("/api/decisions", body), status, code)
+    assert log_of(path) == []
+    assert tab.get("/api/question", client="tab")["question"]["cell"] == cell
+    assert tab.post("/api/decisions", body).status_code == 200
+    assert [d.seq for d in log_of(path)] == [1]
+
+
+def test_a_log_that_another_holds_is_busy(tab, path, monkeypatch):
+    def held(*_, **__):
+        raise StoreLockedError("the same work is under way in another process", **{"held by": "another answer"})
+
+    monkeypatch.setattr(type(tab_session(tab).material.annotator), "answer", held)
+    reply = tab.post("/api/decisions", tab.body())
+    told = refused(reply, 423, "busy")
+    assert told["error"]["retry_ms"] > 0
+    assert int(reply.headers["retry-after"]) > 0
+
+
+def tab_session(tab):
+    return tab.http.app._app.router.routes[0].endpoint.__self__._session
+
+
+def test_a_torn_line_is_taken_away_and_numbers_go_on(tab, path):
+    for _ in range(2):
+        tab.answer()
+    [file] = (path / "annotations").glob("*.jsonl")
+    with file.open("ab") as stream:
+        stream.write(b'{"v":1,"seq":3,"key":"torn')
+    tab = tab_of(opened(path))
+    assert tab.state["progress"]["answered"] == 2
+    assert tab.answer().status_code == 200
+    assert [json.loads(line)["seq"] for line in file.read_text().splitlines()] == [1, 2, 3]
+
+
+BAD = {
+    "no cell": {"cell": None},
+    "a cell in words": {"cell": "17"},
+    "a negative cell": {"cell": -1},
+    "a key that is a path": {"key": "../../x"},
+    "a short key": {"key": "x"},
+    "an unknown kind": {"kind": "guess"},
+    "daughters in words": {"daughters": ["a"]},
+    "daughters as a number": {"daughters": 3},
+    "a client that is a path": {"client": "../x"},
+    "no revision": {"revision": None},
+    "an unknown way out": {"resolve": "drop"},
+    "a note that is none": {"note": 3},
+    "true for a number": {"seq_seen": True},
+}
+
+
+@pytest.mark.parametrize("wrong", BAD.values(), ids=BAD)
+def test_a_request_that_says_something_else_is_refused_by_name(tab, path, wrong):
+    told = refused(tab.post("/api/decisions", tab.body() | wrong), 400, "bad_request")
+    assert told["error"]["message"]
+    assert log_of(path) == []
+
+
+def test_what_is_no_answer_at_all_is_refused(tab, path):
+    for body in ([], "x", 3):
+        refused(tab.http.post("/api/decisions", body), 400, "bad_request")
+    refused(tab.http.post("/api/decisions", {"note": "x" * (64 << 10)}), 413, "too_large")
+    refused(tab.post("/api/decisions", tab.body([10**9])), 404, "unknown_cell")
+    refused(tab.post("/api/decisions", tab.body([1, 2, 3])), 409, "no_candidate")
+    assert log_of(path) == []
+
+
+@pytest.mark.parametrize(
+    "path_",
+    [
+        "/static/..%2fguard.py",
+        "/static/%2e%2e/guard.py",
+        "/static/%2e%2e%2fguard.py",
+        "/static//etc/passwd",
+        "/static/%2fetc%2fpasswd",
+        "/static/..\\guard.py",
+        "/static/",
+        "/static/index.html/..",
+        "/static/nothing.js",
+        "/api/crop/..%2f..%2fx/1",
+        "/api/scene/1e3",
+        "/api/nothing",
+        "/../trackdb.toml",
+    ],
+)
+def test_no_path_reaches_the_disk(tab, path_):
+    reply = tab.http.get(path_)
+    assert reply.status_code == 404
+    assert reply.json()["error"]["code"] == "not_found"
+
+
+def test_a_link_out_of_the_folder_of_the_page_is_not_followed(tmp_path, monkeypatch):
+    from trackdb.server import page
+
+    (tmp_path / "web").mkdir()
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "web" / "index.html").write_text("<p>")
+    (tmp_path / "web" / "out.txt").symlink_to(tmp_path / "secret.txt")
+    monkeypatch.setattr(page, "files", lambda _: tmp_path)
+    assert set(page.page_files()) == {"index.html"}
+
+
+def test_the_page_and_its_files_are_served_as_what_they_are(tab):
+    assert tab.http.get("/").headers["content-type"] == "text/html; charset=utf-8"
+    assert tab.http.get("/static/main.js").headers["content-type"] == "text/javascript; charset=utf-8"
+    assert tab.http.get("/static/review.css").headers["content-type"] == "text/css; charset=utf-8"
+
+
+def test_a_movie_of_points_has_scenes_without_pixels(tab):
+    cell = tab.question["cell"]
+    scene = tab.get(f"/api/scene/{cell}")
+    assert (scene["images"], scene["masks"], scene["ndim"]) == (False, False, 2)
+    assert [frame["t"] for frame in scene["frames"]] == [
+        t for t in range(tab.question["frame"] - 2, tab.question["frame"] + 4) if 0 <= t <= 5
+    ]
+    shown = {seen["cell"]: seen for frame in scene["frames"] for seen in frame["cells"]}
+    wanted = {cell, *(c["cell"] for c in tab.question["candidates"])}
+    assert wanted <= set(shown)
+    assert {seen["outline"] for seen in shown.values()} == {None}
+    window = scene["window"]
+    for seen in (shown[c] for c in wanted):
+        assert window["y0"] <= seen["y"] <= window["y0"] + window["height"]
+        assert window["x0"] <= seen["x"] <= window["x0"] + window["width"]
+    refused(tab.http.get(f"/api/crop/{cell}/{scene['frame']}"), 404, "no_images")
+    refused(tab.http.get(f"/api/mask/{cell}/{scene['frame']}"), 404, "no_masks")
+    refused(tab.http.get("/api/scene/99999"), 404, "unknown_cell")
+    refused(tab.http.get("/api/lineage/99999"), 404, "unknown_cell")
+
+
+@pytest.fixture(scope="module")
+def imaged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("imaged")
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_ctc(folder / "movie", images=True), store)
+    solve(store, store.detection_set())
+    trackdb.open(store.path, write=True).posterior()
+    return tab_of(opened(store.path))
+
+
+def pixels(reply):
+    rows, columns = map(int, reply.headers["x-shape"].split(","))
+    return np.frombuffer(reply.content, "<u2").reshape(rows, columns)
+
+
+def test_crops_masks_and_outlines_lie_over_each_other(imaged):
+    scene = imaged.get("/api/scene/3")
+    window, [seen] = scene["window"], [s for f in scene["frames"] for s in f["cells"] if s["cell"] == 3]
+    assert (seen["y"], seen["x"]) == (10, 21)
+    assert seen["outline"] == [
+        [[7.5, 18.5], [7.5, 23.5], [12.5, 23.5], [12.5, 18.5]]
+    ]  # five pixels, 8 to 12 and 19 to 23
+    crop, mask = imaged.http.get("/api/crop/3/1"), imaged.http.get("/api/mask/3/1")
+    image, places = pixels(crop), pixels(mask)
+    assert image.shape == places.shape == (window["height"], window["width"])
+    assert set(np.unique(image[places > 0])) == {200}
+    assert set(np.unique(image[places == 0])) == {0}
+    cells = list(map(int, mask.headers["x-cells"].split(",")))
+    y, x = np.nonzero(places == 1 + cells.index(3))
+    assert (y.min() + window["y0"], y.max() + window["y0"]) == (8, 12)
+    assert (x.min() + window["x0"], x.max() + window["x0"]) == (19, 23)
+    low, high = map(float, crop.headers["x-range"].split(","))
+    assert (low, high) == (0, 200)
+    refused(imaged.http.get("/api/crop/3/7"), 404, "unknown_frame")
+    refused(imaged.http.get("/api/crop/3/1", {"channel": "red"}), 404, "no_images")
+    refused(imaged.http.get("/api/crop/3/1", {"view": "side"}), 400, "bad_request")
+
+
+def test_a_lineage_is_that_of_the_solution_and_of_what_people_say(path):
+    session = opened(path)
+    tab = tab_of(session)
+    cell = tab.question["cell"]
+    [solved] = tab.question["chosen"]
+
+    def daughters():
+        return {n["cell"]: n["pinned"] for n in tab.get(f"/api/lineage/{cell}")["nodes"] if n["parent"] == cell}
+
+    assert daughters() == {solved: False}
+    other = next(o["daughters"] for o in tab.question["outcomes"] if o["daughters"] not in ([], [solved]))
+    tab.answer(other)
+    assert daughters() == dict.fromkeys(other, True)
+    tab.post("/api/undo", {"key": str(uuid.uuid4()), "client": "tab"})
+    tab.answer([])
+    assert daughters() == {}
+
+
+def test_a_port_that_is_taken_is_refused_with_the_next_step(path):
+    with serving._listening("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {port} .*another --port"):
+            serving.serve(opened(path), path, port=port, opened=print)
+
+
+def test_without_a_posterior_there_is_nothing_to_review(tmp_path, jostling):
+    store = DuckDBStore(tmp_path / "movie.trackdb")
+    ingest(write_rows(tmp_path / "movie.csv", jostling_cells(n_frames=3, seed=3)), store)
+    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
+    with pytest.raises(MissingRowsError, match="trackdb posterior"):
+        opened(store.path)
