@@ -31,8 +31,9 @@ types: $(VENV)/.ready
 compiled: $(VENV)/.ready $(VENV)/.kernels
 	$(BIN)/python -m tests.kernels
 
-faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 350 moments, where `make test` has some 30
-	TRACKDB_KILLS=86 $(BIN)/python -m pytest -q -n auto tests/test_kills.py tests/test_decisions.py
+faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 400 moments, where `make test` has some 35
+	TRACKDB_KILLS=86 TRACKDB_REVIEW_KILLS=50 $(BIN)/python -m pytest -q -n auto \
+		tests/test_kills.py tests/test_decisions.py tests/test_review_kills.py
 
 fuzz: $(VENV)/.ready $(VENV)/.kernels  ## importers under 12,000 harmed files, of which `make test` takes every fifth
 	TRACKDB_FUZZ_EVERY=1 $(BIN)/python -m pytest -q -n auto tests/test_fuzz_formats.py

@@ -100,8 +100,7 @@ def _session(face: Face, store: "DuckDBStore", settings: "Config", wanted: Any, 
         return ReviewSession(store, settings, wanted=wanted, **given)
     except MissingRowsError as missing:
         chosen, info = store.find_solution(wanted.dataset, wanted.solution, doubtful=True)
-        asked = sys.stdin.isatty() and sys.stderr.isatty() and not face.json
-        if wanted.posterior is not None or not asked:
+        if wanted.posterior is not None or face.json or not _is_terminal():
             raise
         question = f"{store.path} holds no posterior of {info.name} that can be reviewed: compute it now?"
         if not typer.confirm(question, default=True, err=True):
@@ -111,6 +110,10 @@ def _session(face: Face, store: "DuckDBStore", settings: "Config", wanted: Any, 
     with face.progress() as progress:
         weigh(store, chosen, info, settings, progress=progress)
     return ReviewSession(store, settings, wanted=wanted, **given)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _show(address: str) -> None:

@@ -222,9 +222,10 @@ def about(session: ReviewSession) -> dict[str, Any]:
 
 
 def stats(found: Stats) -> dict[str, Any]:
-    """Return who said how much, and where people disagree."""
+    """Return who said how much, how the audit stands, and where people disagree."""
     return {
         "people": [asdict(person) for person in found.people],
+        "audit": None if found.audit is None else found.audit.as_dict(),
         "disagreements": [
             {"cell": cell, "frame": frame, "said": [record(d, undone=undone) for d, undone in said]}
             for cell, frame, said in found.disagreements

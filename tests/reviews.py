@@ -101,6 +101,12 @@ class Tab:
         self.client = client
         self.state = self.get("/api/session", client=client)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.http.close()
+
     def get(self, path, **params):
         reply = self.http.get(path, params=params)
         reply.raise_for_status()

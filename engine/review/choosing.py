@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...storage.catalogue import now
 from ...storage.decisions import DecisionKind
-from .drawing import is_drawn, random_order
+from .audit import audit_order, audit_turn
 from .queue import ANSWERS, Outcome
 
 if TYPE_CHECKING:
@@ -93,18 +93,18 @@ class Choosing:
         return Drawn(cells[place])
 
     def _audited(self, standing: Sequence[Decision], taken: set[int], turn: int) -> Drawn | None:
-        if not is_drawn(self._seed, turn, self._audit):
+        if not audit_turn(self._seed, turn, self._audit):
             return None
         if self._order is None:
-            cells = self._material.review.asked_cells
-            self._order = cells[random_order(cells, self._seed)]
+            cells = self._material.drawable
+            self._order = cells[audit_order(cells, self._seed)]
         known = taken | {d.cell.id for d in standing if d.kind in ANSWERS and d.cell is not None}
         cell = next((cell for cell in self._order.tolist() if cell not in known), None)
         return None if cell is None else Drawn(cell, blind=True, audit=True)
 
     def _overlapping(self, standing: Sequence[Decision], taken: set[int], turn: int) -> Drawn | None:
         """Return a question that another answered, for a few of the turns; it is put as it was to him."""
-        if not is_drawn(self._seed + 1, turn, self._overlap):
+        if not audit_turn(self._seed + 1, turn, self._overlap):
             return None
         mine = {d.cell.id for d in standing if d.who == self._who and d.cell is not None}
         for d in standing:

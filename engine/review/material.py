@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...storage.posteriors import find_posterior
+from ...storage.posteriors import find_posterior, read_outcomes
 from ..annotations.answers import Annotator
+from .audit import open_cells
 from .descent import Descent
 from .following import FollowedReview
 from .opening import METHOD, review_movie
@@ -15,6 +16,9 @@ from .put import Candidates
 from .scene import Scenes
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...storage.catalogue import DetectionSet, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.posteriors import PosteriorInfo
@@ -84,6 +88,8 @@ class Material:
         The lineages of the solution.
     pictures : Pictures
         What is around its cells.
+    drawable : (k,) int64
+        Numbers of the cells that the audit draws from: those that could do more than one thing before anybody answered.
     """
 
     revision: Revision
@@ -92,6 +98,7 @@ class Material:
     candidates: Candidates
     descent: Descent
     pictures: Pictures
+    drawable: NDArray[np.int64]
 
     @property
     def review(self) -> OpenReview:
@@ -127,4 +134,5 @@ def read_material(store: DuckDBStore, revision: Revision, config: Config) -> Mat
         candidates,
         descent,
         Pictures(Scenes(store.path, cells, store.arrays(revision.chosen)), candidates),
+        open_cells(read_outcomes(store, revision.posterior)),
     )

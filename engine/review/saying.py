@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ...storage.decisions import Decision
     from ..annotations.answers import AnswerReport
     from ..annotations.records import Work
+    from .audit import Audit
     from .put import Put
     from .queue import Outcome, ReviewList
 
@@ -63,7 +64,8 @@ class Said:
 class Progress:
     """How far one person is: his answers that count, in all and in this sitting; what is open; what is expected wrong.
 
-    ``expected_wrong`` is None where the posterior is not calibrated.
+    ``expected_wrong`` is None where the posterior is not calibrated; ``audits`` are the drawn questions that anybody
+    answered.
     """
 
     answered: int
@@ -73,6 +75,7 @@ class Progress:
     open_start: int
     expected_wrong: float | None
     expected_wrong_start: float | None
+    audits: int
     agreed_in_a_row: int
     stop_offered: bool
     can_undo: bool
@@ -165,10 +168,11 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Who said how much, and the cells about which people said different things.
+    """Who said how much, how the audit stands, and the cells about which people said different things.
 
     Each disagreement is a cell, its frame, and what was said of it, each with whether it was taken back.
     """
 
     people: list[Work]
+    audit: Audit | None
     disagreements: list[tuple[int, int | None, list[tuple[Decision, bool]]]]

@@ -20,6 +20,7 @@ from ..annotations.answers import Asked
 from ..annotations.pins import PINNING, Answer
 from ..annotations.records import work
 from ..annotations.words import said
+from .audit import audit_of
 from .choosing import Choosing
 from .material import Wanted, read_material, revision_of
 from .put import put
@@ -448,7 +449,8 @@ class ReviewSession:
                 apart.append(
                     (cell, said_of[0].cell.t if said_of[0].cell else None, [(d, d.key not in counts) for d in said_of])
                 )
-        return Stats(work(self._store), apart)
+        audit = audit_of(self._store, revision.chosen, entries, revision.solution)
+        return Stats(work(self._store), audit, apart)
 
     def _progress(self) -> Progress:
         own = [d for d in self._standing if d.who == self.who]
@@ -461,6 +463,7 @@ class ReviewSession:
             open_start=self._open_start,
             expected_wrong=self._expected_wrong(),
             expected_wrong_start=self._wrong_start,
+            audits=sum(d.blind for d in self._standing),
             agreed_in_a_row=agreed,
             stop_offered=agreed >= AGREED,
             can_undo=bool(own),

@@ -1,0 +1,127 @@
+"""A review server that is killed at any moment has every answer that it acknowledged, and goes on where it was."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import uuid
+
+import httpx
+import pytest
+
+import trackdb
+from trackdb.engine.config import Config, LinkConfig
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.storage.decisions import live
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .movies import jostling_cells, write_rows
+from .reviews import Tab
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked"),
+    pytest.mark.usefixtures("own_home_and_log"),
+]
+
+KILLS = int(os.environ.get("TRACKDB_REVIEW_KILLS", "5"))  # `make faults` takes many more
+# Everything is imported once; each life is a fork that opens the store and serves it until it is killed.
+ZYGOTE = """
+import os, sys
+from pathlib import Path
+from trackdb.engine.config import load_config
+from trackdb.engine.review.session import ReviewSession
+from trackdb.server import serving
+from trackdb.storage.duckdb_store import DuckDBStore
+
+print("ready", flush=True)
+for line in sys.stdin:
+    if os.fork() == 0:
+        path = Path(line.strip())
+        session = ReviewSession(DuckDBStore(path), load_config(path), who="ana")
+        serving.serve(session, path, port=0, opened=lambda address: print(os.getpid(), address, flush=True))
+        os._exit(0)
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    store = DuckDBStore(tmp_path / "movie.trackdb")
+    ingest(write_rows(tmp_path / "movie.csv", jostling_cells(n_frames=6, seed=3)), store)
+    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
+    trackdb.open(store.path, write=True).posterior()
+    return store.path
+
+
+@pytest.fixture
+def zygote():
+    with subprocess.Popen(
+        [sys.executable, "-c", ZYGOTE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def born(zygote, path):
+    """Return the process and the address of a new server."""
+    zygote.stdin.write(f"{path}\n")
+    zygote.stdin.flush()
+    pid, url = zygote.stdout.readline().split()
+    return int(pid), url
+
+
+def test_every_acknowledged_answer_survives_kills_at_random_moments(path, zygote):
+    rng = random.Random(1)
+    acknowledged = []
+    for _ in range(KILLS):
+        pid, url = born(zygote, path)
+        with Tab(url) as tab:
+            assert tab.state["progress"]["answered"] == len(live(DuckDBStore(path).decisions()))
+            killer = subprocess.Popen(["sh", "-c", f"sleep {rng.uniform(0.05, 0.6):.3f}; kill -9 {pid}"])
+            acknowledged += answered_before_its_death(tab)
+            killer.wait()
+    said = DuckDBStore(path).decisions()
+    assert set(acknowledged) <= {d.key for d in said}
+    assert [d.seq for d in said] == list(range(1, len(said) + 1))
+    assert len(said) - len(acknowledged) <= KILLS  # of each life at most what was under way
+    assert len(acknowledged) > KILLS
+
+
+def answered_before_its_death(tab):
+    """Answer and undo without a pause until the server is gone, and return the keys that it acknowledged."""
+    kept, rng = [], random.Random(tab.state["seq"])
+    while True:
+        key = str(uuid.uuid4())
+        try:
+            if tab.question is None or rng.random() < 0.2:
+                reply = tab.post("/api/undo", {"key": key, "client": "tab"})
+            else:
+                reply = tab.answer(key=key)
+            if reply.status_code == 200:
+                kept.append(key)
+                continue
+            assert reply.json()["error"]["code"] == "nothing_to_undo", reply.text
+            tab.state = tab.get("/api/session", client="tab")
+        except httpx.TransportError:
+            return kept
+
+
+def test_a_torn_end_of_a_line_is_no_answer(path, zygote):
+    pid, url = born(zygote, path)
+    with Tab(url) as tab:
+        assert tab.answer().status_code == 200
+        os.kill(pid, signal.SIGKILL)
+    [file] = (path / "annotations").glob("*.jsonl")
+    whole = file.read_bytes()
+    with file.open("ab") as stream:
+        stream.write(whole[: len(whole) // 2])
+    pid, url = born(zygote, path)
+    with Tab(url) as tab:
+        assert tab.state["progress"]["answered"] == 1
+        assert tab.answer().status_code == 200
+        os.kill(pid, signal.SIGKILL)
+    assert [d.seq for d in DuckDBStore(path).decisions()] == [1, 2]
+    assert file.read_bytes().startswith(whole)
