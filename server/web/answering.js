@@ -126,7 +126,7 @@ export class Answering {
     this.done();
     this.page.phase("excluded");
     say("not saved: an earlier answer excludes this one", "bad");
-    const earlier = (error.body?.earlier ?? []).map(({ seq, text, who }) => `#${seq} of ${who}: ${text}`).join("; ");
+    const earlier = (error.body?.earlier ?? []).map(({ seq, text, says, who }) => `#${seq} of ${who}: ${text ?? says}`).join("; ");
     const resolve = (choice) => this.send(sent.path, { ...sent.body, key: unique(), resolve: choice }, sent.told);
     notify({
       tone: "bad",

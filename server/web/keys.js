@@ -53,7 +53,7 @@ export function keyName(/** @type {KeyboardEvent} */ event) {
 
 /** Return a key's name as a person reads it. */
 export function shownKey(/** @type {string} */ name) {
-  const shown = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Backspace: "⌫" };
+  const shown = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Backspace: "⌫", Shift: "⇧" };
   return parts(name).map((part) => shown[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join("+");
 }
 

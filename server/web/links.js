@@ -21,6 +21,7 @@ export function drawLinks(target, { scene, question, panes, picked, outlines, li
   const chosen = new Set(picked ? picked.daughters : []);
   panes.forEach((pane, place) => {
     const drawn = (cells.get(pane.t) ?? []).filter(({ cell }) => outlines || cell === question.cell || marks.has(cell));
+    if (links && pane.t !== question.frame) drawn.push(...laterCandidates(question, cells, marks));
     const inside = drawn.map((cell) => outline(pane, cell, styleOf(cell.cell, question, marks, rivals)));
     parts.push(svg("g", { "clip-path": `url(#pane-${place})` }, ...inside));
   });
@@ -36,6 +37,14 @@ export function drawLinks(target, { scene, question, panes, picked, outlines, li
   });
   target.replaceChildren(...parts);
   target.setAttribute("aria-label", told(question, marks));
+}
+
+/** Return candidates beyond the next frame: a cell may be missed in one. They stand where they come back. */
+function laterCandidates(question, cells, marks) {
+  return question.candidates
+    .filter(({ cell, frame }) => frame > question.frame + 1 && marks.has(cell))
+    .map(({ cell, frame }) => cells.get(frame)?.find((found) => found.cell === cell))
+    .filter(Boolean);
 }
 
 function told(question, marks) {

@@ -17,12 +17,12 @@ function clientName() {
 function listenFor(/** @type {Review} */ review) {
   const news = (record, touched, what) => {
     if (record.seq <= review.state.seq) return;
-    review.heard({ touched: [...touched, record.cell], why: `${record.who} ${what}: ${record.text}` });
+    review.heard({ seq: record.seq, touched: [...touched, record.cell], why: `${record.who} ${what}: ${record.text}` });
   };
   listen({
     hello: ({ seq, revision }) => {
-      const missed = seq > review.state.seq || (revision && revision !== review.state.revision && review.question === null);
-      if (missed) review.heard({ touched: [review.question?.cell], why: "connected again" });
+      const solved = revision !== review.state.revision;
+      if (solved || seq > review.state.seq) review.heard({ seq: solved ? Infinity : seq, reload: solved, touched: [review.question?.cell], why: "connected again" });
     },
     answered: ({ record, touched }) => news(record, touched, "answered"),
     undone: ({ record }) => news(record, [], "took back"),
@@ -51,8 +51,12 @@ async function begin() {
   review.showKeys();
   document.addEventListener("keydown", (event) => onKey(review, event));
   document.addEventListener("click", (event) => {
-    const button = /** @type {HTMLElement} */ (event.target).closest("[data-action]");
-    if (button) review.run(button.getAttribute("data-action"));
+    const button = /** @type {HTMLElement | null} */ (/** @type {HTMLElement} */ (event.target).closest("button"));
+    if (!button) return;
+    // after a click Enter and Space are answers again, not a second click
+    if (event.detail && !button.closest("dialog")) button.blur();
+    if (button.dataset.action) review.run(button.dataset.action);
+    if (document.activeElement === document.body) byId("outcomes").focus({ preventScroll: true });
   });
   new ResizeObserver(() => { review.draw(); review.drawTree(); }).observe(byId("stage"));
   await review.show(session);

@@ -55,7 +55,8 @@ function entry({ cell, frame, entropy_bits: bits, leased }, current, most, go) {
   );
 }
 
-function short({ kind, cell, frame, daughters, undone }) {
+function short({ kind, cell, frame, daughters, undone, text }) {
+  if (cell === null) return text;
   const place = frame === null || frame === undefined ? `cell ${cell}` : `cell ${cell} · t${frame}`;
   const did = kind !== "choose" ? kind.replaceAll("_", " ") : !daughters.length ? "ends" : daughters.length > 1 ? "divides" : `→ ${daughters[0]}`;
   return `${place} ${did}${undone ? " (undone)" : ""}`;

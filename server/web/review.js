@@ -34,7 +34,9 @@ export class Review {
       reload: () => this.reload(),
       free: () => this.free(),
     });
+    /** Cells in the order in which they were on the screen, and the place of the one that is. */
     this.visited = [];
+    this.place = -1;
     this.picked = -1;
     this.shownAt = 0;
     this.turn = 0;
@@ -59,8 +61,11 @@ export class Review {
   /** Let the person answer what is on the screen. */
   free() {
     this.phase(this.question ? "ready" : "end");
-    if (!isNoticed() && !isDialogOpen() && !byId("queue").contains(document.activeElement)) byId("outcomes").focus({ preventScroll: true });
-    if (this.news) this.heard(this.news);
+    // the focus stays where a person put it; only what has gone hands it on
+    if (document.activeElement === document.body && !isNoticed() && !isDialogOpen()) byId("outcomes").focus({ preventScroll: true });
+    const { news } = this;
+    this.news = null;
+    if (news && !(news.seq <= this.state.seq)) this.heard(news);
   }
 
   /** Show a state: its question with pictures, then what may come a moment later. */
@@ -94,6 +99,7 @@ export class Review {
     this.shownAt = performance.now();
     this.visit(question.cell);
     document.body.dataset.cell = String(question.cell);
+    document.body.dataset.turn = String(turn);
     this.free();
     this.later(turn, question);
   }
@@ -101,6 +107,7 @@ export class Review {
   /** What the person need not wait for. */
   async later(turn, question) {
     this.showEffectSoon();
+    this.scenes.ahead(this.state.next, this.look.channel, this.look.depth);
     try {
       const lineage = await get(`/api/lineage/${question.cell}`);
       if (turn === this.turn) {
@@ -110,7 +117,6 @@ export class Review {
     } catch (error) {
       if (turn === this.turn) byId("tree").replaceChildren();
     }
-    if (turn === this.turn) this.scenes.ahead(this.state.next, this.look.channel, this.look.depth);
   }
 
   async pictures(cell) {
@@ -157,6 +163,7 @@ export class Review {
     byId("tree").replaceChildren();
     clearStage();
     document.body.dataset.cell = "";
+    document.body.dataset.turn = String(this.turn);
     this.free();
   }
 
@@ -201,7 +208,7 @@ export class Review {
     const turn = this.turn;
     this.effectTimer = setTimeout(async () => {
       try {
-        const preview = await post("/api/preview", { cell: this.question.cell, kind: "choose", daughters: outcome.daughters });
+        const preview = await post("/api/preview", { client: this.client, cell: this.question.cell, kind: "choose", daughters: outcome.daughters });
         if (turn === this.turn) showEffect(target, preview);
       } catch (error) {
         if (turn === this.turn) sayNoEffect(target, error.message);
@@ -298,18 +305,14 @@ export class Review {
   }
 
   visit(cell) {
-    const at = this.visited.indexOf(cell);
-    if (at >= 0) this.visited.splice(at, 1);
-    this.visited.push(cell);
+    if (this.visited[this.place] === cell) return;
+    this.visited.splice(++this.place, Infinity, cell);
   }
 
   previous() {
-    const at = this.visited.indexOf(this.question?.cell);
-    const before = this.visited[(at < 0 ? this.visited.length : at) - 1];
-    if (before === undefined) return say("there is no question before", "busy");
-    this.visited.splice(at, 1);
-    this.visited.unshift(this.question.cell);
-    return this.goTo(before);
+    if (this.place < 1) return say("there is no question before", "busy");
+    this.place -= 1;
+    return this.goTo(this.visited[this.place]);
   }
 
   /** Somebody else answered, or this person did in another tab. */

@@ -1,0 +1,103 @@
+"""How long a person waits: from the key of an answer to the next question painted, in headless Chromium.
+
+python benchmarks/review_page.py STORE [-n 50]
+
+The store is copied first, so that nothing is written to it. Each answer is one key, as a person presses it; the page
+says when a question is on the screen (two frames drawn and handed to the compositor), and the clock of the browser
+counts from the key. Needs a Chromium, and the extras `review` and `dev`.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+WATCH = """() => {
+  window.waits = [];
+  let pressed = 0;
+  document.addEventListener("keydown", () => { pressed = performance.now(); }, true);
+  new MutationObserver(() => window.waits.push(performance.now() - pressed))
+    .observe(document.body, { attributeFilter: ["data-turn"] });
+}"""
+
+
+def serve(store: Path, out: Path) -> tuple[subprocess.Popen, str]:
+    """Start a server and return it with the address that it printed."""
+    words = [
+        sys.executable,
+        "-m",
+        "trackdb.cli.main",
+        "review",
+        str(store),
+        "--as",
+        "bench",
+        "--port",
+        "0",
+        "--no-browser",
+    ]
+    with out.open("w") as output:
+        server = subprocess.Popen(words, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+    for _ in range(6000):
+        found = re.search(r"http://\S+", out.read_text())
+        if found:
+            return server, found.group()
+        if server.poll() is not None:
+            raise SystemExit(out.read_text())
+        try:
+            server.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+    raise SystemExit("the server did not start within ten minutes")
+
+
+def answers(url: str, n: int, chromium: str) -> list[float]:
+    """Return how long each of n answers took, in milliseconds."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(120_000)
+        page.goto(url)
+        page.wait_for_selector("body[data-phase=ready]")
+        page.evaluate(WATCH)
+        for place in range(n):
+            turn = page.get_attribute("body", "data-turn")
+            page.wait_for_timeout(400)  # a person looks at the picture, the page fetches what is next
+            page.keyboard.press("12"[place % 2])
+            page.wait_for_selector(f"body[data-phase=ready]:not([data-turn='{turn}'])")
+        waits = page.evaluate("() => window.waits")
+        browser.close()
+    return waits
+
+
+def main() -> None:
+    """Measure, and print one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("-n", type=int, default=50)
+    given = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        raise SystemExit("no Chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        store = shutil.copytree(given.store, Path(folder) / given.store.name)
+        server, url = serve(store, Path(folder) / "server.txt")
+        try:
+            waits = answers(url, given.n, chromium)
+        finally:
+            server.terminate()
+            server.wait(30)
+    median, p95 = np.percentile(waits, [50, 95])
+    told = {"store": given.store.name, "answers": len(waits), "median_ms": round(median), "p95_ms": round(p95)}
+    print(json.dumps(told | {"most_ms": round(max(waits))}))
+
+
+if __name__ == "__main__":
+    main()
