@@ -18,7 +18,6 @@ class Events:
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Queue[bytes | None]] = set()
-        self._closed = False
 
     def tell(self, name: str, data: Mapping[str, Any]) -> None:
         """Tell all pages."""
@@ -30,7 +29,6 @@ class Events:
     def close(self) -> None:
         """Tell all pages that the server ends, and let them go."""
         self.tell("closing", {})
-        self._closed = True
         for queue in self._waiting:
             queue.put_nowait(None)
 
@@ -40,7 +38,7 @@ class Events:
         self._waiting.add(queue)
         try:
             yield _written(name, data)
-            while not self._closed:
+            while True:
                 try:
                     line = await asyncio.wait_for(queue.get(), QUIET_S)
                 except TimeoutError:

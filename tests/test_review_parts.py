@@ -1,0 +1,192 @@
+"""The parts of a review: outlines, turns, scenes in three dimensions, what pages are told of others."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from trackdb.engine.review.outlines import outlines
+from trackdb.engine.review.saying import Heard
+from trackdb.engine.review.scene import MOST_SHOWN, Scenes
+from trackdb.engine.review.turns import LEASE_S, Turns
+from trackdb.errors import StoreLockedError
+from trackdb.server import serving
+from trackdb.server.events import Events
+from trackdb.storage.arrays import ArrayRef
+from trackdb.storage.catalogue import now
+from trackdb.storage.decisions import CellPlace, Decision, DecisionKind
+from trackdb.storage.schema import Detections
+
+
+def area(loop):
+    """Return what a loop encloses, negative where it runs around a hole."""
+    y, x = np.array(loop).T
+    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2)
+
+
+@given(arrays(np.uint16, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.integers(0, 3)))
+def test_loops_enclose_as_many_pixels_as_a_label_has_and_turn_at_every_corner(mask):
+    found = outlines(mask)
+    assert set(found) == set(np.unique(mask).tolist()) - {0}
+    for label, loops in found.items():
+        assert sum(map(area, loops)) == np.count_nonzero(mask == label)
+        for loop in loops:
+            corners = np.array(loop)
+            steps = np.roll(corners, -1, axis=0) - corners
+            assert np.all((steps != 0).sum(axis=1) == 1)  # along one axis
+            assert np.all((steps != 0)[:, 0] != np.roll(steps != 0, 1, axis=0)[:, 0])  # and then along the other
+
+
+def test_a_ring_has_a_loop_around_its_hole():
+    mask = np.ones((3, 3), dtype=np.uint8)
+    mask[1, 1] = 0
+    assert sorted(map(area, outlines(mask)[1])) == [-1, 9]
+
+
+def test_a_question_is_asked_of_one_at_a_time_and_is_free_after_three_minutes():
+    time = [0.0]
+    turns = Turns(lambda: time[0])
+    turns.take("a", 17, blind=True, audit=True)
+    assert turns.taken("b") == {17}
+    assert turns.taken("a") == set()
+    assert turns.is_blind(17)
+    turns.take("a", 18, blind=False)  # who is asked something else frees the last
+    assert turns.taken("b") == {18}
+    assert turns.about("a", 17) is None
+    time[0] = LEASE_S + 1
+    assert turns.taken("b") == set()
+
+
+@pytest.fixture
+def volume(tmp_path, monkeypatch):
+    """Two frames of 4 x 9 x 300; cell 5 is a bar in slice 2, cell 6 lies over it in slice 0 and drifts."""
+    image, mask = np.zeros((2, 2, 4, 9, 300), dtype=np.float32)
+    for t in (0, 1):
+        mask[t, 2, 3:6, 100:110] = 7
+        mask[t, 0, 4, 104 + t] = 8
+    image[:] = mask * 0.5 - 1
+    held = {"images": image, "masks": mask.astype(np.uint16)}
+    monkeypatch.setattr("trackdb.engine.review.scene.read_window", lambda _, ref, t, part: held[ref.kind][(t, *part)])
+    cells = Detections(
+        id=np.array([5, 6, 15, 16]),
+        frame=np.array([0, 0, 1, 1]),
+        position_px=np.array([[2, 4, 104.5], [0, 4, 104], [2, 4, 104.5], [0, 4, 105]]),
+        label=np.array([7, 8, 7, 8]),
+        area=np.array([30.0, 1, 30, 1]),
+    )
+    refs = [ArrayRef(kind, kind[:2], "", "", (2, 4, 9, 300), str(held[kind].dtype), 0) for kind in ("images", "masks")]
+    return Scenes(tmp_path, cells, refs)
+
+
+def test_three_dimensions_are_seen_from_above_or_in_the_slice_of_the_cell(volume):
+    scene = volume.scene(0, [2, 3])
+    window = scene.window
+    assert (window.y0, window.height) == (4 - 32, 64)  # beyond the rim of a flat movie
+    above, slice_ = (volume.mask(0, 0, window, view) for view in ("max", "slice"))
+    assert (above.z, slice_.z) == (None, 2)
+    assert np.count_nonzero(above.pixels == 1 + above.cells.index(5)) == 29  # one pixel lies under cell 6
+    assert slice_.cells == (5,)
+    assert np.count_nonzero(slice_.pixels) == 30
+    [seen] = [c for c in scene.frames[0][1] if c.cell == 6]
+    assert seen.outline == [[(3.5, 103.5), (3.5, 104.5), (4.5, 104.5), (4.5, 103.5)]]
+    assert seen.position_px == (0, 4, 104)
+
+
+def test_images_that_are_no_whole_numbers_are_scaled_and_the_way_back_is_told(volume):
+    window = volume.window(0, [2])
+    crops = volume.images("im", 0, window, "slice")
+    assert sorted(crops) == [0, 1]
+    crop = crops[0]
+    inside = (3 - window.y0, 105 - window.x0)
+    assert crop.pixels[inside] * crop.gain + crop.offset == pytest.approx(7 * 0.5 - 1, abs=1e-3)
+    assert crop.pixels.dtype == np.uint16
+    assert crop.range[0] <= crop.range[1]
+
+
+def test_a_large_window_is_shown_with_fewer_pixels(volume):
+    far = volume.window(0, [2])
+    assert far.step == 1
+    volume._radius[:] = 60
+    window = volume.window(0, [2])
+    assert window.step == 2
+    assert max(volume.images("im", 0, window, "max")[0].pixels.shape) <= MOST_SHOWN
+
+
+def said(seq):
+    return Decision(seq, f"key-{seq}", now(), "ben", DecisionKind.CHOOSE, "m", CellPlace(3, 1), (CellPlace(9),))
+
+
+class Watched:
+    """A session that hears, is solved again, or cannot be read, as a test wants it."""
+
+    revision = "ilp-2/posterior-2/7-1"
+
+    def __init__(self):
+        self.heard, self.again = [], []
+
+    def hear(self):
+        heard, self.heard = self.heard, []
+        return heard
+
+    def reload(self):
+        found = self.again.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def test_pages_are_told_of_others_of_a_busy_store_and_of_a_new_solution(tmp_path):
+    graph = tmp_path / serving.GRAPH
+    graph.write_text("1")
+    session, events, told = Watched(), Events(), []
+    events.tell = lambda name, data: told.append((name, data))
+    watch = serving.Watch(session, tmp_path, events)
+
+    def look():
+        told.clear()
+        asyncio.run(watch.look())
+        return [name for name, _ in told]
+
+    assert look() == []
+    session.heard = [Heard(said(4), frozenset({3, 8}))]
+    assert look() == ["answered"]
+    assert (told[0][1]["record"]["seq"], told[0][1]["touched"]) == (4, [3, 8])
+    graph.write_text("22")  # somebody writes
+    locked = StoreLockedError("m is open in another process", **{"held by": "pid 7 (trackdb solve)"})
+    session.again = [locked, locked, True]
+    assert look() == ["busy"]
+    assert told[0][1]["by"] == "pid 7 (trackdb solve)"
+    assert look() == []  # it is said once
+    assert look() == ["free", "store"]
+    assert told[1][1]["revision"] == session.revision
+    assert look() == []
+    graph.write_text("333")
+    session.again = [False]  # others wrote something that is none of our business
+    assert look() == []
+
+
+def test_pages_that_listen_hear_all_that_follows_and_are_let_go():
+    async def heard():
+        events, lines = Events(), []
+
+        async def listen():
+            async for line in events.listen("hello", {"seq": 1}):
+                lines.append(line)
+
+        pages = [asyncio.create_task(listen()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        events.tell("answered", {"record": {"text": "a\nb"}})
+        events.close()
+        await asyncio.wait_for(asyncio.gather(*pages), 5)
+        return lines
+
+    lines = asyncio.run(heard())
+    assert len(lines) == 6
+    assert lines.count(b'event: hello\ndata: {"seq": 1}\n\n') == 2
+    told = [line for line in lines if line.startswith(b"event: answered")]
+    assert json.loads(told[0].split(b"data: ")[1]) == {"record": {"text": "a\nb"}}
+    assert told[0].count(b"\n") == 3  # a name cannot end a line
