@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +37,15 @@ class LinkEvidence:
         Who pinned each link, ``""`` where nobody did.
     also_in : dict of str to (m,) bool
         For every other solution of the same detections, whether it has the link too.
+    decided : dict of int to tuple of str
+        What people said of cells that no link tells: that they end, or begin; and who said it.
     """
 
     posterior: str | None
     probability: NDArray[np.float64]
     pinned_by: NDArray[np.str_]
     also_in: dict[str, NDArray[np.bool_]]
+    decided: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_equal_lengths(self.also_in, probability=self.probability, pinned_by=self.pinned_by)
@@ -76,6 +79,7 @@ def link_evidence(
         probability=probability,
         pinned_by=_pinned_by(_answers(counting), source, target),
         also_in={other.name: np.isin(edge, _edges_of(connection, other)) for other in others},
+        decided=_decided(counting),
     )
 
 
@@ -100,6 +104,18 @@ def _answers(counting: Sequence[Decision]) -> dict[int, tuple[str, set[int]]]:
         for decision in counting
         if decision.kind is DecisionKind.CHOOSE and decision.cell is not None
     }
+
+
+def _decided(counting: Sequence[Decision]) -> dict[int, tuple[str, str]]:
+    """Return of each cell that somebody said to end or to begin what was said, and who said it."""
+    said: dict[int, dict[str, str]] = {}
+    for decision in counting:
+        if decision.cell is not None and decision.kind is DecisionKind.BEGINS:
+            said.setdefault(decision.cell.id, {})["begins"] = decision.who
+    for cell, (who, daughters) in _answers(counting).items():
+        if not daughters:
+            said.setdefault(cell, {})["ends"] = who
+    return {cell: ("; ".join(words), "; ".join(dict.fromkeys(words.values()))) for cell, words in said.items()}
 
 
 def _pinned_by(

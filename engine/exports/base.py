@@ -150,6 +150,8 @@ def _all_there_is(tracking: Tracking) -> Iterator[tuple[Held | None, str]]:
         yield "probabilities", f"the probabilities of posterior {evidence.posterior} are left out"
     if pins := int(np.count_nonzero(evidence.pinned_by)):
         yield "pins", f"left out that people pinned {counted(pins, 'link', 'links')}"
+    for note in note_decided(tracking):
+        yield "pins", note
     if known := _options(movie):
         yield "scale", f"voxel size and frame interval are lost: read it back with {known}"
     if names := names_of(tracking, text=False):
@@ -163,6 +165,12 @@ def _all_there_is(tracking: Tracking) -> Iterator[tuple[Held | None, str]]:
 def counted(n: int, one: str, many: str) -> str:
     """Return ``1 link`` or ``1,903 links``, of the two words given."""
     return f"{n:,} {one if n == 1 else many}"
+
+
+def note_decided(tracking: Tracking) -> list[str]:
+    """Return the note on cells that people said to end or to begin; none for none."""
+    n = int(np.count_nonzero(np.isin(tracking.cells.id, [*tracking.evidence.decided])))
+    return [f"left out that people said of {counted(n, 'cell', 'cells')} that it ends or begins"] if n else []
 
 
 def note_formulas(n: int) -> list[str]:

@@ -90,6 +90,7 @@ def geff_graph(tracking: Tracking) -> GeffGraph:
         "area": cells.area,
         "track_id": tracking.track,
         "lineage_id": tracking.lineage,
+        **tracking.cell_pins,
     }
     merges = tracking.n_merges > 0
     if merges:  # GEFF takes lineages that merge for one, and ends a path where a link leaves it

@@ -33,6 +33,7 @@ def _write(tracking: Tracking, out: Path) -> int:
         "area": cells.area,
         "track": tracking.track,
         "lineage": tracking.lineage,
+        **tracking.cell_pins,
     }
     facts = {**tracking.about, "unit": movie.unit, "n_frames": movie.n_frames, "frame_interval_s": movie.interval_s}
     facts |= {f"scale_{axis}": size for axis, size in zip(tracking.axes, movie.scale_um or (), strict=False)}

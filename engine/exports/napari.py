@@ -54,6 +54,7 @@ def napari_layer(tracking: Tracking) -> Layer:
         "area": cells.area,
         "lineage": tracking.lineage,
         **tracking.into_cells(),
+        **tracking.cell_pins,
     }
     place = {axis: cells.position_px[:, i] for i, axis in enumerate(tracking.axes)}
     properties = own | tracking.extras({"track": track, "t": cells.frame, **place, **own})

@@ -86,7 +86,7 @@ def _cells(tracking: Tracking, family: dict[str, NDArray[Any]]) -> dict[str, NDA
     cells, movie = tracking.cells, tracking.movie
     columns: dict[str, NDArray[Any]] = {"id": cells.id, "t": cells.frame}
     columns |= {axis: tracking.position_px[:, i] for i, axis in enumerate(tracking.axes)}
-    columns |= {"label": cells.label, "area": cells.area, "track": tracking.track, **family}
+    columns |= {"label": cells.label, "area": cells.area, "track": tracking.track, **family, **tracking.cell_pins}
     if movie.scale_um:
         columns |= {f"{axis}_um": cells.position_um[:, i].astype(np.float32) for i, axis in enumerate(tracking.axes)}
     if movie.interval_s:

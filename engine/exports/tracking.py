@@ -125,13 +125,27 @@ class Tracking:
             found["pinned_by"] = self.evidence.pinned_by
         return found | {f"solution_{name}": there for name, there in self.evidence.also_in.items()}
 
+    @property
+    def cell_pins(self) -> dict[str, NDArray[np.generic]]:
+        """``decided`` and ``decided_by``: which cells people said to end or to begin; empty where nobody said so."""
+        told = [self.evidence.decided.get(cell, ("", "")) for cell in self.cells.id.tolist()]
+        if not any(what for what, _ in told):
+            return {}
+        what, who = zip(*told, strict=True)
+        return {"decided": np.array(what), "decided_by": np.array(who)}
+
     def into_cells(self) -> dict[str, NDArray[np.generic]]:
-        """Return ``probability_in`` and ``pinned_in``: what is told of the link into each cell, merges aside."""
+        """Return what is told of the link into each cell, merges aside: its probability, its pin, and who made it."""
         plain = ~self.is_merge
         probability, pinned = np.full(len(self.cells), np.nan), np.zeros(len(self.cells), dtype=bool)
         probability[self.target[plain]] = self.evidence.probability[plain]
         pinned[self.target[plain]] = self.evidence.pinned_by[plain] != ""
-        return {"probability_in": probability, "pinned_in": pinned}
+        found: dict[str, NDArray[np.generic]] = {"probability_in": probability, "pinned_in": pinned}
+        if pinned.any():
+            who = np.zeros(len(self.cells), dtype=self.evidence.pinned_by.dtype)
+            who[self.target[plain]] = self.evidence.pinned_by[plain]
+            found["pinned_in_by"] = who
+        return found
 
     def extras(self, own: Mapping[str, NDArray[np.generic]] | None = None) -> dict[str, NDArray[np.generic]]:
         """Return features and properties by name, to stand beside columns of our own.

@@ -16,7 +16,7 @@ from ...storage.writers.trackmate import (
     feature_key,
     write_trackmate,
 )
-from .base import counted, exporter, names_of, what_is_lost
+from .base import counted, exporter, names_of, note_decided, what_is_lost
 from .ctc import marker_radius_px
 from .tracking import components
 
@@ -42,6 +42,7 @@ def _lost(tracking: Tracking, out: Path) -> list[str]:
         notes.append(f"TrackMate takes no text but names, left out: {', '.join(texts)}")
     if np.any(tracking.evidence.pinned_by != ""):
         notes.append("PINNED tells which links people pinned; who did is left out")
+    notes += note_decided(tracking)
     if np.isnan(tracking.cells.area).any():
         notes.append(f"where no area is known, a spot gets the radius {_radius_of_points(tracking):.3g}")
     alone = len(tracking.cells) - len(np.union1d(tracking.source, tracking.target))
