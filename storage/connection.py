@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import sqlalchemy as sa
 from duckdb_engine import ConnectionWrapper
+from sqlalchemy.ext.compiler import deregister
 from sqlalchemy.pool import NullPool
 
 from ..errors import StoreDamagedError, StoreError, StoreLockedError, StoreMissingError, VersionError
@@ -31,6 +33,9 @@ _HELD_BY = re.compile(r"\(PID (\d+)\)")
 
 _RAW: ContextVar[duckdb.DuckDBPyConnection] = ContextVar("connection that SQLAlchemy is given next")
 _ENGINE = sa.create_engine("duckdb://", poolclass=NullPool, creator=lambda: ConnectionWrapper(_RAW.get()))
+# duckdb_engine hangs a function on this class of SQLAlchemy, so DuckDB lives as long as SQLAlchemy does: where torch is
+# imported, longer than Python, of which DuckDB's bindings then complain on the way out
+atexit.register(deregister, sa.TryCast)
 
 
 @contextmanager

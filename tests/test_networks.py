@@ -353,6 +353,13 @@ def test_settings_that_cannot_be_are_named(wrong):
         NetworkConfig(**wrong)
 
 
+def test_a_store_and_a_model_in_one_process_end_in_silence():
+    """What DuckDB's bindings find alive after Python has ended they tell line by line."""
+    both = "import trackdb.storage.connection, torch"
+    ended = subprocess.run([sys.executable, "-c", both], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("", "", 0)
+
+
 def test_the_command_scores_by_a_folder(store, model):
     out = answer("score", store.path, "--by", model, "--device", "cpu", "--window-mean", "all")
     assert out["device"] == "cpu"
