@@ -10,10 +10,15 @@ from ..storage.arrays import ARRAYS, digest
 from ..storage.decision_log import read_log
 from ..storage.decisions import MENDING
 from ..storage.promises import PROMISES
+from ..storage.unfinished import UNFINISHED
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..storage.duckdb_store import DuckDBStore
+
+WRITE_ARRAYS = ("ingest", "score")  # kinds of runs that write arrays before a row refers to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,19 @@ def _unread_log(store: DuckDBStore) -> list[Problem]:
 
 
 def _orphans(store: DuckDBStore) -> list[Problem]:
-    """Find pixels that no row refers to; while an ingest is unfinished they may be its own."""
-    if any(run.kind == "ingest" for run, _ in store.unfinished()):
+    """Find arrays that no row refers to, and windows that no scoring waits for; unfinished work may need them yet."""
+    if any(run.kind in WRITE_ARRAYS for run, _ in store.unfinished()):
         return []
     known = {ref.path for ref in store.all_arrays()}
-    folder = store.path / ARRAYS
-    stray = sorted(f"{ARRAYS}/{f.name}" for f in folder.iterdir()) if folder.is_dir() else []
-    return [Problem(f"nothing refers to {path}", 1, "remove the folder") for path in stray if path not in known]
+    stray = [path for path in _names_in(store.path, ARRAYS) if path not in known]
+    return [Problem(f"nothing refers to {path}", 1, "remove the folder") for path in stray] + [
+        Problem(f"nothing waits for {path}", 1, "remove the folder") for path in _names_in(store.path, UNFINISHED)
+    ]
+
+
+def _names_in(store: Path, name: str) -> list[str]:
+    folder = store / name
+    return sorted(f"{name}/{f.name}" for f in folder.iterdir()) if folder.is_dir() else []
 
 
 def _unfinished(store: DuckDBStore) -> list[Problem]:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from ..errors import ConfigError
-from ..storage.arrays import ArrayWriter
-from ..storage.unfinished import FinishedParts
+from ..storage.arrays import ArrayWriter, sweep
+from ..storage.unfinished import FinishedParts, forget
 from .candidates import edges_of
 from .models.installed import require_torch
 from .models.registry import KNOWN, find
-from .names import free_score_name
+from .names import done, free_score_name
 from .pixels import pixels_of
 from .scorers.base import Scores, ScoreScale
 
@@ -130,9 +130,12 @@ def score_by_network(
             chosen.movie.n_frames, config.max_gap, config.least, _MEANS[config.window_mean], config.embeddings
         )
         windows = sliding.starts(card.settings.window)
+        _forget_finished(store, chosen)
         parts = FinishedParts(store.path, _work(chosen, name), _key(cells, card, params))
         kept = _Kept(parts, progress)
         progress.start("windows", len(windows))
+        if not config.embeddings:
+            sweep(store.path, _work(chosen, name))  # a killed scoring may have begun some
         found, embeddings = [], _embeddings(store, chosen, name, cells, card) if config.embeddings else None
         for frame, judged in enumerate(associate(model, cells, sliding, look=kept.look)):
             found.append(
@@ -158,6 +161,12 @@ def score_by_network(
     log.info("scored: %d links by %s on %s", len(edges), card.name, device)
     seconds = time.perf_counter() - started
     return NetworkScored(name, len(edges), after - before, len(windows), kept.known, device, seconds)
+
+
+def _forget_finished(store: DuckDBStore, chosen: DetectionSet) -> None:
+    """Remove windows of scores that were added by a process that died before it removed them."""
+    for run in done(store, chosen, "score"):
+        forget(store.path, _work(chosen, run.name))
 
 
 def _embeddings(store: DuckDBStore, chosen: DetectionSet, name: str, cells: Cells, card: ModelCard) -> ArrayWriter:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -43,9 +44,7 @@ class FinishedParts:
     def __init__(self, store: Path, work: str, key: str) -> None:
         self._store = store
         self._folder = store / UNFINISHED / f"{work}-{key}"
-        for other in (store / UNFINISHED).glob(f"{work}-*"):
-            if other != self._folder:
-                shutil.rmtree(other)
+        forget(store, work, but=self._folder)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -78,10 +77,15 @@ class FinishedParts:
     def forget(self) -> None:
         """Remove all parts: the work is done."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        try:
+        with suppress(OSError):  # other work stands there
             self._folder.parent.rmdir()
-        except OSError:  # other work stands there
-            return
 
     def _file(self, part: int) -> Path:
         return self._folder / f"{part:06d}.npz"
+
+
+def forget(store: Path, work: str, *, but: Path | None = None) -> None:
+    """Remove the parts of a piece of work under all keys, but for one folder."""
+    for folder in (store / UNFINISHED).glob(f"{work}-*"):
+        if folder != but:
+            shutil.rmtree(folder)
