@@ -154,7 +154,14 @@ def solve(
         str | None,
         typer.Option(
             help="--ilp: learned (drift, daughters, gaps, false detections; the default), density (the plain one, of "
-            "distance or --scores), or two-distance (Attrackt; --config)."
+            "distance or --scores), two-distance (Attrackt; --config), or association (Trackastra, of --scores that "
+            "are probabilities; --preset)."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="--cost association: its numbers, gt (the default), rare-divisions, rare-beginnings, res-tuned."
         ),
     ] = None,
     simple: Annotated[
@@ -231,6 +238,8 @@ def solve(
 
     Example: trackdb solve movie.trackdb --learn-from truth@proofread.trackdb
 
+    Example: trackdb solve movie.trackdb --scores general_2d --cost association --preset rare-divisions
+
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
     from ..engine.config import load_config
@@ -261,8 +270,12 @@ def solve(
     }
     left_out = leave_out(without.split(",")) if without is not None else {}
     opened, chosen = open_set(store, dataset, detections, face.command)
-    settings = load_config(store, config, {"solve": given, "lap": of_lap, "learned": left_out})
+    settings = load_config(
+        store, config, {"solve": given, "lap": of_lap, "learned": left_out, "association": {"preset": preset}}
+    )
     _refuse_of_others(settings.solve, given, of_lap)
+    if preset is not None and settings.solve.cost != "association":
+        raise ConfigError("--preset is for --cost association", **{"try": "--cost association"})
     with face.progress() as progress:
         report = solve_links(
             opened, chosen, settings, scores=scores, name=name, ignore_pins=ignore_pins, progress=progress

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from .association_config import AssociationConfig
 from .evidence import LearnedConfig
 from .network_config import NetworkConfig
 from .train_config import TrainConfig
@@ -30,7 +31,7 @@ TEMPERATURES = f"a number within {COLDEST:g} .. {HOTTEST:g}"
 LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
 WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
-COSTS = ("auto", "density", "learned", "two-distance")  # what links and divisions are priced by
+COSTS = ("auto", "density", "learned", "two-distance", "association")  # what links and divisions are priced by
 BASES = ("cost", "distance", "score", "activity")  # of what a linker goes by
 BACKENDS = ("matching", "highs", "motile")  # of the exact linker
 SCALES = ("probability", "log-odds", "log-density", "similarity")  # of somebody's own scores
@@ -90,8 +91,9 @@ class SolveConfig:
         ``ilp`` (exact), ``lap`` (frame to frame, then segments) or ``greedy``.
     cost : str
         ``learned``: negative log densities of motion with drift, daughters in pairs, gaps and false detections;
-        ``density``: the plain ones, of distance or scores; ``two-distance``: that of Attrackt. The first and the last
-        are for exact linkers. ``auto``: learned where it can be (`default_cost`).
+        ``two-distance``: that of Attrackt; these two are for exact linkers. ``density``: the plain ones, of distance or
+        scores; ``association``: that of Trackastra, of probabilities. ``auto``: learned where it can be
+        (`default_cost`).
     by : str
         What the linker goes by: ``cost``; ``distance``, squared (LAP); ``score``, the best first (greedy);
         ``activity``, the least active cell first (greedy). ``auto``: ``cost``, LAP ``distance`` if no scores are named.
@@ -316,6 +318,7 @@ class Config:
     activity: ActivityConfig = field(default_factory=ActivityConfig)
     learned: LearnedConfig = field(default_factory=LearnedConfig)
     two_distance: TwoDistanceConfig = field(default_factory=TwoDistanceConfig)
+    association: AssociationConfig = field(default_factory=AssociationConfig)
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

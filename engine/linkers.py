@@ -14,7 +14,7 @@ from ..solvers.lap import JaqamanSolver, LapRule, LapSolver
 from ..solvers.prioritised import PrioritisedSolver
 from .config import AUTO, LapConfig
 from .scorers.activity import observed
-from .scorers.base import SHARES
+from .scorers.base import SHARES, ScoreScale
 
 if TYPE_CHECKING:
     from ..solvers.base import Solver
@@ -30,6 +30,7 @@ DISTANCE: Final = "distance"
 SCORE: Final = "score"
 TWO_DISTANCE: Final = "two-distance"
 LEARNED: Final = "learned"
+ASSOCIATION: Final = "association"
 IN_PAIRS: Final = (LEARNED, TWO_DISTANCE)
 """Costs that price daughters in pairs, which only exact linkers divide into."""
 
@@ -59,8 +60,13 @@ class LinkerChoice:
     plain: Solver
 
     def require_fitting(self, run: RunInfo) -> None:
-        """Raise ConfigError where links are to be taken by scores that no least score can be compared with."""
+        """Raise ConfigError where scores are not on the scale that links are chosen by."""
         scale = run.params["scale"]
+        if self.config.solve.cost == ASSOCIATION and scale != ScoreScale.PROBABILITY:
+            raise ConfigError(
+                f"the cost {ASSOCIATION} reads probabilities; {run.name} is on the scale {scale}",
+                **{"try": "--scores of a model, or another cost"},
+            )
         if self.by == SCORE and scale not in SHARES:
             raise ConfigError(
                 f"links of a least score need scores from 0 to 1; {run.name} is on the scale {scale}",

@@ -22,7 +22,7 @@ from .candidates import link_nearest, radius_from, unbridged
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .default_cost import cost_for, missed_frames
 from .lineages import solution_table
-from .linkers import ACTIVITY, COST, LEARNED, TWO_DISTANCE, choose_linker
+from .linkers import ACTIVITY, ASSOCIATION, COST, LEARNED, TWO_DISTANCE, choose_linker
 from .names import done, free_solution_name, linked_gap, named_scores
 from .pixels import pixels_of
 from .pricing import learned_costs, pins_of, priced, with_forced
@@ -233,11 +233,16 @@ def _with_cost(
 
 
 def _require_fitting(config: Config, linker: LinkerChoice, scores: str | None) -> None:
-    """Raise ConfigError if a calibration or scores are asked for that what links does not read."""
+    """Raise ConfigError if a calibration or scores do not fit the linker and the cost, or are lacking."""
     settings = config.solve
     if settings.calibration and linker.by != COST:
         raise ConfigError(
             f"learned costs are for linkers by cost, {settings.linker} goes by {linker.by}", **{"try": "--ilp"}
+        )
+    if settings.cost == ASSOCIATION and scores is None and config.score.by == ScoreConfig().by:
+        raise ConfigError(
+            f"the cost {ASSOCIATION} reads probabilities, as a model tells them, not distances",
+            **{"try": "trackdb score STORE --by FOLDER, then --scores NAME"},
         )
     if settings.cost == LEARNED and (scores is not None or config.score.by != ScoreConfig().by):
         raise ConfigError(
@@ -261,6 +266,8 @@ def _used(config: Config, linker: LinkerChoice, solver: Solver | None, lesson: L
         used["taught"] = lesson.as_dict()
     if settings.cost == TWO_DISTANCE:
         used["two_distance"] = asdict(config.two_distance)
+    if settings.cost == ASSOCIATION:
+        used["association"] = {"preset": config.association.preset, **asdict(config.association.costs())}
     return used
 
 

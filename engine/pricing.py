@@ -10,7 +10,7 @@ import numpy as np
 from . import costs
 from .annotations.pins import PinSet, pins_among
 from .annotations.words import told
-from .linkers import LEARNED, TWO_DISTANCE
+from .linkers import ASSOCIATION, LEARNED, TWO_DISTANCE
 from .looks import outlines_of, traits_of
 from .posterior.calibration_file import read_calibration
 
@@ -141,6 +141,10 @@ def priced(
     if config.solve.cost == TWO_DISTANCE:
         priced = costs.two_distance_problem(detections, edges, given, config.two_distance)
         return priced.problem, {**priced.estimates, **given.estimates}
+    if config.solve.cost == ASSOCIATION:
+        ends = edges.source, edges.target
+        numbers = config.association.costs()
+        return costs.association_problem(detections.frame, *ends, given.value, numbers), dict(given.estimates)
     known = costs.as_densities(detections, edges, given)
     if known.estimates.get(costs.WORTH.get(given.scale, "")) == 0:
         progress.note(f"{scores} tells nothing of the links of this movie: solved by distance")

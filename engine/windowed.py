@@ -26,7 +26,7 @@ from .annotations.pins import Answer, PinSet, decided, pins_among
 from .annotations.words import told
 from .costs import Extent
 from .lineages import label_lineages
-from .linkers import LEARNED, TWO_DISTANCE
+from .linkers import ASSOCIATION, LEARNED, TWO_DISTANCE
 from .reports import Merged, SolveReport, report_of
 from .scorers.base import Scores, ScoreScale
 from .windowed_costs import LearnedInWindows
@@ -53,6 +53,8 @@ def require_windows_fit(settings: SolveConfig, solver: Solver | None) -> None:
     """Raise ConfigError where the settings ask for what only the whole movie can tell."""
     if settings.linker != "ilp":
         raise ConfigError(f"windows are for the exact linker, not for {settings.linker}", **{"try": "--ilp"})
+    if settings.cost == ASSOCIATION:
+        raise ConfigError("the cost association is for the whole movie at once", **{"try": "without --window"})
     if settings.cost == TWO_DISTANCE:
         why = f"the cost {settings.cost} is learned from the whole movie, not from windows of it"
         raise ConfigError(why, **{"try": "without --window, or --cost learned"})

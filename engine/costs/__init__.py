@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .association import association_problem
 from .fit import fit
 from .learned import (
     MOST_CELLS,
@@ -36,6 +37,7 @@ __all__ = [
     "Whole",
     "Worth",
     "as_densities",
+    "association_problem",
     "fit",
     "follow",
     "learn",

@@ -5,43 +5,16 @@ Exact solvers that take these numbers choose the links that the authors' package
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ...errors import SchemaError
 from ...solvers.problem import TrackingProblem
+from ..association_config import AssociationCosts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationCosts:
-    """What a probability is worth, and what each thing that a cell does costs [1]_.
-
-    Parameters
-    ----------
-    detection : float
-        To take a detection; far below 0 keeps all.
-    link, per_probability : float
-        To take a link, and for each unit of its probability.
-    appear, disappear, division : float
-        Of a cell, at the first and the last frame too.
-
-    References
-    ----------
-    .. [1] Gallusser & Weigert, "Trackastra", ECCV 2024, section 1.4; the numbers are those of its released code
-       (``gt``).
-    """
-
-    detection: float = -10.0
-    link: float = 0.0
-    per_probability: float = -1.0
-    appear: float = 0.25
-    disappear: float = 0.5
-    division: float = 0.25
 
 
 KEEP_ALL: Final = AssociationCosts()
@@ -84,5 +57,5 @@ def association_problem(
         appear_cost=costs.appear * each,
         disappear_cost=costs.disappear * each,
         division_cost=costs.division * each,
-        pinned_node=np.zeros(len(frame), np.int8),
+        pinned_node=(each * costs.keeps_all).astype(np.int8),
     )

@@ -18,7 +18,7 @@ from ..annotations.pins import decided
 from ..config import TwoDistanceConfig
 from ..costs.shifts import CostShifts
 from ..evidence import LearnedConfig
-from ..linkers import COST, LEARNED, TWO_DISTANCE
+from ..linkers import ASSOCIATION, COST, LEARNED, TWO_DISTANCE
 from ..names import done, named_scores, require_linked
 from ..pricing import learned_cost, pins_of, with_forced
 from ..scorers.base import Scores, ScoreScale
@@ -198,8 +198,8 @@ def run_of(store: DuckDBStore, info: SolutionInfo) -> RunInfo:
 
 
 def goes_by_cost(params: Mapping[str, Any]) -> bool:
-    """Tell whether a run chose its links by the costs of the model."""
-    return params.get("by") == COST
+    """Tell whether a run chose its links by the costs of the model, minus logs of probabilities."""
+    return params.get("by") == COST and params.get("cost") != ASSOCIATION
 
 
 def may_leave_out(params: Mapping[str, Any]) -> bool:
@@ -221,7 +221,11 @@ def _scores_of(
         found = named_scores(store, chosen, str(named))
     else:
         found = ready_scores(store, chosen, None, config.score, progress, config.network)
-    if not goes_by_cost(params):
+    if params.get("cost") == ASSOCIATION:
+        progress.note(
+            f"{info.name} goes by probabilities as they are: it is weighed by their odds, scores {found.name}"
+        )
+    elif not goes_by_cost(params):
         progress.note(f"{info.name} does not go by costs: its links are weighed by the model, with scores {found.name}")
     return found
 

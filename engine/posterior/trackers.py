@@ -13,8 +13,8 @@ activity      -ln p, with a term for the areas                  -ln of a hundred
 transformer   -ln(p / (1 - sum p)) over a target's candidates   0: its "+1" is the class of new cells
 ============  ================================================  ===================================================
 
-Ends and divisions are free, as in Eq. (1) of the paper with a uniform prior, unless they are given. A transformer comes
-as a table of probabilities (`trackdb score --by FILE`).
+Ends and divisions are free, as in Eq. (1) of the paper with a uniform prior, unless they are given. A transformer's
+probabilities are those of `trackdb score --by` a model, or of a table; with these costs SM gives them back.
 
 References
 ----------

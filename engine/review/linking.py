@@ -19,7 +19,7 @@ from ...solvers.pins import Pins
 from ...solvers.problem import FORBIDDEN, KEPT, Selection
 from ...storage.held import held_solution
 from ...storage.schema import rows_of
-from ..linkers import IN_PAIRS
+from ..linkers import ASSOCIATION, IN_PAIRS
 from ..posterior.problem import goes_by_cost, priced_again, run_of
 from ..progress import Silent
 
@@ -269,6 +269,8 @@ def open_linker(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, co
     held = held_solution(store, info)
     ids = movie.detections.id
     dual, lacking = _prices(held.prices, ids)
+    if params.get("cost") == ASSOCIATION:
+        dual, lacking = None, "its prices are of probabilities as they are"
     start = None if dual is None else _start(info, movie, held, dual)
     return OpenLinker(info.name, movie, start, lacking)
 
