@@ -3,19 +3,18 @@
 Needs trackastra 0.5.6 in the environment (an extra of nothing: ``pip install torch==2.13.0 trackastra==0.5.6``).
 
 python benchmarks/transformer.py [ROUNDS [WINDOW]]
+python benchmarks/transformer.py [ROUNDS [WINDOW]] --device cuda    without the package: trackdb alone, wall seconds,
+                                                                    windows one by one and together, by precision
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from trackastra.data import build_windows, get_features
-from trackastra.model import TrackingTransformer
-from trackastra.model.predict import predict_windows
 
 from trackdb.engine.measure import measure
 from trackdb.engine.models.brightness import brightness_of
@@ -23,6 +22,7 @@ from trackdb.engine.models.cells import cells_for
 from trackdb.engine.models.settings import TransformerSettings
 from trackdb.engine.models.transformer import AssociationTransformer
 from trackdb.engine.models.windows import Links, Sliding, associate
+from trackdb.engine.training.precision import Precision
 from trackdb.storage.schema import Detections, Features
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZE, CELLS = 512, 500
+TOGETHER = (1, 4, 16)
+PRECISIONS = ("32", "bf16", "16")
 SHAPE = {"coord_dim": 2, "feat_dim": 7, "nhead": 4, "dropout": 0.0, "pos_embed_per_dim": 32, "feat_embed_per_dim": 8}
 MODELS = {
     "window 6, d 256, 6 + 6 layers": {"window": 6, "d_model": 256, "num_encoder_layers": 6, "num_decoder_layers": 6},
@@ -91,14 +93,75 @@ def quiet(steps: Any, **_options: Any) -> Any:
     return steps
 
 
+def on_device(rounds: int, window: int | None, device: torch.device) -> None:
+    """Print how long a window takes on a device, and how far its probabilities are from those in single precision."""
+    print(f"{CELLS} cells a frame, {SIZE} x {SIZE}, {device}, best of {rounds}; torch {torch.__version__}\n")
+    print("| | together | bits | wall s a window | links | largest difference to 32 |\n|---|---|---|---|---|---|")
+    for name, shape in MODELS.items():
+        if window is not None and shape["window"] != window:
+            continue
+        settings = TransformerSettings(**{**SHAPE, **shape})  # type: ignore[arg-type]
+        torch.manual_seed(0)
+        model = AssociationTransformer(settings).eval().to(device)
+        sliding = Sliding(settings.window + max(TOGETHER) - 1)
+        masks, images = movie(sliding.n_frames)
+        cells = features(masks, images, settings)
+        exact: dict[tuple[int, int], float] = {}
+        for bits in PRECISIONS:
+            for batch in TOGETHER:
+                precision = Precision(device, bits)
+                spent, found = _least_wall(
+                    rounds,
+                    lambda m=model, c=cells, s=sliding, b=batch, p=precision: list(
+                        associate(m, c, s, batch=b, precision=p)
+                    ),
+                    device,
+                )
+                links = Links.concatenate([part.links for part in found])
+                ends = zip(links.source.tolist(), links.target.tolist(), strict=True)
+                same = dict(zip(ends, links.probability.tolist(), strict=True))
+                exact = exact or same
+                apart = max((abs(exact[pair] - same[pair]) for pair in exact.keys() & same.keys()), default=0.0)
+                each = spent / len(sliding.starts(settings.window))
+                print(f"| {name} | {batch} | {bits} | {each:.4f} | {len(same):,} | {apart:.1e} |", flush=True)
+
+
+def _least_wall(rounds: int, call: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
+    """Return the least wall seconds of a call whose work on the device is done, after one that is not counted."""
+    answer, least = call(), np.inf
+    for _ in range(rounds):
+        started = time.perf_counter()
+        answer = call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        least = min(least, time.perf_counter() - started)
+    return least, answer
+
+
 def main() -> None:
     """Print the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("rounds", nargs="?", type=int, default=2)
+    options.add_argument("window", nargs="?", type=int, help="only the model of this window")
+    options.add_argument("--device", help="cpu or cuda: trackdb alone")
+    given = options.parse_args()
     torch.set_num_threads(1)
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    if given.device:
+        on_device(given.rounds, given.window, torch.device(given.device))
+    else:
+        beside_the_package(given.rounds, given.window)
+
+
+def beside_the_package(rounds: int, window: int | None) -> None:
+    """Print CPU seconds of both."""
+    from trackastra.data import build_windows, get_features
+    from trackastra.model import TrackingTransformer
+    from trackastra.model.predict import predict_windows
+
     print(f"{CELLS} cells a frame, {SIZE} x {SIZE}, one thread, best of {rounds}; torch {torch.__version__}\n")
     print("| | trackastra, CPU s | trackdb, CPU s | times |\n|---|---|---|---|")
     for name, shape in MODELS.items():
-        if len(sys.argv) > 2 and shape["window"] != int(sys.argv[2]):
+        if window is not None and shape["window"] != window:
             continue
         settings = TransformerSettings(**{**SHAPE, **shape})  # type: ignore[arg-type]
         torch.manual_seed(0)

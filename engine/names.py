@@ -37,8 +37,8 @@ def linked_gap(store: DuckDBStore, chosen: DetectionSet) -> int:
 
 
 def require_linked(store: DuckDBStore, chosen: DetectionSet) -> None:
-    """Raise MissingRowsError unless the detection set was linked."""
-    if not linked(store, chosen):
+    """Raise MissingRowsError unless the detection set was linked, or a table or a model brought candidates."""
+    if not linked(store, chosen) and not store.count_candidates(chosen):
         raise MissingRowsError(
             f"{store.path} has no candidates yet",
             **{"try": f"trackdb link {store.path}, or trackdb solve {store.path}, which links first"},

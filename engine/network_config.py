@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("32", "bf16", "16")
 MEANS = ("above_threshold", "all")
 
 
@@ -18,6 +19,11 @@ class NetworkConfig:
     ----------
     device : str
         ``cpu``, ``cuda``, or ``auto`` for CUDA where there is one.
+    precision : str
+        Of the products of matrices: ``32``, ``bf16`` or ``16`` bits. Half precision is for GPUs, and moves
+        probabilities.
+    batch : int
+        Windows that are looked at together; 0 for four on CUDA, one elsewhere.
     channel : str
         Images that tell how bright cells are; empty for the first ones.
     least : float
@@ -37,6 +43,8 @@ class NetworkConfig:
     """
 
     device: str = "auto"
+    precision: str = "32"
+    batch: int = 0
     channel: str = ""
     least: float = 0.05
     window_mean: str = "above_threshold"
@@ -47,6 +55,8 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         _require(self.device in DEVICES, "device", self.device, f"one of {', '.join(DEVICES)}")
+        _require(self.precision in PRECISIONS, "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
+        _require(self.batch >= 0, "batch", self.batch, "1 or more, or 0")
         _require(0 < self.least <= 1, "least", self.least, "more than 0, 1 at most")
         _require(self.window_mean in MEANS, "window_mean", self.window_mean, f"one of {', '.join(MEANS)}")
         _require(self.max_gap >= 0, "max_gap", self.max_gap, "0 or more")

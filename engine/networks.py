@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 WINDOWS_VERSION = 1  # of what is kept of a window: raise it with the meaning
 _MEANS: Final[dict[str, Literal["above_threshold", "all"]]] = {"above_threshold": "above_threshold", "all": "all"}
+ON_CUDA = 4  # windows at once, as the authors have it
 REACH = 2  # frames less than the window that a link may leap over
 
 
@@ -116,6 +117,7 @@ def score_by_network(
     require_torch()
     from .models.checkpoint import load_model
     from .models.windows import Links, Sliding, associate
+    from .training.precision import Precision
 
     model, card = load_model(find(by), device=config.device)
     name = free_score_name(store, chosen, name, card.name)
@@ -137,7 +139,10 @@ def score_by_network(
         if not config.embeddings:
             sweep(store.path, _work(chosen, name))  # a killed scoring may have begun some
         found, embeddings = [], _embeddings(store, chosen, name, cells, card) if config.embeddings else None
-        for frame, judged in enumerate(associate(model, cells, sliding, look=kept.look)):
+        batch = config.batch or ON_CUDA if device == "cuda" else max(config.batch, 1)
+        precision = Precision(next(model.parameters()).device, config.precision)
+        told = associate(model, cells, sliding, look=kept.look, batch=batch, precision=precision)
+        for frame, judged in enumerate(told):
             found.append(
                 judged.links.nearest(
                     cells.frame, cells.places[:, 1:], most=config.neighbors, within=config.max_distance_px
@@ -289,7 +294,7 @@ def _work(chosen: DetectionSet, name: str) -> str:
 def _key(cells: Cells, card: ModelCard, params: Mapping[str, object]) -> str:
     """Return a digest of all that the links of a window follow from."""
     key = hashlib.sha256(f"{card.digest} {WINDOWS_VERSION}".encode())
-    for name in ("least", "window_mean", "max_gap", "embeddings", "device"):
+    for name in ("least", "window_mean", "max_gap", "embeddings", "device", "precision"):
         key.update(f" {name}={params[name]}".encode())
     for column in (cells.frame, cells.places, cells.features):
         key.update(np.ascontiguousarray(column).tobytes())

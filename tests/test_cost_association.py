@@ -123,9 +123,9 @@ def test_what_is_kept_for_sure_is_what_every_optimum_keeps(preset):
 
 def test_scores_that_are_no_probabilities_are_refused(store, tmp_path):
     table = write_rows(tmp_path / "logits.csv", PROBABILITIES, header="source,target,score")
-    score(store, store.detection_set(), ScoreConfig(str(table), scale="log-odds"))
+    score(store, store.detection_set(), ScoreConfig(str(table), scale="log-density"))
     config = Config(solve=SolveConfig(cost="association"))
-    with pytest.raises(ConfigError, match="reads probabilities; logits is on the scale log-odds"):
+    with pytest.raises(ConfigError, match="reads probabilities; logits is on the scale log_density"):
         solve(store, store.detection_set(), config, scores="logits")
     with pytest.raises(ConfigError, match="as a model tells them, not distances"):
         solve(store, store.detection_set(), config)

@@ -12,7 +12,7 @@ from trackdb.engine.measure import measure
 from trackdb.engine.models.brightness import Brightness, brightness_of, percentiles
 from trackdb.engine.models.cells import cells_for, inertia_in
 from trackdb.engine.models.settings import TransformerSettings
-from trackdb.errors import FormatError, MissingRowsError, SchemaError
+from trackdb.errors import ConfigError, FormatError, MissingRowsError, SchemaError
 from trackdb.storage.schema import Features
 from trackdb.testing.movies import cells as points
 from trackdb.testing.movies import measured
@@ -21,9 +21,11 @@ from .movies import square_mask
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
 
+from trackdb.engine.models import windows  # noqa: E402
 from trackdb.engine.models.cells import Cells  # noqa: E402
 from trackdb.engine.models.transformer import AssociationTransformer, Seen  # noqa: E402
 from trackdb.engine.models.windows import Links, Sliding, associate  # noqa: E402
+from trackdb.engine.training.precision import Precision  # noqa: E402
 
 FLAT = TransformerSettings(coord_dim=2, feat_dim=7, d_model=16, nhead=2)
 DEEP = TransformerSettings(coord_dim=3, feat_dim=12, d_model=16, nhead=2)
@@ -207,3 +209,78 @@ def test_a_model_of_places_alone_needs_no_pixels():
     cells = cells_for(TransformerSettings(coord_dim=2), points([0, 3], [[1, 2], [3, 4]]), None, None, None)
     assert cells.places.tolist() == [[0, 1, 2], [3, 3, 4]]
     assert cells.features.shape == (2, 0)
+
+
+def drawn(norm="quiet_softmax", positions="rope"):
+    """Return a model whose logits spread, and cells of frames of 0 to 6 cells."""
+    torch.manual_seed(0)
+    settings = TransformerSettings(
+        coord_dim=2, feat_dim=0, d_model=64, nhead=2, window=3, causal_norm=norm, attn_positional_bias=positions,
+        spatial_pos_cutoff=60,
+    )  # fmt: skip
+    model = AssociationTransformer(settings).eval()
+    with torch.no_grad():
+        for head in (model.head_x, model.head_y):
+            head.fc2.weight *= 8
+    frame = np.repeat(np.arange(9), [4, 6, 1, 0, 5, 5, 2, 6, 3])
+    rng = np.random.default_rng(0)
+    places = np.column_stack([frame, rng.random((len(frame), 2)) * 80]).astype(np.float32)
+    return model, Cells(frame, places, np.empty((len(frame), 0), np.float32))
+
+
+@pytest.mark.parametrize("positions", ["rope", "bias", "none"])
+def test_windows_that_are_looked_at_together_say_what_they_say_alone(positions):
+    model, cells = drawn(positions=positions)
+    sliding = Sliding(9, max_gap=1, embeddings=True)
+    alone = list(associate(model, cells, sliding))
+    for batch in (2, 4, 100):
+        together = list(associate(model, cells, sliding, batch=batch))
+        assert told(together).keys() == told(alone).keys()
+        assert told(together) == pytest.approx(told(alone), abs=1e-5)
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-4)
+    assert len(told(alone)) > 10
+
+
+def test_windows_together_are_looked_at_once(monkeypatch):
+    model, cells = drawn()
+    looked = []
+    look = model.look
+    monkeypatch.setattr(model, "look", lambda places, *rest: looked.append(len(places)) or look(places, *rest))
+    list(associate(model, cells, Sliding(9), batch=4))
+    assert looked == [4, 3]
+    looked.clear()
+    monkeypatch.setattr(windows, "CROWDED", 1)
+    list(associate(model, cells, Sliding(9), batch=4))
+    assert looked == [1] * 7
+
+
+def test_a_window_is_handed_over_in_one_piece(monkeypatch):
+    model, cells = drawn()
+    handed, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: handed.append(tensor.shape) or cpu(tensor))
+    links = told(associate(model, cells, Sliding(9, max_gap=1)))
+    assert len(handed) == 7
+    assert links
+
+
+@pytest.mark.parametrize(("name", "most"), [("bf16", 0.1), ("16", 0.02)])
+def test_half_precision_moves_probabilities_a_little(name, most):
+    model, cells = drawn()
+    sliding = Sliding(9, least=1e-3)
+    whole = told(associate(model, cells, sliding))
+    half = told(associate(model, cells, sliding, precision=Precision(torch.device("cpu"), name)))
+    apart = [abs(whole.get(pair, 0.0) - half.get(pair, 0.0)) for pair in whole.keys() | half.keys()]
+    assert 0 < np.mean(apart) < most / 4
+    assert max(apart) < most
+
+
+def test_memory_that_is_too_small_is_told_with_what_helps(monkeypatch):
+    model, cells = drawn()
+
+    def full(*_args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "look", full)
+    with pytest.raises(ConfigError, match=r"11 cells in a window, 1 windows at once: the memory of cpu is too small"):
+        list(associate(model, cells, Sliding(9)))

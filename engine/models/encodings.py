@@ -76,7 +76,7 @@ class Rotations(nn.Module):
 
 def turned(heads: Tensor, turns: Tensor) -> Tensor:
     """Turn adjacent pairs of (B, H, n, h): (a cos - b sin, b cos + a sin)."""
-    pairs = heads.unflatten(-1, (-1, 2))  # (B, H, n, h / 2, 2)
+    pairs = heads.float().unflatten(-1, (-1, 2))  # (B, H, n, h / 2, 2); no complex numbers have half precision
     if pairs.shape[-2] % VECTOR == 0:
         return torch.view_as_real(torch.view_as_complex(pairs) * turns).flatten(-2)
     # what is left over of a vector would be multiplied with other roundings than the authors' code has

@@ -53,11 +53,12 @@ class Seen:
     places: Tensor
     distance: Tensor | None
 
-    def apart(self, rows: slice, columns: slice) -> Tensor:
-        """Return the distances between cells of the first window, (a, b)."""
+    def apart(self, rows: slice, columns: slice, window: int = 0) -> Tensor:
+        """Return the distances between cells of one of the windows, (a, b)."""
         if self.distance is not None:
-            return self.distance[0, rows, columns]
-        return distances(self.places[:1, rows], self.places[:1, columns])[0]
+            return self.distance[window, rows, columns]
+        places = self.places[window : window + 1]
+        return distances(places[:, rows], places[:, columns])[0]
 
 
 class AssociationTransformer(nn.Module):

@@ -7,22 +7,26 @@ from a frame are handed out as soon as the last window that holds the frame has 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import torch
 
-from ...errors import SchemaError
+from ...errors import ConfigError, SchemaError
 from .parental import frame_blocks, parental
+from .transformer import CROWDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from ..training.precision import Precision
     from .cells import Cells
-    from .transformer import AssociationTransformer
+    from .transformer import AssociationTransformer, Seen
 
 LEAST: Final = 0.05
 """Least probability of a link in one window that counts, and least mean that is told, as in the authors' code."""
@@ -143,6 +147,8 @@ def associate(
     sliding: Sliding,
     *,
     look: Callable[[int, Callable[[], Judged]], Judged] | None = None,
+    batch: int = 1,
+    precision: Precision | None = None,
 ) -> Iterator[Judged]:
     """Yield the links from each frame in turn, with the mean of what windows say of them.
 
@@ -156,6 +162,10 @@ def associate(
         How windows are put together.
     look : callable or None
         Called with the first frame of a window and with what looks at it; may know already what would be found.
+    batch : int
+        Windows that the model looks at together; crowded ones one by one all the same.
+    precision : Precision or None
+        Of the products of matrices in the model; None for single.
 
     Yields
     ------
@@ -165,8 +175,9 @@ def associate(
     window = model.settings.window
     starts = sliding.starts(window)
     seen: deque[tuple[int, Judged]] = deque(maxlen=window)
+    fresh = _Fresh(model, cells, sliding, batch, precision)
     for start in starts:
-        look_here = _looking(model, cells, start, sliding)
+        look_here = partial(fresh.at, start)
         seen.append((start, look_here() if look is None else look(start, look_here)))
         last = start == starts[-1]
         for frame in range(start, sliding.n_frames) if last else (start,):
@@ -176,33 +187,113 @@ def associate(
             )
 
 
-def _looking(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Callable[[], Judged]:
-    return lambda: look_at(model, cells, start, sliding)
+class _Fresh:
+    """Looks at windows, at some that follow together with the one that is asked for."""
+
+    def __init__(
+        self, model: AssociationTransformer, cells: Cells, sliding: Sliding, batch: int, precision: Precision | None
+    ) -> None:
+        self._model, self._cells, self._sliding, self._precision = model, cells, sliding, precision
+        self._batch = batch
+        self._ahead: dict[int, Judged] = {}
+
+    def at(self, start: int) -> Judged:
+        """Return what the model says of the window that begins at a frame."""
+        if start in self._ahead:
+            return self._ahead.pop(start)
+        together = self._together(start)
+        if len(together) == 1:
+            return look_at(self._model, self._cells, start, self._sliding, self._precision)
+        found = look_at_all(self._model, self._cells, together, self._sliding, self._precision)
+        self._ahead = dict(zip(together, found, strict=True))
+        return self._ahead.pop(start)
+
+    def _together(self, start: int) -> range:
+        """Return the windows that are looked at with one: memory is of the square of the longest."""
+        window = self._model.settings.window
+        some = self._sliding.starts(window)[start : start + self._batch]
+        first, stop = (np.searchsorted(self._cells.frame, np.array(some) + shift) for shift in (0, window))
+        return some if (stop - first).max() < CROWDED else some[:1]
 
 
-def look_at(model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding) -> Judged:
+def look_at(
+    model: AssociationTransformer, cells: Cells, start: int, sliding: Sliding, precision: Precision | None = None
+) -> Judged:
     """Return what a model says of one window: links that it finds worth to be told, and embeddings if asked for."""
-    first, stop = np.searchsorted(cells.frame, [start, start + model.settings.window]).tolist()
-    blocks = list(frame_blocks(torch.from_numpy(cells.frame[first:stop]), sliding.max_gap))
-    if not blocks and not (sliding.embeddings and stop > first):
-        return Judged(Links.concatenate([]), _no_embedding(model) if sliding.embeddings else None)
+    return look_at_all(model, cells, range(start, start + 1), sliding, precision)[0]
+
+
+def look_at_all(
+    model: AssociationTransformer, cells: Cells, starts: range, sliding: Sliding, precision: Precision | None = None
+) -> list[Judged]:
+    """Return what a model says of some windows, looked at together; what comes of each is handed over at once.
+
+    Raises
+    ------
+    ConfigError
+        If a window does not fit into the memory of the device.
+    """
+    ends = np.array(starts)[:, None] + np.array([0, model.settings.window])
+    bounds = [(int(first), int(stop)) for first, stop in np.searchsorted(cells.frame, ends)]
+    blocks = [list(frame_blocks(torch.from_numpy(cells.frame[first:stop]), sliding.max_gap)) for first, stop in bounds]
+    nothing = not any(blocks) and not (sliding.embeddings and any(stop > first for first, stop in bounds))
+    if nothing:
+        none = _no_embedding(model) if sliding.embeddings else None
+        return [Judged(Links.concatenate([]), none) for _ in starts]
     device = next(model.parameters()).device
-    places, features = (torch.from_numpy(a[first:stop])[None].to(device) for a in (cells.places, cells.features))
+    size = np.array([stop - first for first, stop in bounds])
+    absent = torch.from_numpy(np.arange(size.max()) >= size[:, None]).to(device)
+    places, features = (_stacked(column, bounds).to(device) for column in (cells.places, cells.features))
+    with torch.inference_mode():
+        try:
+            with nullcontext() if precision is None else precision.autocast():
+                seen = model.look(places, features, absent if (size < size.max()).any() else None)
+            return [
+                _judged(model, seen, number, first, stop - first, blocks[number], sliding)
+                for number, (first, stop) in enumerate(bounds)
+            ]
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(
+                f"{size.max():,} cells in a window, {len(bounds)} windows at once: the memory of {device} is too small",
+                **{"try": "[network] batch = 1, or --device cpu"},
+            ) from error
+
+
+def _stacked(column: NDArray[np.float32], bounds: list[tuple[int, int]]) -> torch.Tensor:
+    """Return the rows of each window, (B, n, c); zeros stand where a window has fewer."""
+    stacked = np.zeros((len(bounds), max(stop - first for first, stop in bounds), column.shape[1]), np.float32)
+    for window, (first, stop) in zip(stacked, bounds, strict=True):
+        window[: stop - first] = column[first:stop]
+    return torch.from_numpy(stacked)
+
+
+def _judged(
+    model: AssociationTransformer,
+    seen: Seen,
+    number: int,
+    first: int,
+    size: int,
+    blocks: list[tuple[slice, slice]],
+    sliding: Sliding,
+) -> Judged:
+    """Return what is worth to be told of one of the windows, of `size` cells from row `first` on."""
     settings = model.settings
     floor = sliding.least if sliding.mean == "above_threshold" else min(WORTH_A_MEAN, sliding.least)
+    parent, child = seen.parent[number].float(), seen.child[number].float()  # a logit adds up many small products
     found = []
-    with torch.inference_mode():
-        seen = model.look(places, features)
-        for rows, columns in blocks:
-            logits = seen.parent[0, rows] @ seen.child[0, columns].T
-            invalid = seen.apart(rows, columns) > settings.spatial_pos_cutoff
-            probability = parental(logits, invalid, settings.causal_norm)
-            source, target = torch.nonzero(probability >= floor, as_tuple=True)
-            worth = probability[source, target].cpu().numpy().astype(np.float64)
-            rows_of, columns_of = source.cpu().numpy() + rows.start, target.cpu().numpy() + columns.start
-            found.append(Links(rows_of + first, columns_of + first, worth))
-        embedding = seen.encoded[0].cpu().numpy() if sliding.embeddings else None
-    return Judged(Links.concatenate(found), embedding)
+    for rows, columns in blocks:
+        invalid = seen.apart(rows, columns, number) > settings.spatial_pos_cutoff
+        probability = parental(parent[rows] @ child[columns].T, invalid, settings.causal_norm)
+        source, target = torch.nonzero(probability >= floor, as_tuple=True)
+        # rows are exact in double precision, so that all of a window can be handed over in one piece
+        ends = (source + rows.start).double(), (target + columns.start).double()
+        found.append(torch.stack([*ends, probability[source, target].double()]))
+    links = Links.concatenate([])
+    if found:
+        told = torch.cat(found, dim=1).cpu().numpy()
+        links = Links(told[0].astype(np.int64) + first, told[1].astype(np.int64) + first, told[2].copy())
+    embedding = seen.encoded[number, :size].float().cpu().numpy() if sliding.embeddings else None
+    return Judged(links, embedding)
 
 
 def _no_embedding(model: AssociationTransformer) -> NDArray[np.float32]:
