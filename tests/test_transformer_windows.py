@@ -252,7 +252,7 @@ def test_windows_together_are_looked_at_once(monkeypatch):
     looked.clear()
     monkeypatch.setattr(windows, "CROWDED", 1)
     list(associate(model, cells, Sliding(9), batch=4))
-    assert looked == [1] * 7
+    assert looked == [1] * 6  # one of the seven has no two frames with cells that follow each other
 
 
 def test_a_window_is_handed_over_in_one_piece(monkeypatch):
