@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import trackdb
-from trackdb.engine.config import Config, LinkConfig, load_config
+from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.review.session import ReviewSession
@@ -26,6 +26,7 @@ from .reviews import Local, Tab
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
 
+SIMPLE = Config(link=LinkConfig(neighbors=3), solve=SolveConfig(cost="density"))  # nothing is learned: quick
 ORIGIN = "http://127.0.0.1:8765"
 TOKEN = "a-token-of-a-test"
 
@@ -36,7 +37,7 @@ def jostling(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jostling")
     store = DuckDBStore(folder / "movie.trackdb")
     ingest(write_rows(folder / "movie.csv", jostling_cells(n_frames=6, seed=3)), store)
-    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
+    solve(store, store.detection_set(), SIMPLE)
     trackdb.open(store.path, write=True).posterior()
     return store.path
 
@@ -415,7 +416,7 @@ def test_a_store_that_was_solved_again_is_read_again(path):
     body = tab.body()
     tab.answer()
     assert not session.reload()
-    command("solve", path)
+    command("solve", path, "--simple")
     command("posterior", path)
     assert session.reload()
     assert session.revision.startswith("ilp-2/posterior-2/")
@@ -587,7 +588,7 @@ def imaged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("imaged")
     store = DuckDBStore(folder / "movie.trackdb")
     ingest(write_ctc(folder / "movie", images=True), store)
-    solve(store, store.detection_set())
+    solve(store, store.detection_set(), SIMPLE)
     trackdb.open(store.path, write=True).posterior()
     return tab_of(opened(store.path))
 
@@ -648,6 +649,6 @@ def test_a_port_that_is_taken_is_refused_with_the_next_step(path):
 def test_without_a_posterior_there_is_nothing_to_review(tmp_path, jostling):
     store = DuckDBStore(tmp_path / "movie.trackdb")
     ingest(write_rows(tmp_path / "movie.csv", jostling_cells(n_frames=3, seed=3)), store)
-    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
+    solve(store, store.detection_set(), SIMPLE)
     with pytest.raises(MissingRowsError, match="trackdb posterior"):
         opened(store.path)
