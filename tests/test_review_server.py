@@ -59,6 +59,12 @@ def tab_of(session, client="tab"):
     return Tab(f"{ORIGIN}/?token={TOKEN}", client, http=Local(app, ORIGIN))
 
 
+@pytest.fixture(scope="module")
+def shown(jostling, tmp_path_factory):
+    """A tab in which nothing is answered; for what is refused or only looked at."""
+    return tab_of(opened(shutil.copytree(jostling, tmp_path_factory.mktemp("shown") / "movie.trackdb")))
+
+
 def another(tab, client):
     """Return a second tab of the same browser."""
     found = Tab.__new__(Tab)
@@ -81,8 +87,8 @@ def refused(reply, status, code):
     return reply.json()
 
 
-def test_a_question_tells_what_a_cell_may_do_and_sums_to_one(tab):
-    question = tab.question
+def test_a_question_tells_what_a_cell_may_do_and_sums_to_one(shown):
+    question = shown.question
     outcomes = question["outcomes"]
     assert sum(o["probability"] for o in outcomes) + question["others"] == pytest.approx(1)
     assert [o["probability"] for o in outcomes] == sorted((o["probability"] for o in outcomes), reverse=True)
@@ -92,8 +98,8 @@ def test_a_question_tells_what_a_cell_may_do_and_sums_to_one(tab):
     assert named <= {c["cell"] for c in question["candidates"]}
     assert all(c["frame"] == question["frame"] + 1 for c in question["candidates"])
     assert question["number"] == 1
-    assert question["cell"] == tab.state["queue"][0]["cell"]
-    assert question["cell"] not in tab.state["next"]
+    assert question["cell"] == shown.state["queue"][0]["cell"]
+    assert question["cell"] not in shown.state["next"]
     rivals = {(r["cell"], link["target"]) for r in question["rivals"] for link in r["links"]}
     assert rivals
     assert all(cell != question["cell"] for cell, _ in rivals)
@@ -506,10 +512,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("wrong", BAD.values(), ids=BAD)
-def test_a_request_that_says_something_else_is_refused_by_name(tab, path, wrong):
-    told = refused(tab.post("/api/decisions", tab.body() | wrong), 400, "bad_request")
+def test_a_request_that_says_something_else_is_refused_by_name(shown, wrong):
+    told = refused(shown.post("/api/decisions", shown.body() | wrong), 400, "bad_request")
     assert told["error"]["message"]
-    assert log_of(path) == []
+    assert shown.get("/api/decisions")["items"] == []
 
 
 def test_what_is_no_answer_at_all_is_refused(tab, path):
@@ -539,8 +545,8 @@ def test_what_is_no_answer_at_all_is_refused(tab, path):
         "/../trackdb.toml",
     ],
 )
-def test_no_path_reaches_the_disk(tab, path_):
-    reply = tab.http.get(path_)
+def test_no_path_reaches_the_disk(shown, path_):
+    reply = shown.http.get(path_)
     assert reply.status_code == 404
     assert reply.json()["error"]["code"] == "not_found"
 
@@ -556,31 +562,31 @@ def test_a_link_out_of_the_folder_of_the_page_is_not_followed(tmp_path, monkeypa
     assert set(page.page_files()) == {"index.html"}
 
 
-def test_the_page_and_its_files_are_served_as_what_they_are(tab):
-    assert tab.http.get("/").headers["content-type"] == "text/html; charset=utf-8"
-    assert tab.http.get("/static/main.js").headers["content-type"] == "text/javascript; charset=utf-8"
-    assert tab.http.get("/static/review.css").headers["content-type"] == "text/css; charset=utf-8"
+def test_the_page_and_its_files_are_served_as_what_they_are(shown):
+    assert shown.http.get("/").headers["content-type"] == "text/html; charset=utf-8"
+    assert shown.http.get("/static/main.js").headers["content-type"] == "text/javascript; charset=utf-8"
+    assert shown.http.get("/static/review.css").headers["content-type"] == "text/css; charset=utf-8"
 
 
-def test_a_movie_of_points_has_scenes_without_pixels(tab):
-    cell = tab.question["cell"]
-    scene = tab.get(f"/api/scene/{cell}")
+def test_a_movie_of_points_has_scenes_without_pixels(shown):
+    cell = shown.question["cell"]
+    scene = shown.get(f"/api/scene/{cell}")
     assert (scene["images"], scene["masks"], scene["ndim"]) == (False, False, 2)
     assert [frame["t"] for frame in scene["frames"]] == [
-        t for t in range(tab.question["frame"] - 2, tab.question["frame"] + 4) if 0 <= t <= 5
+        t for t in range(shown.question["frame"] - 2, shown.question["frame"] + 4) if 0 <= t <= 5
     ]
-    shown = {seen["cell"]: seen for frame in scene["frames"] for seen in frame["cells"]}
-    wanted = {cell, *(c["cell"] for c in tab.question["candidates"])}
-    assert wanted <= set(shown)
-    assert {seen["outline"] for seen in shown.values()} == {None}
+    seen_there = {seen["cell"]: seen for frame in scene["frames"] for seen in frame["cells"]}
+    wanted = {cell, *(c["cell"] for c in shown.question["candidates"])}
+    assert wanted <= set(seen_there)
+    assert {seen["outline"] for seen in seen_there.values()} == {None}
     window = scene["window"]
-    for seen in (shown[c] for c in wanted):
+    for seen in (seen_there[c] for c in wanted):
         assert window["y0"] <= seen["y"] <= window["y0"] + window["height"]
         assert window["x0"] <= seen["x"] <= window["x0"] + window["width"]
-    refused(tab.http.get(f"/api/crop/{cell}/{scene['frame']}"), 404, "no_images")
-    refused(tab.http.get(f"/api/mask/{cell}/{scene['frame']}"), 404, "no_masks")
-    refused(tab.http.get("/api/scene/99999"), 404, "unknown_cell")
-    refused(tab.http.get("/api/lineage/99999"), 404, "unknown_cell")
+    refused(shown.http.get(f"/api/crop/{cell}/{scene['frame']}"), 404, "no_images")
+    refused(shown.http.get(f"/api/mask/{cell}/{scene['frame']}"), 404, "no_masks")
+    refused(shown.http.get("/api/scene/99999"), 404, "unknown_cell")
+    refused(shown.http.get("/api/lineage/99999"), 404, "unknown_cell")
 
 
 @pytest.fixture(scope="module")

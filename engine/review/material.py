@@ -65,9 +65,10 @@ def revision_of(store: DuckDBStore, wanted: Wanted) -> Revision:
     MissingRowsError
         If there is none.
     """
-    chosen, info = store.find_solution(wanted.dataset, wanted.solution, doubtful=True)
-    found = find_posterior(store, wanted.dataset, wanted.posterior, solution=info.name, method=METHOD)
-    return Revision(*found, store.count_candidates(chosen))
+    with store.reading():  # one connection for all that is read here
+        chosen, info = store.find_solution(wanted.dataset, wanted.solution, doubtful=True)
+        found = find_posterior(store, wanted.dataset, wanted.posterior, solution=info.name, method=METHOD)
+        return Revision(*found, store.count_candidates(chosen))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +120,11 @@ def read_material(store: DuckDBStore, revision: Revision, config: Config) -> Mat
     InfeasibleError
         If two entries of the log exclude each other.
     """
+    with store.reading():  # one connection for all that is read here
+        return _read(store, revision, config)
+
+
+def _read(store: DuckDBStore, revision: Revision, config: Config) -> Material:
     annotator = Annotator(store, revision.chosen)
     annotator.prepare()
     movie = review_movie(store, revision.chosen, revision.solution, revision.posterior, config)
