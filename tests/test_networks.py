@@ -9,16 +9,19 @@ import pytest
 
 from trackdb.engine import networks
 from trackdb.engine.check import check
-from trackdb.engine.config import ScoreConfig
+from trackdb.engine.config import Config, PosteriorConfig, ScoreConfig
 from trackdb.engine.database import Database
 from trackdb.engine.ingest import ingest
 from trackdb.engine.network_config import NetworkConfig
 from trackdb.engine.networks import left_by_nearer_frames
 from trackdb.engine.pipeline import score, solve
+from trackdb.engine.pixels import pixels_of
+from trackdb.engine.posterior.stage import posterior
 from trackdb.engine.progress import Recorded
 from trackdb.errors import ConfigError, FormatError, MissingRowsError, StoreExistsError, TrackdbError
 from trackdb.storage.arrays import read_frame
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.sandbox import ask
 
 from .command_line import answer
 from .movies import write_ctc, write_points
@@ -31,6 +34,7 @@ from trackdb.engine.models import windows  # noqa: E402
 from trackdb.engine.models.checkpoint import digest_of_model, load_model  # noqa: E402
 from trackdb.engine.models.settings import settings_from  # noqa: E402
 from trackdb.engine.models.transformer import AssociationTransformer  # noqa: E402
+from trackdb.engine.scorers.network import NetworkScorer  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -351,6 +355,31 @@ def test_without_torch_it_is_said_how_to_install_it(store, model, monkeypatch):
 def test_settings_that_cannot_be_are_named(wrong):
     with pytest.raises(ConfigError, match=f"network.{next(iter(wrong))}"):
         NetworkConfig(**wrong)
+
+
+def test_a_model_as_a_scorer_says_what_the_store_keeps(store, model):
+    scored(store, model, max_gap=0, max_distance_px=1e9)
+    chosen = store.detection_set()
+    detections = store.detections(chosen)
+    edges = store.candidate_edges(chosen, detections)
+    run = next(run for run in store.runs() if run.kind == "score")
+    asked = NetworkScorer(str(model), device="cpu").score(detections, edges, pixels_of(store, chosen, Recorded()))
+    np.testing.assert_allclose(asked.value, store.scores(run, edges), rtol=1e-5)
+    assert len(edges) > 3
+
+
+def test_a_model_looks_again_at_perturbed_cells(store, model):
+    scored(store, model, max_gap=0)
+    chosen, progress = store.detection_set(), Recorded()
+    solved = solve(store, chosen, scores="small")
+    info = store.solutions(chosen)[solved.solution]
+    config = Config(posterior=PosteriorConfig("perturb"))
+    report = posterior(store, chosen, info, config, progress=progress)
+    assert report.draws == 20
+    assert "20 draws: a model looks at the whole movie for each" in " ".join(progress.notes)
+    kept = ask(store.path, "select target, sum(probability) p from probabilities group by target", {}).rows.to_pylist()
+    assert kept
+    assert all(0 < row["p"] <= 1 + 1e-6 for row in kept)
 
 
 def test_a_store_and_a_model_in_one_process_end_in_silence():

@@ -44,10 +44,13 @@ if TYPE_CHECKING:
     from ...storage.schema import CandidateEdges, Detections
     from ..config import PosteriorConfig
     from ..progress import Progress
-    from ..scorers.base import Scores
+    from ..scorers.base import Scorer, Scores
     from .estimate import Posterior
 
 log = logging.getLogger(__name__)
+
+OF_NETWORKS = 20
+"""Draws of methods that perturb, where a network says what each is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,11 @@ def posterior(
         if settings.calibration:
             settings = _calibrated(settings, method, store, chosen, movie)
             progress.note(f"temperature {settings.temperature:.4g}, fitted on other movies")
+        if method in PERTURBING and not settings.draws and "model" in movie.score_run.params:
+            settings = replace(settings, draws=OF_NETWORKS)
+            progress.note(
+                f"{OF_NETWORKS} draws: a model looks at the whole movie for each; [posterior] draws takes more"
+            )
         progress.start("weighing")
         prints = fingerprints(movie)
         followed = None
@@ -287,8 +295,8 @@ def redrawn_of(
     store: DuckDBStore, chosen: DetectionSet, movie: WeighedMovie, settings: PosteriorConfig, progress: Progress
 ) -> Redrawn:
     """Return what draws detections anew and prices them as the solution was priced, annotations taken for certain."""
-    by = str(movie.score_run.params["by"])
-    if by not in known_scorers():
+    scorer = _scorer_of(movie.score_run)
+    if scorer is None:
         raise ConfigError(
             f"scores {movie.score_run.name} come from a table: they say nothing of perturbed detections",
             **{"try": "--method auto, or a solution by a scorer"},
@@ -299,7 +307,17 @@ def redrawn_of(
         return decided(movie.price(detections, edges, scores), movie.pinned).problem
 
     drawn = Perturbation.of(movie.detections, pixels, sigma_px=settings.sigma_px or None, seed=settings.seed)
-    return Redrawn(drawn, movie.edges, open_scorer(by), price)
+    return Redrawn(drawn, movie.edges, scorer, price)
+
+
+def _scorer_of(scored: RunInfo) -> Scorer | None:
+    """Return what said scores once, to be asked again; None where a table did."""
+    by = str(scored.params["by"])
+    if "model" in scored.params:
+        from ..scorers.network import NetworkScorer
+
+        return NetworkScorer(by, channel=str(scored.params.get("channel") or ""))
+    return open_scorer(by) if by in known_scorers() else None
 
 
 def _summary(
