@@ -112,3 +112,15 @@ def test_earlier_runs_are_told_as_one(out, tmp_path):
 
 def test_figures_are_drawn(out):
     assert all("<svg" in (out / name).read_text() for name in FIGURES)
+
+
+def test_a_transformer_is_one_more_base_tracker(tmp_path):
+    pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
+    from .test_networks import write_model
+
+    model = write_model(tmp_path / "small")
+    run(tmp_path, "--kinds", "simulated", "--model", str(model), "--trackers", "transformer")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        met = {(row["tracker"], row["method"]) for row in csv.DictReader(file)}
+    assert met == {("transformer", method) for method in METHODS}
+    assert json.loads((tmp_path / "fits.json").read_text())["about"]["effort"]["model"] == "small"

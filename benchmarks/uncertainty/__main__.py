@@ -1,10 +1,12 @@
 """How far probabilities of links can be trusted: the experiment of "Reliable Cell Trackers Say 'I dunno!'", our data.
 
 Run: python benchmarks/uncertainty [--only NAME ...] [--kinds known simulated real] [--smallest] [--out DIR]
+                                   [--model FOLDER] [--trackers NAME ...]
      python benchmarks/uncertainty --of DIR ... [--out DIR]     tables and figures of earlier runs together
 
 Every movie with truth at every 1st, 2nd, 4th and 8th frame, by the base trackers that apply (Distance everywhere,
-Overlap where there are masks, Activity where there are images, and the cost model of trackdb itself), with SM, FP,
+Overlap where there are masks, Activity where there are images, with --model an association transformer where there are
+both, and the cost model of trackdb itself), with SM, FP,
 FP+A, AS and auto, as they are and with a temperature (TS) that was fitted on other movies: the design movies, of which
 none judges. Beside them, simulated movies with images, and frames drawn from the model itself, of which the right
 probabilities are known. The folder of the movies is named by TRACKDB_DATA, as in
@@ -16,7 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
@@ -50,6 +52,9 @@ def main(given: argparse.Namespace) -> None:
 def computed(given: argparse.Namespace) -> tuple[Results, dict[str, object]]:
     """Run the experiment; return what came out, and how much was computed."""
     scale, effort = SMALLEST if given.smallest else WHOLE
+    effort = replace(effort, model=str(given.model or ""), trackers=tuple(given.trackers))
+    if given.smallest:
+        effort = replace(effort, model_draws=3)
     if given.smallest:
         simulated, known = {"number": 2, "frames": 25, "cells": 40}, {"cells": 300, "n_pairs": 4, "n_movies": 2}
     else:
@@ -60,7 +65,8 @@ def computed(given: argparse.Namespace) -> tuple[Results, dict[str, object]]:
         "real": lambda: cases_of(real_sources(given.only), scale, effort),
     }
     results = run(chain.from_iterable(kinds[kind]() for kind in given.kinds or KINDS[given.smallest]))
-    return results, {"scale": asdict(scale), "effort": asdict(effort), "simulated": simulated, "known": known}
+    told = asdict(effort) | {"model": given.model.resolve().name if given.model else ""}
+    return results, {"scale": asdict(scale), "effort": told, "simulated": simulated, "known": known}
 
 
 if __name__ == "__main__":
@@ -69,6 +75,8 @@ if __name__ == "__main__":
     options.add_argument(
         "--kinds", nargs="*", choices=KINDS[False], help="of movies; the smallest size has no real ones"
     )
+    options.add_argument("--model", type=Path, help="folder of an association transformer, one more base tracker")
+    options.add_argument("--trackers", nargs="*", default=[], help="base trackers that are looked at, all by default")
     options.add_argument("--smallest", action="store_true", help="under a minute")
     options.add_argument("--of", nargs="*", type=Path, default=[], help="folders of earlier runs, to be told as one")
     options.add_argument("--out", type=Path, default=OUT, help="folder for the results")

@@ -61,7 +61,7 @@ def cases_of(sources: Iterable[Source], scale: Scale, effort: Effort) -> Iterabl
             if pairs is None or not (pairs.true >= 0).any():
                 tell(f"{source.movie.name} x{step}: no pair of frames")
                 continue
-            for tracker in trackers_of(pairs):
+            for tracker in trackers_of(pairs, effort):
                 begun = time.process_time()
                 cases = cases_by(pairs, tracker, effort)
                 problem = cases[0].problem

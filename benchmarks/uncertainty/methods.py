@@ -24,6 +24,7 @@ from trackdb.engine.posterior.temperature import tempered
 from trackdb.engine.posterior.trackers import tracker_costs, tracker_problem, tracker_scorer
 from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.engine.scorers.activity import observed
+from trackdb.engine.scorers.network import NetworkScorer
 from trackdb.solvers.posterior.assignment import AssignmentProblem
 from trackdb.solvers.posterior.marginals import HowWeighed, estimate
 from trackdb.solvers.posterior.parents import cheapest_parents
@@ -49,6 +50,9 @@ ACTIVITY: Final = "activity"
 EXACT_ACTIVITY: Final = "activity, exact"
 """The costs of Activity without its order: their optimum."""
 
+TRANSFORMER: Final = "transformer"
+"""An association transformer, where one is given."""
+
 MODEL: Final = "model"
 """The costs from which the truth was drawn, in the place of a base tracker."""
 
@@ -65,12 +69,21 @@ class Effort:
         Of FP and FP+A, where places alone are drawn again, and where outlines are too.
     neighbors : int
         Candidates of a cell.
+    model : str
+        Model folder of the transformer; without one it is left out.
+    model_draws : int
+        Of FP and FP+A with a transformer, which looks at the whole movie for each.
+    trackers : tuple of str
+        Base trackers that are looked at; all that apply if there is none.
     """
 
     assignments: int = 100
     draws: int = 100
     mask_draws: int = 20
     neighbors: int = 10
+    model: str = ""
+    model_draws: int = 20
+    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,14 +143,16 @@ class Case:
         return self.asked(method, temperature).questions
 
 
-def trackers_of(pairs: FramePairs) -> tuple[str, ...]:
-    """Return the base trackers that apply: what is in the movie decides."""
+def trackers_of(pairs: FramePairs, effort: Effort) -> tuple[str, ...]:
+    """Return the base trackers that apply: what is in the movie, and what is asked for, decide."""
     names = ["distance"]
     if pairs.pixels.has_masks:
         names.append("overlap")
     if pairs.pixels.channels:
         names.append("activity")
-    return (*names, TRACKDB)
+    if pairs.pixels.has_masks and pairs.pixels.channels and effort.model:
+        names.append(TRANSFORMER)
+    return tuple(name for name in (*names, TRACKDB) if not effort.trackers or name in effort.trackers)
 
 
 def cases_by(pairs: FramePairs, tracker: str, effort: Effort) -> list[Case]:
@@ -154,7 +169,8 @@ def cases_by(pairs: FramePairs, tracker: str, effort: Effort) -> list[Case]:
         problem = own_problem(pairs.detections, edges, pairs.n_pairs)
         return [case(tracker, problem, {"auto": exactly(problem)})]
     pixels, draws = (NO_PIXELS, effort.draws) if tracker == "distance" else (pairs.pixels, effort.mask_draws)
-    asked = by_tracker(pairs.detections, edges, pixels, tracker, draws)
+    draws = effort.model_draws if tracker == TRANSFORMER else draws
+    asked = by_tracker(pairs.detections, edges, pixels, tracker, draws, effort.model)
     weighed = {"AS": listed(asked.problem, effort.assignments), "auto": exactly(asked.problem)}
     in_order = {"SM": by_softmax(asked.problem), "FP": by_softmax(asked.mean)}
     optimal = {"FP+A": by_frequency(asked.drawn, [links_of_optimum(drawn) for drawn in asked.drawn])}
@@ -221,9 +237,71 @@ class ActivityInOrder:
         return into
 
 
-def by_tracker(detections: Detections, edges: CandidateEdges, pixels: Pixels, tracker: str, draws: int) -> OfTracker:
+class TransformerOnPairs:
+    """A transformer that is shown each pair of frames by itself: cells of other pairs stood there at another time."""
+
+    name = TRANSFORMER
+
+    def __init__(self, model: str) -> None:
+        self._scorer = NetworkScorer(model, device="cpu")
+
+    def score(self, detections: Detections, edges: CandidateEdges, pixels: Pixels = NO_PIXELS) -> Scores:
+        """Return the probability of each candidate."""
+        value = np.zeros(len(edges))
+        for pair in np.unique(detections.frame // APART).tolist():
+            cells = detections.frame // APART == pair
+            links = cells[edges.source]
+            row = np.cumsum(cells) - 1
+            some = replace(edges.take(links), source=row[edges.source[links]], target=row[edges.target[links]])
+            there = replace(
+                detections,
+                id=detections.id[cells],
+                frame=detections.frame[cells] - APART * pair,
+                position_px=detections.position_px[cells],
+                label=detections.label[cells],
+                area=detections.area[cells],
+            )
+            value[links] = self._scorer.score(there, some, Later(pixels, APART * pair)).value
+        return Scores(value, ScoreScale.PROBABILITY)
+
+
+@dataclass(frozen=True)
+class Later:
+    """Pixels whose frames are numbered from a later one on."""
+
+    pixels: Pixels
+    first: int
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there are label masks."""
+        return self.pixels.has_masks
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the image channels."""
+        return self.pixels.channels
+
+    def mask(self, frame: int) -> NDArray[np.integer]:
+        """Return the label mask of a frame."""
+        return self.pixels.mask(self.first + frame)
+
+    def image(self, channel: str, frame: int) -> NDArray[np.generic]:
+        """Return the image of a channel in a frame."""
+        return self.pixels.image(channel, self.first + frame)
+
+
+def by_tracker(
+    detections: Detections, edges: CandidateEdges, pixels: Pixels, tracker: str, draws: int, model: str = ""
+) -> OfTracker:
     """Return what a base tracker says of cells, and of draws of them."""
-    scorer = ActivityInOrder() if tracker == ACTIVITY else tracker_scorer(tracker)
+    scorer = (
+        ActivityInOrder()
+        if tracker == ACTIVITY
+        else TransformerOnPairs(model)
+        if tracker == TRANSFORMER
+        else tracker_scorer(tracker)
+    )
     drawn: list[TrackingProblem] = []
     chosen: list[NDArray[np.int64]] = []
 

@@ -104,11 +104,13 @@ class NetworkScorer:
 
 def _measured(detections: Detections, pixels: Pixels, channel: str) -> Features:
     """Return what masks, and images of a channel where one is named, tell of each cell."""
-    parts, rows = [], []
+    parts: list[Features] = []
+    rows: list[NDArray[np.int64]] = []
     for frame in np.unique(detections.frame).tolist():
         found = measure(pixels.mask(frame), {channel: pixels.image(channel, frame)} if channel else None)
         labels = detections.label[detections.frame == frame]
-        rows.append(np.searchsorted(found.label, labels) + sum(map(len, parts)))
+        before = sum(len(part) for part in parts)
+        rows.append(np.searchsorted(found.label, labels).astype(np.int64) + before)
         parts.append(found.features)
     return _rows_of(Features.concatenate(parts), np.concatenate(rows))
 
