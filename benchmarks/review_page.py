@@ -1,6 +1,6 @@
 """How long a person waits: from the key of an answer to the next question painted, in headless Chromium.
 
-python benchmarks/review_page.py STORE [-n 50]
+python benchmarks/review_page.py STORE [-n 50] [--picture docs/review/page.png]
 
 The store is copied first, so that nothing is written to it. Each answer is one key, as a person presses it; the page
 says when a question is on the screen (two frames drawn and handed to the compositor), and the clock of the browser
@@ -58,11 +58,11 @@ def serve(store: Path, out: Path) -> tuple[subprocess.Popen, str]:
     raise SystemExit("the server did not start within ten minutes")
 
 
-def answers(url: str, n: int, chromium: str) -> list[float]:
-    """Return how long each of n answers took, in milliseconds."""
+def answers(url: str, n: int, chromium: str, picture: Path | None) -> list[float]:
+    """Return how long each of n answers took, in milliseconds; a picture shows the question after them."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(120_000)
         page.goto(url)
         page.wait_for_selector("body[data-phase=ready]")
@@ -73,6 +73,10 @@ def answers(url: str, n: int, chromium: str) -> list[float]:
             page.keyboard.press("12"[place % 2])
             page.wait_for_selector(f"body[data-phase=ready]:not([data-turn='{turn}'])")
         waits = page.evaluate("() => window.waits")
+        if picture is not None:
+            page.keyboard.press("ArrowDown")
+            page.wait_for_timeout(1000)  # its effect and its lineage come a moment later
+            page.screenshot(path=picture)
         browser.close()
     return waits
 
@@ -82,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("-n", type=int, default=50)
+    parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -90,7 +95,7 @@ def main() -> None:
         store = shutil.copytree(given.store, Path(folder) / given.store.name)
         server, url = serve(store, Path(folder) / "server.txt")
         try:
-            waits = answers(url, given.n, chromium)
+            waits = answers(url, given.n, chromium, given.picture)
         finally:
             server.terminate()
             server.wait(30)

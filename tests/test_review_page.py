@@ -1,0 +1,374 @@
+"""The review page in Chromium: a key is an answer, nothing moves on before it is on disk, none is lost or doubled."""
+
+import json
+import shutil
+
+import pytest
+
+from .browsers import chromium, numbers_in, tab
+from .command_line import run
+from .reviews import review_server
+
+ANA = ("--as", "ana", "--audit", "0")
+EVIL = "<img src=x onerror=document.body.dataset.harmed=1>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def weighed(tmp_path_factory, browser):
+    """A store with images, masks, a solution and its posterior; its dataset has a name that a page must not read."""
+    folder = tmp_path_factory.mktemp("review")
+    words = ["--frames", 6, "--cells", 24, "--motion", 0.4, "--seed", 2]
+    run("simulate", "-o", folder / "movie", *words)
+    run("ingest", folder / "movie", "-o", folder / "movie.trackdb", "--name", EVIL)
+    run("solve", folder / "movie.trackdb", "--simple")
+    run("posterior", folder / "movie.trackdb")
+    return folder / "movie.trackdb"
+
+
+@pytest.fixture
+def store(weighed, tmp_path):
+    """A copy of the store that a test may answer in."""
+    return shutil.copytree(weighed, tmp_path / "movie.trackdb")
+
+
+@pytest.fixture(scope="module")
+def served(weighed, tmp_path_factory):
+    """A server without blind questions; what tests say adds up, so each compares with what was before."""
+    store = shutil.copytree(weighed, tmp_path_factory.mktemp("served") / "movie.trackdb")
+    with review_server(store, *ANA) as running:
+        running.store = store
+        yield running
+
+
+@pytest.fixture(scope="module")
+def blind(served):
+    """A server of the same store for another person, of whom all questions are blind."""
+    with review_server(served.store, "--as", "ben", "--audit", "1") as running:
+        yield running
+
+
+@pytest.fixture
+def screen(browser, served):
+    with tab(browser, served) as found:
+        yield found.open()
+
+
+def pick(question, n):
+    """Return the question's outcomes with n daughters."""
+    return [outcome["daughters"] for outcome in question["outcomes"] if len(outcome["daughters"]) == n]
+
+
+def test_each_key_is_one_answer_and_the_page_moves_on(screen):
+    keys = [
+        ("Enter", "choose", lambda q: q["chosen"]),
+        ("a", "choose", lambda q: q["chosen"]),
+        ("1", "choose", lambda q: q["outcomes"][0]["daughters"]),
+        ("2", "choose", lambda q: q["outcomes"][1]["daughters"]),
+        ("e", "choose", lambda q: []),
+        ("x", "reject", None),
+        ("k", "not_a_cell", lambda q: None),
+        ("s", "segmentation", lambda q: None),
+        ("Space", "unsure", lambda q: None),
+    ]
+    for place, (key, kind, daughters) in enumerate(keys):
+        asked = screen.question
+        screen.answer(key)
+        said = screen.said()
+        assert len(said) == place + 1
+        assert (said[0]["kind"], said[0]["cell"], said[0]["who"]) == (kind, asked["cell"], "ana"), key
+        if daughters is not None:
+            assert said[0]["daughters"] == daughters(asked), key
+        assert screen.text("#saved").startswith(f"✓ saved #{said[0]['seq']}")
+        assert screen.cell != asked["cell"]
+
+
+def test_nine_numbers_choose_among_nine_and_one_that_stands_for_nothing_does_nothing(screen):
+    before = screen.cell
+    screen.press("9") if len(screen.outcomes()) < 9 else None
+    screen.page.wait_for_timeout(100)
+    assert (screen.cell, screen.phase, screen.said()) == (before, "ready", [])
+
+
+def test_d_takes_the_only_likely_pair_or_opens_a_picker(screen):
+    for _ in range(8):
+        question = screen.question
+        pairs = pick(question, 2)
+        if len(question["candidates"]) > 1:
+            break
+        screen.answer("n")
+    if len(pairs) == 1:
+        screen.answer("d")
+        assert screen.said()[0]["daughters"] == pairs[0]
+        return
+    screen.press("d")
+    assert screen.page.is_visible("#dialog")
+    shown = screen.page.inner_text("#dialog button[data-place='1']")
+    screen.answer("1")
+    said = screen.said()[0]
+    assert len(said["daughters"]) == 2
+    assert all(str(cell) in shown for cell in said["daughters"])
+
+
+def test_up_and_down_highlight_and_enter_takes_what_is_highlighted(screen):
+    question = screen.question
+    star = [outcome["chosen"] for outcome in question["outcomes"]].index(True)
+    assert screen.highlighted == star + 1
+    screen.press("ArrowUp", "ArrowUp", "ArrowUp", "ArrowUp")
+    assert screen.highlighted == 1
+    screen.press("ArrowDown")
+    assert screen.highlighted == 2
+    screen.until(lambda: screen.text("#effect-title").lower() == "effect of choosing 2" and screen.text("#effect"))
+    screen.answer("Enter")
+    assert screen.said()[0]["daughters"] == question["outcomes"][1]["daughters"]
+
+
+def test_answers_are_taken_back_and_given_again(screen):
+    first = screen.cell
+    screen.answer("1")
+    second = screen.cell
+    screen.answer("2").answer("z")
+    assert screen.cell == second
+    screen.answer("Control+z")
+    assert screen.cell == first
+    assert screen.text("#saved").startswith("✓ undone")
+    assert [record["undone"] for record in screen.said()] == [True, True]
+    before = numbers_in(screen.text("#count"))[0]
+    screen.answer("Shift+Z")
+    assert screen.text("#saved").startswith("✓ given again")
+    assert numbers_in(screen.text("#count"))[0] == before + 1
+    assert [record["undone"] for record in screen.said()] == [True, False]
+    screen.answer("Backspace")
+    assert numbers_in(screen.text("#count"))[0] == before
+    assert [record["undone"] for record in screen.said()] == [True, True]
+
+
+def test_next_and_previous_move_without_an_answer_and_go_finds_a_cell(screen):
+    first = screen.cell
+    second = screen.answer("n").cell
+    third = screen.answer("n").cell
+    assert len({first, second, third}) == 3
+    assert screen.answer("p").cell == second
+    assert screen.answer("p").cell == first
+    screen.press("g", *str(third))
+    screen.answer("Enter")
+    assert screen.cell == third
+    screen.press("g", *"999999")
+    screen.press("Enter")
+    screen.page.wait_for_selector("#saved[data-tone=bad]")
+    assert screen.cell == third
+    assert screen.said() == []
+
+
+def test_a_flag_carries_a_note_and_the_question_stays(screen):
+    before = screen.cell
+    screen.press("f", *"odd <b>one</b>")
+    screen.answer("Enter")
+    said = screen.said()[0]
+    assert (said["kind"], said["cell"], said["note"]) == ("flag", before, "odd <b>one</b>")
+    assert screen.cell == before
+
+
+def test_a_held_key_is_one_answer_and_input_is_frozen_until_it_is_on_the_disk(screen):
+    waiting = []
+    screen.page.route("**/api/decisions", lambda route: waiting.append(route))
+    screen.page.keyboard.down("1")
+    screen.page.keyboard.down("1")
+    screen.wait("saving")
+    before = screen.cell
+    screen.press("2", "e", "n", "z")
+    assert (screen.phase, screen.cell) == ("saving", before)
+    while not waiting:
+        screen.page.wait_for_timeout(20)
+    waiting.pop().continue_()
+    screen.wait()
+    screen.page.unroute("**/api/decisions")
+    assert [record["cell"] for record in screen.said()] == [before]
+
+
+def test_a_reload_a_server_that_dies_in_the_middle_and_the_next_sitting_lose_and_double_nothing(browser, store):
+    with review_server(store, *ANA) as running, tab(browser, running) as screen:
+        screen.open().answer("1").answer("1")
+        cell, count = screen.cell, screen.text("#count")
+        screen.page.reload()
+        screen.wait()
+        assert (screen.cell, screen.text("#count")) == (cell, count)
+        assert "token" not in screen.page.url
+        # the answer is written, and the reply gets lost: the server is killed in between
+        screen.page.route("**/api/decisions", lambda route: (route.fetch(), running.process.kill(), route.abort()))
+        screen.press("1").wait("failed")
+        assert screen.cell == cell
+        assert "NOT SAVED" in screen.text("#notice")
+        assert screen.text("#saved") == "NOT SAVED"
+        screen.press("2", "n")
+        assert (screen.phase, screen.cell) == ("failed", cell)
+        screen.page.unroute("**/api/decisions")
+        screen.page.click("text=Retry")
+        screen.wait("failed")
+        kept = screen.page.evaluate("() => Object.entries(localStorage).filter(([name]) => name.includes('pending'))")
+        body = json.loads(kept[0][1])["body"]
+        assert body["cell"] == cell
+    with review_server(store, *ANA) as running, tab(browser, running) as screen:
+        screen.open()
+        assert screen.text("#count").startswith("3 answered")
+        assert screen.ask("/api/decisions")["items"][0]["cell"] == cell
+        assert screen.post("/api/decisions", body)["repeated"]
+        assert len(screen.ask("/api/decisions")["items"]) == 3
+        screen.answer("z").answer("z").answer("z").press("z")
+        assert "nothing of yours to undo" in screen.text("#saved")
+
+
+def test_an_answer_whose_reply_was_lost_is_sent_again_by_retry_and_written_once(screen):
+    lost = []
+
+    def lose(route):
+        route.fetch()
+        lost.append(1)
+        route.abort()
+
+    screen.page.route("**/api/decisions", lose, times=1)
+    screen.press("1")
+    screen.wait("failed")
+    cell = screen.cell
+    assert screen.page.evaluate("() => document.activeElement.textContent") == "Retry"
+    screen.answer("Enter")
+    assert lost == [1]
+    assert [record["cell"] for record in screen.said()] == [cell]
+    assert "once" in screen.text("#saved")
+
+
+def test_an_answer_left_by_a_reload_is_offered_again(screen):
+    screen.page.route("**/api/decisions", lambda route: route.abort(), times=1)
+    screen.press("1")
+    screen.wait("failed")
+    cell = screen.cell
+    screen.page.reload()
+    screen.page.wait_for_selector("text=Send it again")
+    assert f"cell {cell}" in screen.text("#notice")
+    screen.answer("Enter")
+    assert [record["cell"] for record in screen.said()] == [cell]
+    screen.page.reload()
+    screen.wait()
+    assert not screen.page.is_visible("#notice")
+
+
+@pytest.mark.parametrize(("status", "code"), [(507, "disk_full"), (500, "not_saved")])
+def test_a_full_disk_keeps_the_answer_which_can_be_discarded(screen, status, code):
+    body = json.dumps({"error": {"code": code, "message": "the disk is full", "details": {}}})
+    refuse = {"status": status, "content_type": "application/json", "body": body}
+    screen.page.route("**/api/decisions", lambda route: route.fulfill(**refuse), times=1)
+    screen.press("1")
+    screen.wait("failed")
+    assert "the disk is full" in screen.text("#notice")
+    screen.page.click("text=Discard the answer")
+    screen.wait()
+    assert not screen.page.is_visible("#notice")
+    assert screen.said() == []
+    assert screen.page.evaluate("() => Object.keys(localStorage).filter((name) => name.includes('pending'))") == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(423, "busy"), (503, "reloading")])
+def test_a_busy_store_is_told_calmly_and_the_answer_sent_again_by_itself(screen, status, code):
+    body = json.dumps({"error": {"code": code, "message": "a solve runs", "details": {}, "retry_ms": 1200}})
+    keys = []
+
+    def refuse(route):
+        keys.append(route.request.post_data_json["key"])
+        if len(keys) < 2:
+            route.fulfill(status=status, content_type="application/json", body=body)
+        else:
+            route.continue_()
+
+    screen.page.route("**/api/decisions", refuse)
+    before = screen.turn
+    screen.press("1")
+    screen.wait("busy")
+    assert "a solve runs" in screen.text("#notice")
+    assert "NOT SAVED" not in screen.text("body")
+    screen.page.wait_for_selector(f"body[data-phase=ready]:not([data-turn='{before}'])")
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert len(screen.said()) == 1
+
+
+def test_a_tab_that_missed_an_answer_is_told_to_reload(browser, served):
+    with tab(browser, served) as other, tab(browser, served) as screen:
+        other.open()
+        screen.page.route("**/api/events", lambda route: route.abort())  # it hears nothing of others
+        screen.open().answer("g", *str(other.cell), "Enter")
+        assert screen.cell == other.cell
+        other.answer("1")
+        screen.press("2").wait("stale")
+        assert "reload" in screen.text("#notice")
+        assert "again" not in screen.text("#notice")
+        assert len(other.said()) == 1
+        screen.answer("Enter")
+        assert not screen.page.is_visible("#notice")
+
+
+def test_an_answer_that_an_earlier_one_excludes_gives_three_choices(screen):
+    earlier = {"seq": 7, "who": EVIL, "text": f"cell 3 goes on as 9 {EVIL}"}
+    error = {"code": "excluded", "message": "cell 9 has a mother already.", "details": {}}
+    body = json.dumps({"error": error, "earlier": [earlier], "choices": ["replace", "keep", "unsure"]})
+    sent = []
+
+    def refuse(route):
+        sent.append(route.request.post_data_json)
+        if len(sent) == 1:
+            route.fulfill(status=409, content_type="application/json", body=body)
+        else:
+            route.continue_()
+
+    screen.page.route("**/api/decisions", refuse)
+    screen.press("1")
+    screen.wait("excluded")
+    assert "#7" in screen.text("#notice")
+    assert EVIL in screen.text("#notice")
+    buttons = [button.inner_text() for button in screen.page.query_selector_all("#notice button")]
+    assert buttons[:3] == ["Replace the earlier answer", "Keep the earlier answer", "Mark both unsure"]
+    screen.page.click("text=Mark both unsure")
+    screen.until(lambda: len(sent) == 2)
+    assert sent[1]["resolve"] == "unsure"
+    assert sent[1]["key"] != sent[0]["key"]
+
+
+def test_two_people_hear_of_each_other(browser, served, blind):
+    with tab(browser, served) as ana, tab(browser, blind) as ben:
+        ana.open()
+        ben.open()
+        ben.answer("1")
+        assert ben.said()[0]["who"] == "ben"
+        ana.until(lambda: "ben" in ana.text("#saved"))
+        ana.wait().answer("1")
+        assert ana.said()[0]["seq"] > ben.said()[0]["seq"]
+        assert ana.said()[0]["cell"] != ben.said()[0]["cell"]
+
+
+def test_blind_questions_show_neither_star_nor_percentages_and_follow_no_order(browser, blind):
+    with tab(browser, blind) as screen:
+        screen.open()
+        screen.page.wait_for_timeout(500)
+        assert "blind" in screen.text("#question")
+        for selector in ("#outcomes", "#effect", "#rest"):
+            assert not {"%", "★"} & set(screen.text(selector))
+        assert "%" not in "".join(
+            screen.page.eval_on_selector_all("#links text", "all => all.map((t) => t.textContent)")
+        )
+        assert (
+            len({p.get_attribute("stroke-width") for p in screen.page.query_selector_all("#links path.candidate")}) <= 1
+        )
+        assert not screen.page.query_selector("#outcomes .bar")
+        listed = screen.page.query_selector_all("#outcomes .outcome")
+        named = [[int(cell) for cell in outcome.get_attribute("data-daughters").split()] for outcome in listed]
+        assert named == sorted(named)
+        assert screen.highlighted is None
+        screen.press("Enter", "a")
+        assert "by number" in screen.text("#saved")
+        cell = screen.cell
+        screen.answer("1")
+        assert (screen.said()[0]["cell"], screen.said()[0]["blind"]) == (cell, True)
