@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -62,7 +63,7 @@ def answers(url: str, n: int, chromium: str, picture: Path | None) -> list[float
     """Return how long each of n answers took, in milliseconds; a picture shows the question after them."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.set_default_timeout(120_000)
         page.goto(url)
         page.wait_for_selector("body[data-phase=ready]")
@@ -77,6 +78,7 @@ def answers(url: str, n: int, chromium: str, picture: Path | None) -> list[float
             page.keyboard.press("ArrowDown")
             page.wait_for_timeout(1000)  # its effect and its lineage come a moment later
             page.screenshot(path=picture)
+            Image.open(picture).quantize(96).save(picture, optimize=True)
         browser.close()
     return waits
 

@@ -52,7 +52,7 @@ def test_links_of_the_readme_lead_somewhere():
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["sql.md", "cookbook.md", "uncertainty.md"])
+@pytest.mark.parametrize("page", ["sql.md", "cookbook.md", "uncertainty.md", "review.md"])
 def test_links_of_the_pages_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "docs" / page).read_text()):
         assert (ROOT / "docs" / target).exists(), target

@@ -148,13 +148,16 @@ function candidateLinks(question, cells, panes, marks, chosen) {
   return [...drawn, ...signs];
 }
 
-/** Return the sign under a candidate; signs that would cover each other give way downwards. */
+/** Return the sign under a candidate; one that would cover another gives way to the next place that is free. */
 function sign({ to, cell }, { keys, colour }, text, taken) {
   const [x] = to.place(cell.y, cell.x);
   const width = 14 + 8.1 * (keys.length * 1.5 + text.length);
   const left = Math.max(to.x + 2, Math.min(to.x + to.width - width - 2, x - width / 2));
-  let top = Math.max(to.y + 2, Math.min(to.y + to.height - 24, rows(to, cell)[1] + 5));
-  while (taken.some((other) => Math.abs(other.top - top) < 23 && left < other.right && other.left < left + width)) top += 4;
+  const [highest, lowest] = [to.y + 2, to.y + to.height - 24];
+  const wanted = Math.max(highest, Math.min(lowest, rows(to, cell)[1] + 5));
+  const covers = (/** @type {number} */ at) => taken.some((other) => Math.abs(other.top - at) < 23 && left < other.right && other.left < left + width);
+  const places = Array.from({ length: 60 }, (_, k) => [wanted + 4 * k, wanted - 4 * k]).flat();
+  const top = places.find((at) => at >= highest && at <= lowest && !covers(at)) ?? wanted;
   taken.push({ left, right: left + width, top });
   return svg(
     "g",
