@@ -1,9 +1,9 @@
 """Ask the authors' package (trackastra 0.5.6) for losses and gradients of small transformers, and keep them for tests.
 
 The network and the normalisation of its answers are the package's; the sum of Eq. (6) is written here as it is told.
-With a model folder that trackdb trained, its logits beside ours are told in its place: that needs trackdb, too.
+With a model folder that trackdb trained, it is told instead how far the package's logits lie from ours.
 
-Needs an environment with that package.
+Needs an environment with that package; for a model folder trackdb has to be importable there, too.
 
 python benchmarks/training_oracle.py [MODEL]
 """

@@ -1,7 +1,9 @@
 """`trackdb train association`: from stores with truth to a model folder, and what is refused."""
 
 import json
+import resource
 import shutil
+import sys
 
 import pytest
 from filelock import FileLock
@@ -230,6 +232,23 @@ def test_what_cannot_be_is_told_before_any_work(words, place, tmp_path):
     assert "no solution named right" in refusal(*words, "--against", "right", code=3)
     assert "train.size" in refusal(*words, "--size", "huge", code=2)
     assert not (tmp_path / "again" / "model.pt").exists()
+
+
+def test_without_torch_it_says_how_to_install_it(words, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert 'pip install -c constraints.txt ".[models]"' in refusal(*words, code=2)
+
+
+def test_a_full_disk_is_told_with_what_to_do(words, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        said = refusal(*words, code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "make room, then give the command again" in said
+    assert "again" in said.split("make room")[0]
+    assert answer(*words)["epochs"] == 2
 
 
 def test_from_python_it_is_the_same_training(place, tmp_path):

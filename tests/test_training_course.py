@@ -16,6 +16,7 @@ from .taught import RECIPE, SHAPE, Walks
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
 
+from trackdb.engine.models.encodings import turned  # noqa: E402
 from trackdb.engine.models.settings import TransformerSettings  # noqa: E402
 from trackdb.engine.models.transformer import AssociationTransformer  # noqa: E402
 from trackdb.engine.training import unfinished  # noqa: E402
@@ -175,6 +176,13 @@ def test_half_precision_learns_too_and_goes_on_too(tmp_path, precision):
     single = run(course(tmp_path / "c.pt", Walks(steps=2), recipe, d_model=32))
     assert whole[1][0].val_loss == pytest.approx(single[1][0].val_loss, rel=0.05)
     assert whole[1][0].val_loss != single[1][0].val_loss
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_halves_are_turned_in_single_precision(dtype):
+    heads = torch.randn(1, 2, 3, 16)
+    turns = torch.polar(torch.ones(1, 1, 3, 8), torch.rand(1, 1, 3, 8))
+    assert torch.equal(turned(heads.to(dtype), turns), turned(heads.to(dtype).float(), turns))
 
 
 def test_a_loss_that_is_no_number_stops_it_and_names_the_step(tmp_path):
