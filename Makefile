@@ -38,8 +38,8 @@ faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 400 momen
 fuzz: $(VENV)/.ready $(VENV)/.kernels  ## importers under 12,000 harmed files, of which `make test` takes every fifth
 	TRACKDB_FUZZ_EVERY=1 $(BIN)/python -m pytest -q -n auto tests/test_fuzz_formats.py
 
-uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far probabilities of links can be trusted
-	$(BIN)/python benchmarks/uncertainty
+uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far probabilities of links can be trusted; MODEL=FOLDER takes a transformer too
+	$(BIN)/python benchmarks/uncertainty $(if $(MODEL),--model $(MODEL))
 
 # of what is installed a tenth is ever imported: Python compiles that when it meets it
 $(VENV)/.ready: pyproject.toml constraints.txt

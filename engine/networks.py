@@ -284,7 +284,8 @@ def _warn(progress: Progress, card: ModelCard, chosen: DetectionSet, config: Net
             f"{card.name} sees {window} frames at once: no link leaps over more than {max(window - REACH, 0)}"
         )
     if chosen.movie.n_frames < window:
-        progress.note(f"the movie has {chosen.movie.n_frames} frames, fewer than the {window} that {card.name} expects")
+        frames = "1 frame" if chosen.movie.n_frames == 1 else f"{chosen.movie.n_frames} frames"
+        progress.note(f"the movie has {frames}, fewer than the {window} that {card.name} expects")
 
 
 def _work(chosen: DetectionSet, name: str) -> str:

@@ -119,7 +119,7 @@ def test_a_transformer_is_one_more_base_tracker(tmp_path):
     from .test_networks import write_model
 
     model = write_model(tmp_path / "small")
-    run(tmp_path, "--kinds", "simulated", "--model", str(model), "--trackers", "transformer")
+    run(tmp_path, "--kinds", "simulated", "--model", str(model), "--model-draws", "2", "--trackers", "transformer")
     with (tmp_path / "results.csv").open(newline="") as file:
         met = {(row["tracker"], row["method"]) for row in csv.DictReader(file)}
     assert met == {("transformer", method) for method in METHODS}

@@ -1,7 +1,7 @@
 """How far probabilities of links can be trusted: the experiment of "Reliable Cell Trackers Say 'I dunno!'", our data.
 
 Run: python benchmarks/uncertainty [--only NAME ...] [--kinds known simulated real] [--smallest] [--out DIR]
-                                   [--model FOLDER] [--trackers NAME ...]
+                                   [--model FOLDER] [--model-draws N] [--trackers NAME ...]
      python benchmarks/uncertainty --of DIR ... [--out DIR]     tables and figures of earlier runs together
 
 Every movie with truth at every 1st, 2nd, 4th and 8th frame, by the base trackers that apply (Distance everywhere,
@@ -53,8 +53,8 @@ def computed(given: argparse.Namespace) -> tuple[Results, dict[str, object]]:
     """Run the experiment; return what came out, and how much was computed."""
     scale, effort = SMALLEST if given.smallest else WHOLE
     effort = replace(effort, model=str(given.model or ""), trackers=tuple(given.trackers))
-    if given.smallest:
-        effort = replace(effort, model_draws=3)
+    if given.model_draws is not None:
+        effort = replace(effort, model_draws=given.model_draws)
     if given.smallest:
         simulated, known = {"number": 2, "frames": 25, "cells": 40}, {"cells": 300, "n_pairs": 4, "n_movies": 2}
     else:
@@ -76,6 +76,7 @@ if __name__ == "__main__":
         "--kinds", nargs="*", choices=KINDS[False], help="of movies; the smallest size has no real ones"
     )
     options.add_argument("--model", type=Path, help="folder of an association transformer, one more base tracker")
+    options.add_argument("--model-draws", type=int, help="of FP and FP+A with it (20); 0 leaves both out")
     options.add_argument("--trackers", nargs="*", default=[], help="base trackers that are looked at, all by default")
     options.add_argument("--smallest", action="store_true", help="under a minute")
     options.add_argument("--of", nargs="*", type=Path, default=[], help="folders of earlier runs, to be told as one")

@@ -72,7 +72,7 @@ class Effort:
     model : str
         Model folder of the transformer; without one it is left out.
     model_draws : int
-        Of FP and FP+A with a transformer, which looks at the whole movie for each.
+        Of FP and FP+A with a transformer, which looks at the whole movie for each; 0 leaves both out.
     trackers : tuple of str
         Base trackers that are looked at; all that apply if there is none.
     """
@@ -172,6 +172,8 @@ def cases_by(pairs: FramePairs, tracker: str, effort: Effort) -> list[Case]:
     draws = effort.model_draws if tracker == TRANSFORMER else draws
     asked = by_tracker(pairs.detections, edges, pixels, tracker, draws, effort.model)
     weighed = {"AS": listed(asked.problem, effort.assignments), "auto": exactly(asked.problem)}
+    if not draws:
+        return [case(tracker, asked.problem, {"SM": by_softmax(asked.problem)} | weighed)]
     in_order = {"SM": by_softmax(asked.problem), "FP": by_softmax(asked.mean)}
     optimal = {"FP+A": by_frequency(asked.drawn, [links_of_optimum(drawn) for drawn in asked.drawn])}
     if tracker != ACTIVITY:
@@ -313,6 +315,8 @@ def by_tracker(
         return made
 
     price(detections, edges, scorer.score(detections, edges, pixels))
+    if not draws:
+        return OfTracker(drawn[0], drawn[0], [], np.empty(0, np.int64), [])
     mean = mean_problem(Perturbation.of(detections, pixels), edges, scorer, price, draws=draws)
     return OfTracker(drawn[0], mean, drawn[1:], chosen[0] if chosen else np.empty(0, np.int64), chosen[1:])
 
