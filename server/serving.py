@@ -125,13 +125,18 @@ class Watch:
         self._busy = False
 
     async def run(self) -> None:
-        """Look until this is cancelled."""
+        """Look until this is cancelled; what keeps it from looking is told once, not every second."""
+        told = None
         while True:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.look()
             except TrackdbError as error:
-                self._events.tell("busy", {"by": None, "message": str(error)})
+                if str(error) != told:
+                    self._events.tell("busy", {"by": None, "message": str(error)})
+                told = str(error)
+            else:
+                told = None
 
     async def look(self) -> None:
         """Look once."""
