@@ -130,6 +130,14 @@ def test_a_model_is_not_overwritten_unless_asked(place):
     assert "--overwrite" in said
 
 
+def test_a_command_that_is_refused_keeps_the_model_that_it_was_to_overwrite(words, place, tmp_path):
+    again = shutil.copytree(place / "mine", tmp_path / "again")
+    refusal(*words, "--overwrite", "--against", "right", code=3)
+    assert "begin with" in refusal(*words, "--overwrite", "--init", again, code=2)
+    assert {path.name for path in again.iterdir()} - {".lock"} == LAYOUT
+    assert (again / "model.pt").read_bytes() == (place / "mine" / "model.pt").read_bytes()
+
+
 def test_a_folder_with_something_else_is_left_alone(words, tmp_path):
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / "thesis.txt").write_text("mine")

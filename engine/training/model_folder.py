@@ -43,7 +43,7 @@ def opened(folder: Path, *, overwrite: bool) -> Iterator[None]:
     folder : Path
         A new or empty folder, one with an unfinished training, or with `overwrite` one with a model.
     overwrite : bool
-        Whether a model that is there is given up.
+        Whether a finished model may be there; it stays until `clear` is called.
 
     Raises
     ------
@@ -68,8 +68,6 @@ def opened(folder: Path, *, overwrite: bool) -> Iterator[None]:
             for path in folder.iterdir():
                 if path.name != LOCK and _left_behind(path):
                     path.unlink()
-            if overwrite and not begun:
-                clear(folder)
             yield
             (folder / LOCK).unlink(missing_ok=True)
     except Timeout:

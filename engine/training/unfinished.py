@@ -31,8 +31,7 @@ class Checkpoint:
     file : Path
         Where it stands.
     follows : mapping of str to str, int, float or bool
-        What the training follows from: settings, movies, versions; another training with as much as one other value is
-        another training.
+        What the training follows from: settings, movies, first weights; one other value makes it another training.
     """
 
     def __init__(self, file: Path, follows: Mapping[str, str | int | float | bool]) -> None:

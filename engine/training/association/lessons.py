@@ -33,8 +33,8 @@ class MovieLessons:
 
     Parameters
     ----------
-    training, validation : list of LabelledMovie
-        What is learned from, and what is not.
+    training, validation_on : list of LabelledMovie
+        What is learned from, and what is examined on.
     sampling : Sampling
         How windows of both are drawn; those to examine on are never changed.
     """

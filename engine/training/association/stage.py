@@ -117,7 +117,8 @@ def train_association(
     truth : str
         Name of the truth in each store, or a file that tells of it.
     overwrite : bool
-        Whether a model in the folder, or an unfinished training of another kind, is given up.
+        Whether a model in the folder, or an unfinished training of another kind, is given up, once there is something
+        to learn from.
     tensorboard : bool
         Whether figures are written for TensorBoard, too.
     progress : Progress
@@ -126,7 +127,8 @@ def train_association(
     Raises
     ------
     ConfigError
-        If there is no such device, the folder holds a training of other settings or movies, or a movie is too short.
+        If there is no such device, the folder holds a training of other settings or movies, a movie is too short, or
+        `init` is `out`.
     StoreExistsError
         If the folder holds a model.
     MissingRowsError
@@ -138,6 +140,8 @@ def train_association(
     """
     config, progress = config or TrainConfig(), progress or Silent()
     recipe, device = config.recipe(), device_of(config.device)
+    if init is not None and init.resolve() == out.resolve():
+        raise ConfigError(f"{out} is both the model to begin with and the one to be made", **{"try": "another -o"})
     precision = Precision.chosen(config.precision, device)
     with opened(out, overwrite=overwrite):
         settings, weights = _network(sources, validation, config, recipe, init)
@@ -210,10 +214,12 @@ def _network(
 
 
 def _give_up_another(checkpoint: Checkpoint, out: Path) -> None:
-    """Remove what is there of another training; one that follows from the same is gone on with."""
+    """Remove a model, or what is there of another training; one that follows from the same is gone on with."""
     try:
-        checkpoint.read()
+        kept = checkpoint.read()
     except (ConfigError, FormatError):
+        kept = None
+    if kept is None:
         clear(out)
 
 
