@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from trackdb.engine.review.order import Order
 from trackdb.engine.review.outlines import outlines
+from trackdb.engine.review.queue import ERROR_REDUCTION
 from trackdb.engine.review.saying import Heard
 from trackdb.engine.review.scene import MOST_SHOWN, Scenes
 from trackdb.engine.review.turns import LEASE_S, Turns
@@ -190,3 +192,43 @@ def test_pages_that_listen_hear_all_that_follows_and_are_let_go():
     told = [line for line in lines if line.startswith(b"event: answered")]
     assert json.loads(told[0].split(b"data: ")[1]) == {"record": {"text": "a\nb"}}
     assert told[0].count(b"\n") == 3  # a name cannot end a line
+
+
+class Slow:
+    """A review whose lists by error reduction take as long as is said, one after the other."""
+
+    def __init__(self, *seconds, lists=1):
+        self.now, self._seconds, self.asked, self._lists = 0.0, list(seconds), [], lists
+
+    def uncertain(self, top, *, by, besides):
+        self.asked.append(by)
+        if by == ERROR_REDUCTION:
+            self.now += self._seconds.pop(0)
+            return [7] * self._lists
+        return [8]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "changes_after"),
+    [
+        ((9, 0.01, 0.05, 0.06, 0.05), None),  # the first list prepares, the others are quick, the last is slow once
+        ((9, 2, 0.01), 2),
+        ((9, 0.17, 0.17, 0.17, 0.01), 4),  # each a little too slow
+        ((0.01, 0.3, 0.01, 0.01), None),
+    ],
+)
+def test_a_review_whose_lists_are_slow_goes_on_by_entropy(seconds, changes_after):
+    review = Slow(*seconds, 0.3)
+    order = Order(lambda: review.now)
+    for _ in range(len(seconds) + (changes_after is None)):
+        order.listed(review, 5, set())
+    by_entropy = [i for i, by in enumerate(review.asked) if by == "entropy"]
+    assert by_entropy == ([] if changes_after is None else list(range(changes_after, len(seconds))))
+
+
+def test_where_no_answer_takes_errors_away_those_in_doubt_are_asked():
+    review = Slow(0.01, 0.01, lists=0)
+    order = Order(lambda: review.now)
+    assert order.listed(review, 5, set()) == [8]
+    assert review.asked == [ERROR_REDUCTION, "entropy"]
+    assert order.by == ERROR_REDUCTION

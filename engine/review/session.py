@@ -23,8 +23,9 @@ from ..annotations.words import said
 from .audit import audit_of
 from .choosing import Choosing
 from .material import Wanted, read_material, revision_of
+from .order import Order
 from .put import put
-from .queue import ANSWERS, ERROR_REDUCTION, Outcome
+from .queue import ANSWERS, Outcome
 from .saying import Change, Done, Effect, Heard, Progress, State, Stats
 from .turns import OVERLAP, Turns
 
@@ -103,6 +104,7 @@ class ReviewSession:
     def _take_up(self, material: Material) -> None:
         """Begin with what was read: at the start, and when the store was solved again."""
         self.material = material
+        self._order = Order()
         self._read_log()
         self._changed: dict[int, int] = {}  # number of the entry that last touched the question of a cell
         self._choosing = Choosing(material, self.who, self.audit, self.overlap)
@@ -383,10 +385,7 @@ class ReviewSession:
         self._list = self._listed(LISTED)
 
     def _listed(self, top: int) -> ReviewList:
-        """Return the questions that are worth most; where no answer takes errors away any more, those in doubt."""
-        review, answered = self.material.review, self._answered()
-        found = review.uncertain(top, by=ERROR_REDUCTION, besides=answered)
-        return found if len(found) else review.uncertain(top, by="entropy", besides=answered)
+        return self._order.listed(self.material.review, top, self._answered())
 
     def _answered(self) -> set[int]:
         return {d.cell.id for d in self._standing if d.kind in ANSWERS and d.cell is not None}
