@@ -18,6 +18,8 @@ LONGEST = (
     "test_kills",
     "test_real_data",
     "test_uncertainty_experiment",
+    "test_review_page",
+    "test_review_screen",
     "test_pipeline",
     "test_open_review",
     "test_ome_zarr",
