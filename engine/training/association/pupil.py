@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from ..adamw import AdamW
 from .loss import judge
 from .padded import Batch
 
@@ -38,14 +37,14 @@ class Pupil:
     def __init__(self, model: AssociationTransformer, precision: Precision, clip: float) -> None:
         self.model, self.precision, self._clip = model, precision, clip
         self._device = next(model.parameters()).device
-        self._optimiser = AdamW(model.parameters(), DECAY)
+        self._optimiser = torch.optim.AdamW(model.parameters(), weight_decay=DECAY)
         self._scaler = precision.scaler()
 
     def learn(self, examples: Sequence[Example], rate: float) -> float:
         """Take one step, and return the loss before it; where that is no number, no step is taken."""
         self.model.train()
         batch = Batch.of(examples).to(self._device)
-        self._optimiser.forget_gradients()
+        self._optimiser.zero_grad(set_to_none=True)
         with self.precision.autocast():
             logits = self.model(batch.places, batch.features, batch.padding)
         loss = judge(logits, batch, self.model.settings.causal_norm).loss
@@ -56,7 +55,8 @@ class Pupil:
         if self._clip:
             self._scaler.unscale_(self._optimiser)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
-        self._optimiser.rate = rate
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
         self._scaler.step(self._optimiser)
         self._scaler.update()
         return value
@@ -65,7 +65,7 @@ class Pupil:
         """Return what the next step follows from, chance among it."""
         return {
             "model": self.model.state_dict(),
-            "optimiser": self._optimiser.state(),
+            "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
             "chance": torch.get_rng_state(),
             "chance_on_device": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
@@ -74,7 +74,7 @@ class Pupil:
     def resume(self, state: Mapping[str, Any]) -> None:
         """Become what another was when `state` was asked of it."""
         self.model.load_state_dict(state["model"])
-        self._optimiser.resume(state["optimiser"])
+        self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["chance"])
         if state["chance_on_device"] is not None:
