@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from trackdb.engine.annotations.agreement import agreements, conflicts, kappa, opinions
 from trackdb.engine.annotations.answers import Annotator, Asked, redo, undo
 from trackdb.engine.annotations.records import entries, export_log, import_log, work
-from trackdb.engine.annotations.undoing import newest_answer, newest_undoing, take_back
+from trackdb.engine.annotations.undoing import moment, newest_answer, newest_undoing, take_back
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.errors import ConfigError, ConflictError, InfeasibleError, MissingRowsError, StoreDamagedError, StoreError
+from trackdb.storage.catalogue import now
 from trackdb.storage.decision_log import ANNOTATIONS, DecisionLog, read_log, write_lines
 from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, as_line, live, read_line
 from trackdb.storage.duckdb_store import DuckDBStore
@@ -470,3 +471,10 @@ def test_times_are_told_by_person_and_by_kind(store, annotator):
     [ana] = work(store)
     assert (ana.median_ms, ana.median_ms_by_kind) == (2_500, {"choose": 2_000, "unsure": 9_000})
     assert [e.decision.kind.value for e in entries(store)] == ["choose"] * 3 + ["unsure", "flag"]
+
+
+def test_a_clock_that_was_set_back_puts_no_answer_before_the_last_one():
+    ahead = (now() + timedelta(hours=1)).replace(microsecond=0)
+    last = Decision(1, "key", ahead, "ana", DecisionKind.CHOOSE, "movie", CellPlace(1), ())
+    assert moment([last]) == ahead
+    assert moment([]) < ahead
