@@ -205,6 +205,18 @@ class OpenReview:
         """Return how likely a cell becomes, or divides into, another one; 0 where that is no candidate."""
         return sum(p for daughters, p in self.outcomes(cell).items() if daughter in daughters)
 
+    def probabilities(self, links: Sequence[tuple[int, int]]) -> list[float]:
+        """Return how likely each of some links is, as `probability`; all of them at once."""
+        if not links:
+            return []
+        found = self._listed(np.unique([self._row(source) for source, _ in links]))
+        likely: dict[tuple[int, int], float] = {}
+        owner = np.repeat(found.cell, np.diff(found.first)).tolist()
+        for cell, daughters, p in zip(owner, found.daughters, found.probability.tolist(), strict=True):
+            for daughter in daughters:
+                likely[cell, daughter] = likely.get((cell, daughter), 0.0) + p
+        return [likely.get(link, 0.0) for link in links]
+
     @property
     def asked_cells(self) -> NDArray[np.int64]:
         """Numbers of the cells of which one may be asked what they do, answered or not, increasing."""

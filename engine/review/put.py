@@ -160,14 +160,10 @@ def put(
     """
     offered = _offered(shown or question.outcomes)  # type: ignore[arg-type]  # a review asks for daughters alone
     row = candidates.row(question.cell)
-    links = [_weighed(review, link) for link in candidates.leaving(row)]
+    links = _weighed(review, candidates.leaving(row))
     links.sort(key=lambda link: (-(link.probability or 0.0), link.target))
-    rivals = [
-        _weighed(review, link)
-        for leaving in links
-        for link in candidates.entering(candidates.row(leaving.target))
-        if link.source != question.cell
-    ]
+    into = [link for leaving in links for link in candidates.entering(candidates.row(leaving.target))]
+    rivals = _weighed(review, [link for link in into if link.source != question.cell])
     rivals = [link for link in rivals if (link.probability or 0.0) >= LEAST_RIVAL]
     told = Put(
         cell=question.cell,
@@ -202,8 +198,9 @@ def blinded(told: Put) -> Put:
     )
 
 
-def _weighed(review: OpenReview, link: Candidate) -> Candidate:
-    return replace(link, probability=review.probability(link.source, link.target))
+def _weighed(review: OpenReview, links: Sequence[Candidate]) -> list[Candidate]:
+    likely = review.probabilities([(link.source, link.target) for link in links])
+    return [replace(link, probability=p) for link, p in zip(links, likely, strict=True)]
 
 
 def _offered(outcomes: Sequence[Outcome]) -> list[Outcome]:
