@@ -35,7 +35,7 @@ def train(
     samples_per_epoch: Annotated[int | None, typer.Option(min=1, help="Windows that are drawn in each.")] = None,
     window: Annotated[int | None, typer.Option(min=2, help="Frames that the network sees at once.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Windows of a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    lr: Annotated[float | None, typer.Option(min=0, help="Highest learning rate.")] = None,
     augment: Annotated[int | None, typer.Option(min=0, max=3, help="How much windows are changed, 0 to 3.")] = None,
     against: Annotated[str, typer.Option(help="Solution that is the truth, or a file of it.")] = "truth",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")] = None,

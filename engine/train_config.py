@@ -207,9 +207,11 @@ class TrainConfig:
     def recipe(self) -> Recipe:
         """Return the recipe: what is given, else what the size says; warm-up and patience follow the epochs."""
         given = {key: value for key, value in asdict(self).items() if key in _KEYS and value != AS_SIZE}
-        epochs = self.epochs if self.epochs != AS_SIZE else SIZES[self.size].epochs
-        following = {"warmup": epochs // 10, "patience": max(epochs // PATIENCE, LEAST_PATIENCE)}
-        return replace(SIZES[self.size], **{**(following if self.epochs != AS_SIZE else {}), **given})
+        size = SIZES[self.size]
+        following = {}
+        if self.epochs not in (AS_SIZE, size.epochs):
+            following = {"warmup": self.epochs // 10, "patience": max(self.epochs // PATIENCE, LEAST_PATIENCE)}
+        return replace(size, **{**following, **given})
 
 
 _KEYS: Final = frozenset(field.name for field in fields(Recipe))

@@ -164,14 +164,16 @@ class ReviewApp:
         which = None if body.get("seq") is None else number_in(body, "seq")
         done, found = await run_in_threadpool(self._session.undo, client_in(body), key_in(body), which)
         old = plain.record(done.report.replaced[0] if done.report.replaced else done.report.decision, undone=True)
-        self._tell("undone", old, client_in(body), done.touched)
+        if not done.report.repeated:
+            self._tell("undone", old, client_in(body), done.touched)
         return {"undone": old, **plain.state(found)}
 
     async def _redo(self, request: Request) -> dict[str, Any]:
         body = await sent(request)
         done, found = await run_in_threadpool(self._session.redo, client_in(body), key_in(body))
         again = plain.record(done.report.restored[0] if done.report.restored else done.report.decision)
-        self._tell("answered", again, client_in(body), done.touched)
+        if not done.report.repeated:
+            self._tell("answered", again, client_in(body), done.touched)
         return {"redone": again, **plain.state(found)}
 
     async def _listen(self, request: Request) -> Response:

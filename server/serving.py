@@ -131,7 +131,7 @@ class Watch:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.look()
-            except TrackdbError as error:
+            except (TrackdbError, OSError) as error:
                 if str(error) != told:
                     self._events.tell("busy", {"by": None, "message": str(error)})
                 told = str(error)

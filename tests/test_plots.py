@@ -73,7 +73,7 @@ def test_tips_stand_side_by_side_and_mothers_above_the_middle_of_their_daughters
 
 
 def test_a_doubt_that_is_not_known_is_a_class_of_its_own():
-    assert doubt_of(np.array([1, 0.995, 0.98, 0.7, 0.2, 0, np.nan])).tolist() == [0, 0, 1, 2, 3, 3, 4]
+    assert doubt_of(np.array([1, 0.995, 0.98, 0.9, 0.7, 0.5, 0.2, 0, np.nan])).tolist() == [0, 0, 1, 2, 2, 3, 3, 3, 4]
 
 
 @drawn

@@ -195,6 +195,7 @@ def test_the_earlier_answer_may_be_replaced(tab, path):
     body = excluded(tab)
     reply = tab.post("/api/decisions", body | {"resolve": "replace"})
     assert [r["seq"] for r in reply.json()["replaced"]] == [1]
+    assert not reply.json()["progress"]["can_redo"]  # what was replaced was not taken back by itself
     assert standing(path) == [("choose", body["cell"], body["daughters"])]
 
 

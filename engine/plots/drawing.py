@@ -66,7 +66,7 @@ def doubt_of(probability: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     known = ~np.isnan(probability)
     doubt = np.full(len(probability), len(DOUBTS) + 1)
-    doubt[known] = np.searchsorted(DOUBTS, 1 - probability[known], side="right")
+    doubt[known] = (probability[known][:, None] <= 1 - np.array(DOUBTS)).sum(axis=1)
     return doubt
 
 

@@ -19,6 +19,7 @@ from ...storage.duckdb_store import DuckDBStore
 from ..annotations.answers import Asked
 from ..annotations.pins import PINNING, Answer
 from ..annotations.records import work
+from ..annotations.undoing import companion_key
 from ..annotations.words import said
 from .audit import audit_of
 from .choosing import Choosing
@@ -481,14 +482,17 @@ class ReviewSession:
         return count
 
     def _can_redo(self) -> bool:
-        """Tell whether this person took something back since his last answer."""
-        keys = {d.key: d for d in self._entries if d.kind is DecisionKind.UNDO}
+        """Tell whether this person took something back since his last answer, other than by that answer itself."""
+        undoings = {d.key for d in self._entries if d.kind is DecisionKind.UNDO}
+        found: list[str] = []
         for d in reversed(self._entries):
-            if d.who == self.who and d.kind is not DecisionKind.UNDO:
-                return False
-            if d.who == self.who and d.key in self._counts and d.undo_of not in keys:
-                return True
-        return False
+            if d.who != self.who:
+                continue
+            if d.kind is not DecisionKind.UNDO:
+                return not {companion_key(d.key, number + 1) for number in range(len(found))} >= set(found)
+            if d.key in self._counts and d.undo_of not in undoings:
+                found.append(d.key)
+        return bool(found)
 
     def _expected_wrong(self) -> float | None:
         calibrated = self.material.revision.posterior.calibrated

@@ -78,7 +78,7 @@ export class Answering {
   /** Give the answer up. */
   discard() {
     this.done();
-    say("discarded; nothing was saved", "busy");
+    say("not sent again; what is saved stands on the left", "busy");
     clearNotice();
     this.page.reload();
   }

@@ -16,12 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...models.parental import parental
+from .examples import REACH
 
 if TYPE_CHECKING:
     from .padded import Batch
 
-HORIZON: Final = 2
-"""Frames that a pair may lie apart to count, Eq. (7)."""
 OF_LOGITS: Final = 0.01
 """Weight of the loss of single logits, the lambda of Eq. (6)."""
 BY_SIZE: Final = 0.2
@@ -69,7 +68,7 @@ def judge(logits: Tensor, batch: Batch, norm: str) -> Judgement:
     each = each + OF_LOGITS * functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
     ahead = frames_ahead(batch)
     weight = batch.by_frame(batch.weight)
-    counted = ~invalid & (ahead > 0) & (ahead <= HORIZON) & (weight > 0)
+    counted = ~invalid & (ahead > 0) & (ahead <= REACH) & (weight > 0)
     blame = torch.where(counted, each * weight, 0.0).sum(dim=(1, 2, 3))
     count = counted.sum(dim=(1, 2, 3)).float()
     share = count**BY_SIZE

@@ -18,6 +18,7 @@ import numpy as np
 
 from ....errors import CalibrationError, ConfigError
 from ...candidates import spread
+from ...train_config import WEIGHED
 from .augment import LEVELS, augmented
 from .crops import cropped
 from .examples import DIV_UPWEIGHT, REACH, Example, associations, weights, weights_by_mothers
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from .movies import LabelledMovie
 
 ORDER: Final = 1  # the last word of seeds that order batches
-WEIGHED: Final = ("links", "mothers")
 MOST_VALIDATED: Final = 1024  # windows: an epoch of the paper has 50,000
 VALIDATION: Final = 2  # that of seeds of windows to validate on
 
