@@ -79,6 +79,15 @@ print(json.dumps(ended))
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """What is compared was summed in the same order: by one thread, here as in the lives."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def told(store):
     """Return all that a scoring leaves: pairs with probabilities, and the digests of arrays."""
     return found(store, "net")[0], sorted((ref.kind, ref.sha256) for ref in store.all_arrays())

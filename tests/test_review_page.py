@@ -191,16 +191,30 @@ def test_a_held_key_is_one_answer_and_input_is_frozen_until_it_is_on_the_disk(sc
     assert [record["cell"] for record in screen.said()] == [before]
 
 
+def test_a_key_before_the_pictures_are_there_is_refused_aloud(screen):
+    held = []
+    screen.page.route("**/api/scene/**", lambda route: held.append(route))
+    screen.page.reload()
+    screen.page.wait_for_selector("#outcomes .outcome")
+    screen.wait("loading").press("2", "z")
+    assert "key not taken" in screen.text("#saved")
+    for route in held:
+        route.continue_()
+    screen.page.unroute("**/api/scene/**")
+    screen.wait()
+    assert screen.said() == []
+
+
 def test_a_reload_a_server_that_dies_in_the_middle_and_the_next_sitting_lose_and_double_nothing(browser, store):
     with review_server(store, *ANA) as running, tab(browser, running) as screen:
         screen.open().answer("1").answer("1")
         cell, count = screen.cell, screen.text("#count")
+        # the next answer will be written, and its reply get lost: the server is killed in between
+        screen.page.route("**/api/decisions", lambda route: (route.fetch(), running.process.kill(), route.abort()))
         screen.page.reload()
         screen.wait()
         assert (screen.cell, screen.text("#count")) == (cell, count)
         assert "token" not in screen.page.url
-        # the answer is written, and the reply gets lost: the server is killed in between
-        screen.page.route("**/api/decisions", lambda route: (route.fetch(), running.process.kill(), route.abort()))
         screen.press("1").wait("failed")
         assert screen.cell == cell
         assert "NOT SAVED" in screen.text("#notice")

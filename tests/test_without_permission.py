@@ -10,8 +10,8 @@ from filelock import FileLock
 
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
-from trackdb.storage import decisions
 from trackdb.storage.connection import explained
+from trackdb.storage.decision_log import ANNOTATIONS
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .command_line import refusal
@@ -63,8 +63,8 @@ def test_who_may_not_write_the_log_is_told_the_same(store, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(type(store), "mkdir", mkdir)
-    log = store / decisions.ANNOTATIONS
-    monkeypatch.setattr("trackdb.engine.annotations.answers.lease", lambda *args, **options: nullcontext())
+    log = store / ANNOTATIONS
+    monkeypatch.setattr("trackdb.storage.decision_log.lease", lambda *args, **options: nullcontext())
     said = refusal("annotate", store, "17", "--ends", "--as", "ana", code=3)
     assert f"{log} could not be written" in said
     assert COPY in said
@@ -89,7 +89,7 @@ def test_a_disk_that_is_full_is_no_matter_of_permissions(store, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(type(store), "mkdir", mkdir)
-    monkeypatch.setattr("trackdb.engine.annotations.answers.lease", lambda *args, **options: nullcontext())
+    monkeypatch.setattr("trackdb.storage.decision_log.lease", lambda *args, **options: nullcontext())
     said = refusal("annotate", store, "17", "--ends", "--as", "ana", code=3)
     assert "No space left on device" in said
     assert "chmod" not in said

@@ -18,6 +18,8 @@ import { clearNotice, isNoticed, notify, say, showProgress } from "./status.js";
 
 const EFFECT_AFTER_MS = 120;
 const FRAME_MS = 350;
+/** Why a key is refused while the page is in a phase. @type {Object<string, string>} */
+const NOT_YET = { saving: "the answer before is on its way", loading: "this question is not drawn yet" };
 
 export class Review {
   constructor(client, session) {
@@ -150,7 +152,10 @@ export class Review {
       choose: (place) => this.run(`outcome-${place + 1}`),
       look: (place) => this.showEffectSoon(place ?? this.picked),
     });
-    byId("rest").textContent = question.others ? `all others: ${percent(question.others)}` : "";
+    const star = outcomes.some(({ chosen }) => chosen) ? "★ is the solver's answer" : null;
+    byId("rest").textContent = [question.others ? `all others: ${percent(question.others)}` : null, star].filter(Boolean).join(" · ");
+    byId("effect-title").textContent = "Effect";
+    sayNoEffect(byId("effect"), "");
     this.pick(outcomes.findIndex(({ chosen }) => chosen), false);
   }
 
@@ -221,8 +226,11 @@ export class Review {
     const action = this.actions[name] ?? (name.startsWith("outcome-") ? () => this.choosePlace(Number(name.slice(8)) - 1) : null);
     if (!action) return;
     if (!LOOKING.has(name)) {
-      if (this.isFree || (document.body.dataset.phase === "end" && ["undo", "redo", "go", "queue", "tree"].includes(name))) clearNotice();
-      else return;
+      const phase = document.body.dataset.phase ?? "";
+      // who types ahead must see that a key was lost: else the next one answers a question that he takes for another
+      if (NOT_YET[phase]) return say(`key not taken: ${NOT_YET[phase]}`, "bad");
+      if (!this.isFree && !(phase === "end" && ["undo", "redo", "go", "queue", "tree"].includes(name))) return;
+      clearNotice();
     }
     action();
   }
