@@ -52,6 +52,8 @@ class Screen:
         """What the browser found wrong: errors of scripts, and what the policy of the page forbids."""
         self.page = context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
+        # a browser that is asked for its first interception while a page loads may let a request through
+        self.page.route("**/no-such-address", lambda route: route.abort())
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self._began = 0
