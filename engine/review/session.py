@@ -17,9 +17,8 @@ from ...storage.catalogue import now
 from ...storage.decisions import CellPlace, Decision, DecisionKind, counting, require_who
 from ...storage.duckdb_store import DuckDBStore
 from ..annotations.answers import Asked
-from ..annotations.pins import PINNING, Answer
+from ..annotations.pins import Answer
 from ..annotations.records import work
-from ..annotations.undoing import companion_key
 from ..annotations.words import said
 from .audit import audit_of
 from .choosing import Choosing
@@ -27,6 +26,7 @@ from .material import Wanted, read_material, revision_of
 from .order import Order
 from .put import put
 from .queue import ANSWERS, Outcome
+from .record import agreed_in_a_row, apart, can_redo
 from .saying import Change, Done, Effect, Heard, Progress, State, Stats
 from .turns import OVERLAP, Turns
 
@@ -437,24 +437,12 @@ class ReviewSession:
             self._hear()
             entries, counts = self._entries, self._counts
             revision = self.material.revision
-        dataset = revision.chosen.movie.name
-        by_cell: dict[int, list[Decision]] = {}
-        for d in entries:
-            if d.kind in PINNING and d.dataset == dataset and d.cell is not None:
-                by_cell.setdefault(d.cell.id, []).append(d)
-        apart = []
-        for cell, said_of in by_cell.items():
-            last = {d.who: (d.kind, frozenset(x.id for x in d.daughters or ())) for d in said_of}
-            if len(set(last.values())) > 1:
-                apart.append(
-                    (cell, said_of[0].cell.t if said_of[0].cell else None, [(d, d.key not in counts) for d in said_of])
-                )
         audit = audit_of(self._store, revision.chosen, entries, revision.solution)
-        return Stats(work(self._store), audit, apart)
+        return Stats(work(self._store), audit, apart(entries, revision.chosen.movie.name, counts))
 
     def _progress(self) -> Progress:
         own = [d for d in self._standing if d.who == self.who]
-        agreed = self._agreed_in_a_row(own)
+        agreed = agreed_in_a_row(own, self.material.descent.solved, AGREED)
         return Progress(
             answered=len(own),
             sitting=self._sitting,
@@ -467,32 +455,8 @@ class ReviewSession:
             agreed_in_a_row=agreed,
             stop_offered=agreed >= AGREED,
             can_undo=bool(own),
-            can_redo=self._can_redo(),
+            can_redo=can_redo(self._entries, self.who, self._counts),
         )
-
-    def _agreed_in_a_row(self, own: Sequence[Decision]) -> int:
-        """Return how many of the last choices are those of the solver, without one that is not."""
-        count = 0
-        for d in reversed(own):
-            if d.kind is not DecisionKind.CHOOSE or d.cell is None or count >= AGREED:
-                break
-            if tuple(sorted(daughter.id for daughter in d.daughters or ())) != self.material.descent.solved(d.cell.id):
-                break
-            count += 1
-        return count
-
-    def _can_redo(self) -> bool:
-        """Tell whether this person took something back since his last answer, other than by that answer itself."""
-        undoings = {d.key for d in self._entries if d.kind is DecisionKind.UNDO}
-        found: list[str] = []
-        for d in reversed(self._entries):
-            if d.who != self.who:
-                continue
-            if d.kind is not DecisionKind.UNDO:
-                return not {companion_key(d.key, number + 1) for number in range(len(found))} >= set(found)
-            if d.key in self._counts and d.undo_of not in undoings:
-                found.append(d.key)
-        return bool(found)
 
     def _expected_wrong(self) -> float | None:
         calibrated = self.material.revision.posterior.calibrated

@@ -1,0 +1,83 @@
+"""What the log tells of a review: whether people agree with the solver and with each other, and what can come back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...storage.decisions import DecisionKind
+from ..annotations.pins import PINNING
+from ..annotations.undoing import companion_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from ...storage.decisions import Decision
+
+    Apart = tuple[int, int | None, list[tuple[Decision, bool]]]
+
+
+def agreed_in_a_row(own: Sequence[Decision], solved: Callable[[int], tuple[int, ...] | None], most: int) -> int:
+    """Return how many of the last choices are those of the solver, without one that is not.
+
+    Parameters
+    ----------
+    own : sequence of Decision
+        Entries of a person that count, in their order.
+    solved : callable
+        Returns the daughters of a cell in the solution.
+    most : int
+        It is not counted further.
+    """
+    count = 0
+    for d in reversed(own):
+        if d.kind is not DecisionKind.CHOOSE or d.cell is None or count >= most:
+            break
+        if tuple(sorted(daughter.id for daughter in d.daughters or ())) != solved(d.cell.id):
+            break
+        count += 1
+    return count
+
+
+def can_redo(entries: Sequence[Decision], who: str, counts: Collection[str]) -> bool:
+    """Tell whether a person took something back since his last answer, other than by that answer itself.
+
+    Parameters
+    ----------
+    entries : sequence of Decision
+        The log.
+    who : str
+        The person.
+    counts : collection of str
+        Keys of the entries that count.
+    """
+    undoings = {d.key for d in entries if d.kind is DecisionKind.UNDO}
+    found: list[str] = []
+    for d in reversed(entries):
+        if d.who != who:
+            continue
+        if d.kind is not DecisionKind.UNDO:
+            return not {companion_key(d.key, number + 1) for number in range(len(found))} >= set(found)
+        if d.key in counts and d.undo_of not in undoings:
+            found.append(d.key)
+    return bool(found)
+
+
+def apart(entries: Sequence[Decision], dataset: str, counts: Collection[str]) -> list[Apart]:
+    """Return the cells of a dataset of which people said last what is not the same.
+
+    Returns
+    -------
+    list of (int, int or None, list of (Decision, bool))
+        Number of the cell, its frame, and all that was said of it, each with whether it was taken back.
+    """
+    by_cell: dict[int, list[Decision]] = {}
+    for d in entries:
+        if d.kind in PINNING and d.dataset == dataset and d.cell is not None:
+            by_cell.setdefault(d.cell.id, []).append(d)
+    found: list[Apart] = []
+    for cell, said_of in by_cell.items():
+        last = {d.who: (d.kind, frozenset(x.id for x in d.daughters or ())) for d in said_of}
+        if len(set(last.values())) > 1:
+            frame = said_of[0].cell.t if said_of[0].cell else None
+            found.append((cell, frame, [(d, d.key not in counts) for d in said_of]))
+    return found
