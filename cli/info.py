@@ -90,7 +90,7 @@ def check(face: Face, store: Store) -> None:
     """
     from ..engine.check import check as look
 
-    opened = open_store(store, face.command)
+    opened = open_store(store, face.command, whole=False)  # what is lost is one problem among others
     with face.progress() as progress:
         problems = look(opened, progress)
     rows = [[p.what, p.count, p.remedy] for p in problems]

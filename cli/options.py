@@ -18,12 +18,12 @@ Solution = Annotated[
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 
 
-def open_store(path: Path, command: str) -> "DuckDBStore":
-    """Open a store that exists and that this trackdb can read."""
+def open_store(path: Path, command: str, *, whole: bool = True) -> "DuckDBStore":
+    """Open a store that exists and that this trackdb can read; with `whole` one that has lost no commit."""
     from ..storage.duckdb_store import DuckDBStore
 
     store = DuckDBStore(path, command=f"trackdb {command}")
-    store.check_version()
+    store.check_version(whole=whole)
     return store
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StoreDamagedError
 from ..storage.arrays import ARRAYS, digest
+from ..storage.commits import loss, mending, notes
 from ..storage.decision_log import read_log
 from ..storage.decisions import MENDING
 from ..storage.promises import PROMISES
@@ -41,7 +42,7 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
         If the tables cannot be read at all.
     """
     progress = progress or Silent()
-    problems = []
+    problems = _lost_commits(store)
     progress.start("tables", len(PROMISES))
     with store.reading() as connection:
         for what, query in PROMISES.items():
@@ -50,6 +51,13 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
                 problems.append(Problem(what, count, "restore the store from a copy"))
             progress.advance()
     return problems + _altered_arrays(store, progress) + _orphans(store) + _unread_log(store) + _unfinished(store)
+
+
+def _lost_commits(store: DuckDBStore) -> list[Problem]:
+    """Compare what was committed with what the database knows of it."""
+    noted = notes(store.path)  # before the counter, which may rise meanwhile
+    lost = loss(noted, int(store.meta()["commits"]))
+    return [] if lost is None else [Problem(f"the store has lost {lost}", 1, mending(store.path))]
 
 
 def _altered_arrays(store: DuckDBStore, progress: Progress) -> list[Problem]:

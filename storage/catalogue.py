@@ -119,11 +119,10 @@ def take_ids(connection: sa.Connection, table: sa.Table, count: int) -> int:
     return first
 
 
-def count_commit(connection: sa.Connection) -> None:
-    """Raise the number of commits that the store tells of itself."""
-    connection.exec_driver_sql(
-        "update meta set value = cast(cast(value as bigint) + 1 as varchar) where key = 'commits'"
-    )
+def count_commit(connection: sa.Connection) -> int:
+    """Raise the number of commits that the store tells of itself, and return it."""
+    raised = "update meta set value = cast(cast(value as bigint) + 1 as varchar) where key = 'commits' returning value"
+    return int(connection.exec_driver_sql(raised).scalar_one())
 
 
 def runs(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[RunInfo]:

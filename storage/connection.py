@@ -22,7 +22,7 @@ from .folders import allowing
 from .instance import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
@@ -39,7 +39,9 @@ atexit.register(deregister, sa.TryCast)
 
 
 @contextmanager
-def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Iterator[sa.Connection]:
+def connect(
+    file: Path, *, write: bool, patience_s: float = PATIENCE_S, committed: Callable[[], None] | None = None
+) -> Iterator[sa.Connection]:
     """Open a DuckDB file; a writing connection is one transaction, undone if anything raises inside.
 
     Parameters
@@ -50,6 +52,8 @@ def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Itera
         False opens read-only: several processes can do that at once.
     patience_s : float
         Seconds to wait for a process that holds the file.
+    committed : callable or None
+        Called behind the commit, while nobody else can open the file yet.
 
     Raises
     ------
@@ -62,8 +66,11 @@ def connect(file: Path, *, write: bool, patience_s: float = PATIENCE_S) -> Itera
         raw = _open_patiently(stack, file, patience_s, write=write)
         try:
             _RAW.set(raw)
-            with _ENGINE.connect() as connection, connection.begin():
-                yield connection
+            with _ENGINE.connect() as connection:
+                with connection.begin():
+                    yield connection
+                if committed is not None:
+                    committed()
         except (duckdb.Error, sa.exc.DBAPIError) as error:
             raise explained(error, file) from error
 

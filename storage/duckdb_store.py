@@ -17,6 +17,7 @@ from ..errors import SchemaError, StoreError, TrackdbError
 from . import catalogue, features, rows, tables
 from .additions import edges_of, grow, insert_solution, of_dataset
 from .choosing import the_set, the_solution
+from .commits import counted
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
 from .decision_log import all_decisions, merge_log
 from .decisions import live
@@ -65,14 +66,14 @@ class DuckDBStore:
         VersionError
             If the store is there and was written by a newer trackdb.
         """
-        made = found_store(self.path, patience_s=self._patience_s)
+        made = found_store(self.path, by=self.process, patience_s=self._patience_s)
         if not made:
             self.check_version()
         return made
 
-    def check_version(self) -> None:
-        """Refuse a store that is missing, unfinished, or written by a newer trackdb."""
-        require_readable(self.path, patience_s=self._patience_s)
+    def check_version(self, *, whole: bool = True) -> None:
+        """Refuse a store that is missing, unfinished, of a newer trackdb, or, with `whole`, one that lost commits."""
+        require_readable(self.path, patience_s=self._patience_s, whole=whole)
 
     def discard_if_empty(self) -> None:
         """Take the store away if it holds no dataset, finished or not: what a refused first ingest leaves."""
@@ -90,9 +91,8 @@ class DuckDBStore:
 
         Who commits finished work waits long for others; who only begins names them soon.
         """
-        with connect(self.path / GRAPH, write=True, patience_s=patience_s) as connection:
+        with counted(self.path / GRAPH, by=self.process, patience_s=patience_s) as connection:
             yield connection
-            catalogue.count_commit(connection)
 
     def meta(self) -> dict[str, str]:
         """Return the facts about the store itself: schema version, commits, and so on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissingError, VersionError
 from . import queries, tables
 from .arrays import ARRAYS
+from .commits import COMMITS, note, notes, require_all
 from .connection import connect
 from .leases import LOCKS, lease
 from .migrations import upgrade
@@ -22,18 +24,20 @@ if TYPE_CHECKING:
 GRAPH = "graph.duckdb"
 HEADERS = 3 * 4096  # bytes with which every file of the database begins
 _FILES = {GRAPH, f"{GRAPH}.wal"}
-_OURS = {*_FILES, ARRAYS, LOCKS, "annotations", "trackdb.toml"}
+_OURS = {*_FILES, ARRAYS, COMMITS, LOCKS, "annotations", "trackdb.toml"}
 _NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
 _FACTS = ("schema_version", "oldest_reader", "commits", *(f"next_{name}" for name in _NUMBERED))
 
 
-def found_store(path: Path, *, patience_s: float) -> bool:
-    """Make a store unless it is there; return whether this call made it.
+def found_store(path: Path, *, by: str, patience_s: float) -> bool:
+    """Make a store unless it is there; return whether this call, of process `by`, made it.
 
     Raises
     ------
     StoreExistsError
         If something else stands at that place.
+    StoreDamagedError
+        If it was made before and has lost even that.
     StoreError
         If the folder cannot be made.
     """
@@ -49,17 +53,19 @@ def found_store(path: Path, *, patience_s: float) -> bool:
         _take_away_stub(path)
         if (path / GRAPH).exists() and is_founded(path, patience_s=patience_s):
             return False
+        require_all(path, notes(path), 0)
         try:
-            _make_tables(path, patience_s=patience_s)
+            _make_tables(path, by=by, patience_s=patience_s)
         except StoreError:  # on a full disk
             _take_away_stub(path)
             raise
     return True
 
 
-def _make_tables(path: Path, *, patience_s: float) -> None:
+def _make_tables(path: Path, *, by: str, patience_s: float) -> None:
     """Make tables, views and macros in one transaction, and the facts that a store tells about itself."""
-    with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
+    noted = partial(note, path, 1, by)
+    with connect(path / GRAPH, write=True, patience_s=patience_s, committed=noted) as connection:
         tables.metadata.create_all(connection, checkfirst=False)  # all of it stands, or nothing does
         for statement in [*queries.view_statements(), *queries.macro_statements()]:
             connection.exec_driver_sql(statement)
@@ -90,11 +96,16 @@ def is_founded(path: Path, *, patience_s: float) -> bool:
         return bool(connection.exec_driver_sql(count).scalar_one())
 
 
-def require_readable(path: Path, *, patience_s: float) -> None:
-    """Refuse a store that is missing, unfinished, or written by a newer trackdb; bring an older one up to date."""
+def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> None:
+    """Refuse a store that is missing, unfinished, or written by a newer trackdb; bring an older one up to date.
+
+    With `whole` also one that has lost commits.
+    """
     if not (path / GRAPH).exists():
         raise StoreMissingError(f"{path} is not a store", **{"try": f"trackdb ingest SRC -o {path}"})
+    noted = notes(path)  # before the counter, which may rise meanwhile
     if not is_founded(path, patience_s=patience_s):
+        require_all(path, noted, 0)
         raise StoreDamagedError(f"{path} was never finished", **{"try": "give its `trackdb ingest` again"})
     m = tables.meta
     with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
@@ -107,6 +118,8 @@ def require_readable(path: Path, *, patience_s: float) -> None:
             f"{path} has schema version {facts['schema_version']}, this trackdb reads up to {tables.SCHEMA_VERSION}",
             **{"try": "pip install --upgrade trackdb"},
         )
+    if whole:
+        require_all(path, noted, int(facts["commits"]))
     if int(facts["schema_version"]) < tables.SCHEMA_VERSION:
         upgrade(path / GRAPH, patience_s=patience_s)
 
@@ -121,6 +134,7 @@ def discard_if_empty(path: Path, *, patience_s: float) -> None:
         count = sa.select(sa.func.count()).select_from(tables.dataset)
         if connection.execute(count).scalar_one():
             return
+        (path / COMMITS).unlink(missing_ok=True)  # first: notes without a database would tell of a loss
         shutil.rmtree(path / ARRAYS, ignore_errors=True)
         shutil.rmtree(path / LOCKS, ignore_errors=True)
         for name in _FILES:

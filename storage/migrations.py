@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from ..errors import StoreError, VersionError
-from . import catalogue, queries, tables
-from .connection import connect
+from . import queries, tables
+from .commits import counted
+from .connection import connect, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +62,11 @@ def upgrade(file: Path, *, patience_s: float) -> None:
         If another process holds it for too long.
     """
     try:
-        with connect(file, write=True, patience_s=patience_s) as connection:
-            found = version_of(connection)  # another process may have been here first
+        with connect(file, write=False, patience_s=patience_s) as connection:
+            if version_of(connection) == tables.SCHEMA_VERSION:  # another process was here first
+                return
+        with counted(file, by=this_process("trackdb, upgrading"), patience_s=patience_s) as connection:
+            found = version_of(connection)
             if found < tables.SCHEMA_VERSION:
                 _upgrade(connection, found)
     except StoreError as error:
@@ -91,4 +95,3 @@ def _upgrade(connection: sa.Connection, found: int) -> None:
     facts = {"schema_version": tables.SCHEMA_VERSION, "oldest_reader": tables.OLDEST_READER}
     for key, value in facts.items():
         connection.execute(sa.update(m).where(m.c.key == key).values(value=str(value)))
-    catalogue.count_commit(connection)
