@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ import typer
 
 from ..errors import ConfigError, TrackdbError
 from .compiling import told_of_compiling
+from .reporting import Reporter, bar_on_terminal, line_now_and_then
 
 JSON_SCHEMA_VERSION = 1
 LONGEST_LINE = 1000  # letters of a line of an error: what a damaged file holds may be any length
@@ -62,72 +63,17 @@ class Face:
             typer.echo(printable(line), err=True)
 
     @contextmanager
-    def progress(self) -> Iterator["Reporter"]:
+    def progress(self) -> Iterator[Reporter]:
         """Draw the progress of a stage after the other while the block runs, and tell when kernels are compiled."""
         with told_of_compiling(self.note), self._drawn() as reporter:
             yield reporter
 
-    @contextmanager
-    def _drawn(self) -> Iterator["Reporter"]:
-        if self.quiet or not sys.stderr.isatty():
-            yield Reporter(self)
-            return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TaskProgressColumn(show_speed=True),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            yield BarReporter(self, bar)
-
-
-class Reporter:
-    """Tells notes as they come; draws nothing."""
-
-    def __init__(self, face: Face) -> None:
-        self._face = face
-
-    def start(self, stage: str, total: int | None = None) -> None:
-        """Begin a stage."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Go on."""
-
-    def note(self, text: str) -> None:
-        """Tell a fact."""
-        self._face.note(text)
-
-
-class BarReporter(Reporter):
-    """Draws a bar for the stage at work."""
-
-    def __init__(self, face: Face, bar: Any) -> None:
-        super().__init__(face)
-        self._bar = bar
-        self._task: Any = None
-
-    def start(self, stage: str, total: int | None = None) -> None:
-        """Begin a bar in place of the last one."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(stage, total=total)
-
-    def advance(self, steps: int = 1) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            self._bar.advance(self._task, steps)
+    def _drawn(self) -> AbstractContextManager[Reporter]:
+        if self.quiet:
+            return nullcontext(Reporter(self.note))
+        if sys.stderr.isatty():
+            return bar_on_terminal(self.note)
+        return line_now_and_then(self.note, lambda line: typer.echo(f"{self.command}: {printable(line)}", err=True))
 
 
 def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -5,9 +5,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
+from trackdb.cli import reporting
 from trackdb.engine.check import check
 from trackdb.storage.duckdb_store import DuckDBStore
 
@@ -74,3 +77,32 @@ def test_ctrl_c_is_130_and_the_same_command_goes_on(tmp_path):
     assert "going on with an unfinished ingest at frame 1" in said.stderr
     assert "9 detections" in said.stdout
     assert check(store) == []
+
+
+def slow_demo(monkeypatch, *words):
+    """Run a command whose steps take long beside a clock that is fast."""
+    monkeypatch.setattr(reporting, "EVERY_S", 0.02)
+
+    def lasting(folder, *, seed, progress):
+        progress.start("frames", 90)
+        progress.advance(40)
+        time.sleep(0.1)
+        progress.start("solving")
+        time.sleep(0.1)
+        return iter(())
+
+    monkeypatch.setattr("trackdb.engine.demo.demo", lasting)
+    return run("demo", *words)
+
+
+def test_long_work_tells_now_and_then_how_far_it_is_where_nobody_sees_a_bar(monkeypatch, tmp_path):
+    said = slow_demo(monkeypatch, tmp_path / "a", "--json")
+    lines = said.stderr.splitlines()
+    assert re.fullmatch(r"demo: frames, 40 of 90, \d+ s", lines[0])
+    assert re.fullmatch(r"demo: solving, \d+ s", lines[-1])
+    assert said.stdout.count("\n") == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
+
+
+def test_quiet_work_tells_nothing(monkeypatch, tmp_path):
+    assert slow_demo(monkeypatch, tmp_path / "a", "-q").stderr == ""
