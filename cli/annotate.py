@@ -12,7 +12,8 @@ from .parsing import parse_cell
 from .view import Face, as_table, command, plural
 
 if TYPE_CHECKING:
-    from ..engine.annotations.answers import Annotator
+    from ..engine.annotations.agreement import Conflict
+    from ..engine.annotations.answers import Annotator, OnConflict
     from ..engine.annotations.records import Entry
     from ..engine.review.audit import Audit
     from ..storage.decisions import Decision
@@ -53,6 +54,12 @@ def annotate(
     replace: Annotated[
         bool, typer.Option("--replace", help="Take earlier annotations back that exclude this one.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave those that exclude this one; what was meant is kept as a flag.")
+    ] = False,
+    both_unsure: Annotated[
+        bool, typer.Option("--both-unsure", help="Say of this and those that exclude it that nobody can tell.")
+    ] = False,
     dataset: Dataset = None,
     detections: Detections = None,
 ) -> None:
@@ -87,6 +94,7 @@ def annotate(
     [(kind, named)] = said
     if add_candidate and daughters is None:
         raise ConfigError("--add-candidate is for --daughters", **{"try": "without it"})
+    on_conflict = _on_conflict(replace, keep, both_unsure)
     who = this_person() if as_ is None else as_
     parse_cell(cell)
     opened, chosen = open_set(store, dataset, detections, face.command)
@@ -98,10 +106,12 @@ def annotate(
         who=who,
         note=note,
         add_candidate=add_candidate,
-        on_conflict="replace" if replace else "refuse",
+        on_conflict=on_conflict,
     )
     for old in report.replaced:
         face.note(f"taken back: {_told(old)}")
+    for also in report.also:
+        face.note(f"said with it: {_told(also)}")
     if report.added:
         face.note(f"{plural(report.added, 'new candidate')} for it")
     face.close(
@@ -113,6 +123,14 @@ def annotate(
             "pins": report.pins,
         },
     )
+
+
+def _on_conflict(replace: bool, keep: bool, both_unsure: bool) -> "OnConflict":
+    asked: list[tuple[bool, OnConflict]] = [(replace, "replace"), (keep, "keep"), (both_unsure, "unsure")]
+    ways = [way for given, way in asked if given]
+    if len(ways) > 1:
+        raise ConfigError("a conflict has one way out", expected="--replace, --keep or --both-unsure")
+    return ways[0] if ways else "refuse"
 
 
 def annotations(
@@ -187,7 +205,9 @@ def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:
         for e in found
     ]
     counting = sum(not e.undone and e.decision.undo_of is None for e in found)
-    payload = [{**_as_dict(e.decision), "undone": e.undone, "attached": e.attached} for e in found]
+    payload = [
+        {**_as_dict(e.decision), "undone": e.undone, "attached": e.attached, "in_conflict": e.disputed} for e in found
+    ]
     line = f"{plural(len(found), 'annotation')}, {counting:,} of them count"
     face.show(as_table(columns, rows) if rows else "", line, {"annotations": payload, "counting": counting})
 
@@ -265,9 +285,7 @@ def _conflicts(face: Face, store: "DuckDBStore") -> None:
     columns = ["earlier", "later", "why", "state"]
     rows = [[_told(c.earlier), _told(c.later), c.why, "open" if c.open else "one taken back"] for c in found]
     still = sum(c.open for c in found)
-    payload = [
-        {"earlier": _as_dict(c.earlier), "later": _as_dict(c.later), "why": c.why, "open": c.open} for c in found
-    ]
+    payload = [_conflict(c) for c in found]
     line = f"{plural(len(found), 'conflict')}, {still:,} of them open"
     face.show(as_table(columns, rows) if rows else "", line, {"conflicts": payload, "open": still})
 
@@ -290,13 +308,32 @@ def _import(face: Face, store: "DuckDBStore", path: str | None) -> None:
 
     if path is None:
         raise ConfigError("annotations import needs a file", **{"try": "trackdb annotations import STORE FILE"})
-    count = import_log(store, Path(path))
-    face.close(f"{plural(count, 'new annotation')}", {"path": path, "count": count})
+    brought = import_log(store, Path(path))
+    for lost in brought.lost:
+        face.note(f"its cell is not here: {_told(lost)}")
+    for apart in brought.conflicts:
+        face.note(f"exclude each other ({apart.why}): {_told(apart.earlier)} and {_told(apart.later)}")
+    count, n = len(brought.new), len(brought.conflicts)
+    line = plural(count, "new annotation")
+    if n:
+        line += f"; {plural(n, 'conflict')}, which {'pins' if n == 1 else 'pin'} nothing until decided"
+    payload = {
+        "path": path,
+        "count": count,
+        "conflicts": [_conflict(c) for c in brought.conflicts],
+        "unattached": [_as_dict(d) for d in brought.lost],
+    }
+    face.close(line, payload)
 
 
 def _number(annotator: "Annotator", word: str) -> int:
     named = parse_cell(word.strip())
     return named if isinstance(named, int) else annotator.cells.cell_at(*named)
+
+
+def _conflict(conflict: "Conflict") -> dict[str, object]:
+    earlier, later = _as_dict(conflict.earlier), _as_dict(conflict.later)
+    return {"earlier": earlier, "later": later, "why": conflict.why, "open": conflict.open}
 
 
 def _as_dict(decision: "Decision") -> dict[str, object]:
@@ -318,5 +355,7 @@ def _said(decision: "Decision") -> str:
 
 
 def _state(entry: "Entry") -> str:
-    state = "undone" if entry.undone else "" if entry.attached else "its cell is gone"
+    state = (
+        "undone" if entry.undone else "in conflict" if entry.disputed else "" if entry.attached else "its cell is gone"
+    )
     return " ".join(word for word in (state, entry.decision.note and repr(entry.decision.note)) if word)

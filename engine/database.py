@@ -11,7 +11,7 @@ from ..storage.duckdb_store import DuckDBStore
 from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from . import pipeline
-from .annotations.answers import Annotator, AnswerReport, undo
+from .annotations.answers import Annotator, AnswerReport, OnConflict, undo
 from .config import AUTO, Config, ScoreConfig, load_config, temperature_options
 from .imports.importing import import_tracking
 from .posterior.stage import posterior as weigh
@@ -281,7 +281,7 @@ class Database:
         kind: str = "choose",
         who: str,
         add_candidate: bool = False,
-        take_back: bool = False,
+        on_conflict: OnConflict = "refuse",
         note: str | None = None,
         dataset: str | None = None,
     ) -> AnswerReport:
@@ -300,8 +300,9 @@ class Database:
             Who says it.
         add_candidate : bool
             Make candidates of chosen links that are none.
-        take_back : bool
-            Take earlier answers back that exclude this one.
+        on_conflict : {"refuse", "replace", "keep", "unsure"}
+            Where earlier answers exclude this one: raise an error, take them back, keep them and what was meant in
+            words, or say of both that nobody can tell; see `Annotator.answer`.
         note : str or None
             What is added in words.
         dataset : str or None
@@ -311,6 +312,8 @@ class Database:
         ------
         InfeasibleError
             If no solution could honour it.
+        ConflictError
+            If an earlier answer excludes it, and `on_conflict` is ``"refuse"``; `earlier` names what does.
 
         Examples
         --------
@@ -325,7 +328,7 @@ class Database:
             who=who,
             note=note,
             add_candidate=add_candidate,
-            on_conflict="replace" if take_back else "refuse",
+            on_conflict=on_conflict,
         )
 
     def undo(self, which: int | str | None = None, *, who: str) -> AnswerReport:

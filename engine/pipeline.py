@@ -150,7 +150,7 @@ def solve(
     NotProvenError
         If an optimum was required and could not be proven; nothing is kept then.
     InfeasibleError
-        If two annotations exclude each other, or one asks for a link that is no candidate.
+        If an annotation asks for a link that is no candidate.
     StoreExistsError
         If there is a solution of that name.
     MissingRowsError

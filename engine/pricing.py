@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import costs
-from .annotations.pins import PinSet, pins_among
-from .annotations.words import told
+from .annotations.pins import PinSet, pins_among, told_to
 from .linkers import ASSOCIATION, LEARNED, TWO_DISTANCE
 from .looks import outlines_of, traits_of
 from .posterior.calibration_file import read_calibration
@@ -30,11 +29,10 @@ if TYPE_CHECKING:
 
 
 def pins_of(store: DuckDBStore, chosen: DetectionSet, detections: Detections, progress: Progress) -> PinSet:
-    """Return what people said of these detections, and tell of what was said of others."""
-    pins, lost = pins_among(store.decisions(), chosen.movie.name, detections)
-    if lost:
-        progress.note(f"annotations of cells that are not among these detections: {len(lost)}, as {told(lost[0])}")
-    return pins
+    """Return what people said of these detections, and tell of what was said and pins nothing."""
+    pinned = pins_among(store.decisions(), chosen.movie.name, detections)
+    told_to(progress, pinned, store.path)
+    return pinned.pins
 
 
 def with_forced(

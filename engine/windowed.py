@@ -22,8 +22,7 @@ from ..storage.decisions import live
 from ..storage.frames import FrameReader
 from ..storage.schema import CandidateEdges, Detections, Prices, SolutionTable, rows_of
 from . import costs
-from .annotations.pins import Answer, PinSet, decided, pins_among
-from .annotations.words import told
+from .annotations.pins import Answer, PinSet, decided, pins_among, told_to
 from .costs import Extent
 from .lineages import label_lineages
 from .linkers import ASSOCIATION, LEARNED, TWO_DISTANCE
@@ -77,11 +76,6 @@ class WindowedMovie:
         Solve as if nobody had said anything.
     progress : Progress
         Who is told how far it is.
-
-    Raises
-    ------
-    InfeasibleError
-        If two annotations exclude each other.
     """
 
     def __init__(
@@ -161,7 +155,7 @@ class WindowedMovie:
         return found
 
     def _answers(self) -> list[_Said]:
-        """Return what people said of cells that are there, by their ids; refuse what excludes each other."""
+        """Return what people said of cells that are there, by their ids; what excludes each other is none."""
         decisions = self._store.decisions()
         places = [
             place
@@ -173,15 +167,12 @@ class WindowedMovie:
             return []
         frames = sorted({place.t for place in places if place.t is not None})
         near = self._reader.detections_near(sorted({place.id for place in places}), frames)
-        pins, lost = pins_among(decisions, self._chosen.movie.name, near)
-        if lost:
-            self._progress.note(
-                f"annotations of cells that are not among these detections: {len(lost)}, as {told(lost[0])}"
-            )
-        rows = [np.array([answer.cell, *answer.daughters]) for answer in pins.answers]
+        pinned = pins_among(decisions, self._chosen.movie.name, near)
+        told_to(self._progress, pinned, self._store.path)
+        answers = pinned.pins.answers
+        rows = [np.array([answer.cell, *answer.daughters]) for answer in answers]
         return [
-            _Said(answer, near.id[row], int(np.ptp(near.frame[row])))
-            for answer, row in zip(pins.answers, rows, strict=True)
+            _Said(answer, near.id[row], int(np.ptp(near.frame[row]))) for answer, row in zip(answers, rows, strict=True)
         ]
 
     def _require_near(self, reach: int) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from ..engine.review.saying import Said
+from ..engine.review.saying import Resolve, Said
 from ..errors import ConfigError, FormatError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ MOST_BYTES: Final = 64 << 10
 CLIENT: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
 KEY: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
 LARGEST: Final = 2**63
-RESOLVE: Final = ("replace", "keep", "unsure")
 
 
 class TooLargeError(FormatError):
@@ -51,9 +50,6 @@ async def sent(request: Request) -> dict[str, Any]:
 
 def answer_in(body: Mapping[str, Any]) -> Said:
     """Return the answer that a page sends."""
-    resolve = _optional(body, "resolve", str)
-    if resolve not in (None, *RESOLVE):
-        raise ConfigError("resolve is one of three", known=", ".join(RESOLVE))
     return Said(
         client=client_in(body),
         key=key_in(body),
@@ -66,8 +62,15 @@ def answer_in(body: Mapping[str, Any]) -> Said:
         shown=_optional(body, "shown", list),
         ms=None if body.get("ms") is None else min(number_in(body, "ms"), 2**31 - 1),
         note=_optional(body, "note", str),
-        resolve=resolve,
+        resolve=_resolve_in(body),
     )
+
+
+def _resolve_in(body: Mapping[str, Any]) -> Resolve | None:
+    found = _optional(body, "resolve", str)
+    if found is not None and found not in get_args(Resolve):
+        raise ConfigError("resolve is one of three", known=", ".join(get_args(Resolve)))
+    return found  # type: ignore[no-any-return]  # one of the three
 
 
 def client_in(body: Mapping[str, Any]) -> str:

@@ -1,15 +1,13 @@
-"""Answers are refused exactly when no selection honours them all, and those that are taken hold in every solution."""
+"""Answers pin nothing exactly where no selection honours two of them, and what pins holds in every solution."""
 
 import itertools
 from datetime import datetime
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackdb.engine.annotations.pins import Answer, decided, fold
-from trackdb.errors import InfeasibleError
+from trackdb.engine.annotations.pins import Answer, decided, in_dispute, settled
 from trackdb.solvers import open_solver
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.storage.decisions import CellPlace, Decision, DecisionKind
@@ -97,18 +95,26 @@ def problem(cost):
 
 @settings(deadline=None)
 @given(answers(), st.lists(st.integers(-4, 4), min_size=len(LINKS), max_size=len(LINKS)))
-def test_answers_are_refused_exactly_when_nothing_honours_them_and_hold_otherwise(said, cost):
-    possible = [(edge, node) for edge, node in FEASIBLE if all(honours(a, edge, node) for a in said)]
-    if not possible:
-        with pytest.raises(InfeasibleError, match="two pins exclude each other"):
-            fold(said)
-        return
+def test_answers_pin_exactly_where_nothing_else_excludes_them_and_hold_then(said, cost):
+    def agree(*some):
+        return any(all(honours(a, edge, node) for a in some) for edge, node in FEASIBLE)
+
+    pins, disputes = settled(said)
+    apart = {
+        a.decision.key for one, other in itertools.combinations(said, 2) if not agree(one, other) for a in (one, other)
+    }
+    assert in_dispute(disputes) == apart
+    assert bool(apart) == (not agree(*said))
+    held = [a for a in said if a.decision.key not in apart]
+    assert pins.answers == held
+    assert in_dispute(settled(said[::-1])[1]) == apart
     asked = problem(cost)
-    left = decided(asked, fold(said).for_edges(edges(), 6))
+    left = decided(asked, pins.for_edges(edges(), 6))
     selection = left.whole(open_solver("ilp").solve(left.problem))
-    assert all(honours(a, selection.edge, selection.node) for a in said)
+    assert all(honours(a, selection.edge, selection.node) for a in held)
     # all cells are kept but those that somebody called false
-    false = {a.cell for a in said if a.decision.kind is DecisionKind.NOT_A_CELL}
+    false = {a.cell for a in held if a.decision.kind is DecisionKind.NOT_A_CELL}
+    possible = [(edge, node) for edge, node in FEASIBLE if all(honours(a, edge, node) for a in held)]
     kept = [(edge, node) for edge, node in possible if set(np.flatnonzero(~node).tolist()) == false]
     best = min(objective(left.asked, edge, node) for edge, node in kept)
     assert selection.objective == best == selection.lower_bound

@@ -116,10 +116,24 @@ def test_a_conflict_names_both_and_can_be_replaced(store):
     assert "against  cell 3 continues as 7 (#1 ana" in said
     assert "a cell has one parent" in said
     assert "--replace" in said
+    assert "--keep" in said
+    assert "--both-unsure" in said
     shown = run("annotate", store, 4, "--daughters", 7, "--as", "bob", "--replace")
     assert "note: taken back: cell 3 continues as 7" in shown.stderr
     states = [(a["seq"], a["who"], a["undone"]) for a in answer("annotations", "list", store)["annotations"]]
     assert states == [(1, "ana", True), (2, "bob", False), (3, "bob", False)]
+
+
+def test_of_two_that_exclude_each_other_the_earlier_is_kept_or_both_are_left_open(store):
+    said = ["annotate", store, 4, "--daughters", 7, "--as", "bob"]
+    run("annotate", store, 3, "--daughters", 7, "--as", "ana")
+    kept = answer(*said, "--keep")
+    assert (kept["kind"], kept["replaced"], kept["pins"]) == ("flag", [], 1)
+    assert kept["note"].startswith("meant: continues as 7, which is excluded: cell 3 continues as 7 (#1 ana")
+    shown = run(*said, "--both-unsure")
+    assert "note: said with it: cell 3 unsure" in shown.stderr
+    assert answer(*said)["pins"] == 1
+    assert "one way out" in refusal(*said, "--keep", "--replace", code=2)
 
 
 def test_a_candidate_that_is_added_is_chosen(store):
@@ -207,16 +221,21 @@ def test_what_cannot_be_done_with_annotations_is_refused(store, words, code, mes
     assert message in refusal("annotations", *[store if word == "STORE" else word for word in words], code=code)
 
 
-def test_pins_that_exclude_each_other_end_a_solve_with_4(store):
+def test_a_log_that_contradicts_the_store_is_taken_in_and_told(store, tmp_path):
     run("annotate", store, 3, "--daughters", 7, "--as", "ana")
-    [file] = (store / "annotations").glob("ana-*.jsonl")
-    entry = json.loads(file.read_text())
-    entry |= {"seq": 2, "key": "other", "who": "bob", "cell": {"id": 4}}
-    (store / "annotations" / "bob-20260131.jsonl").write_text(json.dumps(entry) + "\n")
-    said = refusal("solve", store, code=4)
-    assert "continues as 7 (#1 ana" in said
-    assert "continues as 7 (#2 bob" in said
-    assert answer("solve", store, "--ignore-pins")["pins"] == 0
+    entry = answer("annotations", "export", store)["annotations"][0]
+    far = entry | {"seq": 2, "key": "far", "cell": {"id": 777}}
+    entry |= {"seq": 1, "key": "other", "who": "bob", "cell": {"id": 4}}
+    (tmp_path / "bob.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (entry, far)))
+    told = answer("annotations", "import", store, tmp_path / "bob.jsonl")
+    assert (told["count"], [c["why"] for c in told["conflicts"]]) == (2, ["a cell has one parent"])
+    assert [d["key"] for d in told["unattached"]] == ["far"]
+    assert "in conflict" in run("annotations", "list", store).stdout
+    assert answer("annotations", "conflicts", store)["open"] == 1
+    shown = run("solve", store)
+    assert "note: annotations that exclude each other, and pin nothing until one is taken back: 2" in shown.stderr
+    run("annotations", "undo", store, 1, "--as", "bob")
+    assert answer("solve", store)["pins"] == 1
 
 
 def test_pins_go_out_with_a_geff(store, tmp_path):

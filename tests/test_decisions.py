@@ -272,8 +272,8 @@ def test_of_two_people_who_contradict_each_other_at_once_one_is_heard(store):
     assert [person.returncode for person in people] == [0, 0]
     # a cell is nobody's only where both of its daughters were taken, by its neighbours, which have theirs then
     assert len(heard[0]) + len(heard[1]) == len(store.decisions()) >= 5
-    pins, lost = pins_among(store.decisions(), "movie", store.detections(store.detection_set()))
-    assert (len(pins), lost) == (len(store.decisions()), [])
+    pins, lost, disputes = pins_among(store.decisions(), "movie", store.detections(store.detection_set()))
+    assert (len(pins), lost, disputes) == (len(store.decisions()), [], [])
 
 
 # Answers as fast as it can, and says each answer that is acknowledged.

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from trackdb.errors import ConfigError, MissingRowsError, StoreLockedError
 from trackdb.server import serving
 from trackdb.server.app import review_app
 from trackdb.server.events import Events
-from trackdb.storage.decisions import DecisionKind
+from trackdb.storage.decision_log import write_lines
+from trackdb.storage.decisions import CellPlace, DecisionKind
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .command_line import answer as command
@@ -387,6 +389,29 @@ def test_where_two_disagree_the_second_is_asked_and_both_are_listed(path):
         ("ana", first, True),
         ("ben", other, False),
     ]
+
+
+def test_of_logs_that_contradict_each_other_neither_counts_and_the_cell_is_asked_again(path):
+    tab = tab_of(opened(path))
+    question, queue = tab.question, [item["cell"] for item in tab.state["queue"]]
+    tab.answer(question["outcomes"][0]["daughters"])
+    [ana] = log_of(path)
+    other = question["outcomes"][1]["daughters"]
+    ben = replace(ana, seq=2, key="ben", who="ben", daughters=tuple(map(CellPlace, other)))
+    write_lines(path, [ben])
+    for session in (tab_session(tab), opened(path)):
+        tab = tab_of(session)
+        assert [item["cell"] for item in tab.state["queue"]] == queue
+        tab.state = tab.get("/api/question", client="tab", cell=question["cell"])
+        assert [o["probability"] for o in tab.question["outcomes"]] == pytest.approx(
+            [o["probability"] for o in question["outcomes"]], abs=1e-4
+        )
+        assert [a["who"] for a in tab.question["answers"]] == ["ana", "ben"]
+    told = refused(tab.post("/api/decisions", tab.body(other)), 409, "excluded")
+    assert [e["who"] for e in told["earlier"]] == ["ana"]
+    assert tab.answer(other, resolve="replace").status_code == 200
+    assert outcomes_of(tab, question["cell"])[tuple(other)] == pytest.approx(1)
+    assert question["cell"] not in {item["cell"] for item in tab.get("/api/queue", top=500)["items"]}
 
 
 def test_a_limit_ends_the_sitting_and_not_the_work(path):

@@ -65,7 +65,7 @@ class Conflict:
     why : str
         Why both cannot be.
     open : bool
-        Whether both count, so that no solve can keep them; else one was taken back by somebody else than its author.
+        Whether both count, so that neither pins anything; else one was taken back by somebody else than its author.
     """
 
     earlier: Decision
@@ -158,10 +158,9 @@ def conflicts(store: DuckDBStore, said: Sequence[Decision]) -> list[Conflict]:
             continue
         pins = PinSet()
         for answer in attached([d for d in meant if d.dataset == dataset], store.detections(newest[dataset]))[0]:
-            for clash in pins.clashes(answer):
-                earlier, later = clash.earlier.decision, answer.decision
+            for earlier, later, why in pins.disputes(answer):
                 both = earlier.key in keys and later.key in keys
                 if both or earlier.who != later.who:  # who changed his mind has no conflict with himself
-                    found.append(Conflict(earlier, later, clash.why, both))
+                    found.append(Conflict(earlier, later, why, both))
             pins.add(answer)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ...storage.decision_log import DecisionLog, merged_decisions
 from ...storage.decisions import (
@@ -21,7 +21,7 @@ from ...storage.decisions import (
 )
 from .cells import Cells
 from .checks import known_kind, required_daughters, required_note, twin_of
-from .pins import PINNING, Answer, Clash, PinSet, attached, pinning_answers, refusal
+from .pins import PINNING, Answer, Clash, PinSet, attached, in_dispute, pinning_answers, refusal
 from .undoing import (
     TakenBack,
     companion_key,
@@ -34,16 +34,20 @@ from .undoing import (
     take_back,
     undoing,
 )
+from .words import said, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ...errors import ConflictError
     from ...storage.catalogue import DetectionSet
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.schema import Detections
 
-OnConflict = Literal["refuse", "replace", "unsure"]
+WAYS_OUT: Final = (
+    "--replace, which takes back what excludes it; --keep, which leaves that and notes what was meant; or "
+    "--both-unsure, which says of both that nobody can tell"
+)
+OnConflict = Literal["refuse", "replace", "keep", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,9 @@ class Annotator:
         self._store = store
         self._movie = chosen.movie.name
         self.cells = Cells(store, chosen)
-        self._settled: PinSet | None = None
-        self._heard = 0, 0  # how often the log was rewritten, and how many entries of it `_settled` knows
+        self._said: PinSet | None = None
+        self._disputed: set[str] = set()
+        self._heard = 0, 0  # how often the log was rewritten, and how many entries of it `_said` knows
 
     @cached_property
     def _log(self) -> DecisionLog:
@@ -169,9 +174,10 @@ class Annotator:
             What is added in words.
         add_candidate : bool
             Make candidates of the links that are chosen and are none yet.
-        on_conflict : {"refuse", "replace", "unsure"}
-            Where earlier answers exclude it: raise an error, take them back, or take them back and keep of all the
-            cells that they and this one are about that nobody can tell.
+        on_conflict : {"refuse", "replace", "keep", "unsure"}
+            Where earlier answers exclude it: raise an error; take them back; leave them, and keep in the words of a
+            flag what was meant; or take them back and keep of all the cells that they and this one are about that
+            nobody can tell.
         asked : Asked
             How the question was put.
         key : str or None
@@ -196,14 +202,16 @@ class Annotator:
             pins = self._pins()
             twin = twin_of(self._log, key, who, new.decision.kind, cell)
             if twin is not None:
-                return AnswerReport(twin, pins=len(pins), repeated=True, also=[*companions(self._log, twin)])
+                return AnswerReport(twin, pins=self._kept(), repeated=True, also=[*companions(self._log, twin)])
             clashes = pins.clashes(new)
             if clashes and on_conflict == "refuse":
-                raise refusal(new.decision, clashes, remedy="--replace, which takes back what excludes it")
+                raise refusal(new.decision, clashes, remedy=WAYS_OUT)
             entry = self._numbered(new.decision, key, asked or Asked())
             added = 0
             if clashes and on_conflict == "unsure":
                 entry = replace(entry, kind=DecisionKind.UNSURE, daughters=None)
+            elif clashes and on_conflict == "keep":
+                entry, clashes = _meant(entry, clashes), []
             elif entry.kind in OF_DAUGHTERS:
                 added = self.cells.add_candidates(new, add=add_candidate)
             along = self._because(entry, clashes)
@@ -211,16 +219,7 @@ class Annotator:
         self._known |= {d.key for d in (entry, *along)}
         replaced = [clash.earlier.decision for clash in clashes]
         also = [d for d in along if d.kind is not DecisionKind.UNDO]
-        return AnswerReport(entry, replaced, added, len(self._pins()), also=also)
-
-    def conflict(
-        self, kind: DecisionKind | str, cell: int, daughters: Sequence[int] | None = None, *, who: str
-    ) -> ConflictError | None:
-        """Return the error that an answer would meet because of earlier ones, None if there is none."""
-        new = self._asked_for(kind, cell, daughters, who, None)
-        self._log.follow()
-        clashes = self._pins().clashes(new)
-        return refusal(new.decision, clashes) if clashes else None
+        return AnswerReport(entry, replaced, added, self._kept(), also=also)
 
     def undo(self, which: int | str | None = None, *, who: str, key: str | None = None) -> AnswerReport:
         """Take an entry back, by default the newest of this person about this movie; see `undo`."""
@@ -319,20 +318,40 @@ class Annotator:
                     add(Decision(0, "", entry.at, entry.who, DecisionKind.UNSURE, entry.dataset, cell))
         return along
 
+    def in_dispute(self) -> frozenset[str]:
+        """Return the keys of the answers that exclude one another: they pin nothing until one of two is taken back."""
+        self._log.follow()
+        self._pins()
+        return frozenset(self._disputed)
+
     def _pins(self) -> PinSet:
-        """Return all pins of the movie; a conflict among older ones keeps nobody from answering about other cells."""
+        """Return all pins of the movie, those in dispute too; a conflict elsewhere keeps nobody from answering."""
         log, (rewritten, known) = self._log, self._heard
         new = log.entries[known:]
         name = self._movie
-        if self._settled is None or log.rewritten != rewritten or any(d.kind is DecisionKind.UNDO for d in new):
-            self._settled = PinSet()
+        if self._said is None or log.rewritten != rewritten or any(d.kind is DecisionKind.UNDO for d in new):
+            self._said, self._disputed = PinSet(), set()
             answers = pinning_answers(log.entries, name, self.cells.detections)[0]
         else:
             answers = attached([d for d in new if d.kind in PINNING and d.dataset == name], self.cells.detections)[0]
         for answer in answers:
-            self._settled.add(answer)
+            self._disputed |= in_dispute(self._said.disputes(answer))
+            self._said.add(answer)
         self._heard = log.rewritten, len(log.entries)
-        return self._settled
+        return self._said
+
+    def _kept(self) -> int:
+        """Return how many answers the next solve keeps."""
+        return len(self._pins()) - len(self._disputed)
+
+
+def _meant(entry: Decision, clashes: Sequence[Clash]) -> Decision:
+    """Return the flag that keeps in words what was meant, where what excludes it is kept; it pins nothing."""
+    against = "; ".join(told(clash.earlier.decision) for clash in clashes)
+    words = f"meant: {said(entry)}, which is excluded: {against}"
+    return replace(
+        entry, kind=DecisionKind.FLAG, daughters=None, note=words if entry.note is None else f"{entry.note}; {words}"
+    )
 
 
 def undo(store: DuckDBStore, which: int | str | None = None, *, who: str) -> AnswerReport:

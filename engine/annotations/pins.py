@@ -1,13 +1,14 @@
 """Decisions as pins: which links and cells they settle, which of them exclude each other, and the arrays for a solver.
 
 Conflicts are always between two: pins that agree pair by pair leave a solution, for every cell may begin, end, or not
-be one.
+be one. Where two exclude each other, as in logs of people who could not see each other's, neither pins until one of
+them is taken back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -19,13 +20,15 @@ from ..candidates import nearest_distances
 from .words import as_read, said, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ...solvers.problem import TrackingProblem
     from ...storage.decisions import CellPlace
     from ...storage.schema import CandidateEdges, Detections
+    from ..progress import Progress
 
 PINNING: Final = (DecisionKind.CHOOSE, DecisionKind.REJECT, DecisionKind.BEGINS, DecisionKind.NOT_A_CELL)
 
@@ -57,6 +60,32 @@ class Clash:
     why: str
 
 
+class Dispute(NamedTuple):
+    """Two answers that exclude each other, the earlier one first, and why."""
+
+    earlier: Decision
+    later: Decision
+    why: str
+
+
+class Pinned(NamedTuple):
+    """What counts of a log, as pins of a movie.
+
+    Parameters
+    ----------
+    pins : PinSet
+        What it settles.
+    lost : list of Decision
+        Pins whose cells are not there.
+    disputes : list of Dispute
+        Pins that exclude each other, and settle nothing.
+    """
+
+    pins: PinSet
+    lost: list[Decision]
+    disputes: list[Dispute]
+
+
 NO_CELL: Final = "what is no cell has no links, and neither begins nor ends"
 BEGUN: Final = "a cell that begins has no parent"
 TORN: Final = "the same link is forced in and out"
@@ -64,7 +93,7 @@ TORN: Final = "the same link is forced in and out"
 
 @dataclass(frozen=True, slots=True)
 class PinSet:
-    """What some answers settle, in rows of the detections; several may agree. `fold` lets none exclude another.
+    """What some answers settle, in rows of the detections; several may agree. `settled` lets none exclude another.
 
     Parameters
     ----------
@@ -128,6 +157,18 @@ class PinSet:
     def _if_no_cell(self, row: int) -> list[Clash]:
         return [Clash(old, NO_CELL) for old in self.no_cell.get(row, [])]
 
+    def disputes(self, new: Answer) -> list[Dispute]:
+        """Return how a new answer and these exclude each other."""
+        return [Dispute(clash.earlier.decision, new.decision, clash.why) for clash in self.clashes(new)]
+
+    def without(self, keys: Container[str]) -> PinSet:
+        """Return what is settled without some of the answers."""
+        left = PinSet()
+        for answer in self.answers:
+            if answer.decision.key not in keys:
+                left.add(answer)
+        return left
+
     def add(self, new: Answer) -> None:
         """Take an answer in."""
         match new.decision.kind:
@@ -187,21 +228,22 @@ def _places(edges: CandidateEdges, n: int, pairs: list[tuple[int, int]]) -> tupl
     return there, place[there]
 
 
-def fold(answers: Iterable[Answer]) -> PinSet:
-    """Return what answers settle together.
+def settled(answers: Iterable[Answer]) -> tuple[PinSet, list[Dispute]]:
+    """Return what answers settle together, and which of them exclude each other.
 
-    Raises
-    ------
-    InfeasibleError
-        If two of them exclude each other; both are named.
+    Whatever excludes another answer settles nothing, and nor does the other: which of them came first, and in which
+    order they are given, plays no part.
     """
-    pins = PinSet()
+    pins, disputes = PinSet(), []
     for answer in answers:
-        clashes = pins.clashes(answer)
-        if clashes:
-            raise refusal(answer.decision, clashes)
+        disputes += pins.disputes(answer)
         pins.add(answer)
-    return pins
+    return (pins.without(in_dispute(disputes)), disputes) if disputes else (pins, disputes)
+
+
+def in_dispute(disputes: Iterable[Dispute]) -> set[str]:
+    """Return the keys of all answers that exclude one another."""
+    return {decision.key for dispute in disputes for decision in (dispute.earlier, dispute.later)}
 
 
 def refusal(new: Decision, clashes: list[Clash], *, remedy: str | None = None) -> ConflictError:
@@ -267,16 +309,25 @@ def _row_of(cell: CellPlace, detections: Detections) -> int | None:
     return int(first + nearest) if distance[nearest] <= reach else None
 
 
-def pins_among(decisions: Sequence[Decision], dataset: str, detections: Detections) -> tuple[PinSet, list[Decision]]:
-    """Return what counts of a log as pins of a movie, and the pins whose cells are not there.
-
-    Raises
-    ------
-    InfeasibleError
-        If two pins exclude each other.
-    """
+def pins_among(decisions: Sequence[Decision], dataset: str, detections: Detections) -> Pinned:
+    """Return what counts of a log as pins of a movie, with what pins nothing there and why."""
     answers, lost = pinning_answers(decisions, dataset, detections)
-    return fold(answers), lost
+    pins, disputes = settled(answers)
+    return Pinned(pins, lost, disputes)
+
+
+def told_to(progress: Progress, pinned: Pinned, store: Path) -> None:
+    """Tell which pins of a log settle nothing."""
+    if pinned.lost:
+        lost = told(pinned.lost[0])
+        progress.note(f"annotations of cells that are not among these detections: {len(pinned.lost)}, as {lost}")
+    if pinned.disputes:
+        first = pinned.disputes[0]
+        progress.note(
+            f"annotations that exclude each other, and pin nothing until one is taken back: "
+            f"{len(in_dispute(pinned.disputes))}, as {told(first.earlier)} and {told(first.later)}; "
+            f"trackdb annotations conflicts {store}"
+        )
 
 
 def pinning_answers(

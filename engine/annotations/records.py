@@ -9,11 +9,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ...errors import FormatError, StoreDamagedError
-from ...storage.decision_log import LEASE, WAIT_S, write_lines
+from ...storage.decision_log import DecisionLog, merged_decisions
 from ...storage.decisions import DecisionKind, as_line, counting, read_line
 from ...storage.folders import appearing_file
-from ...storage.leases import lease
-from .pins import PINNING, attached, pins_among
+from .agreement import conflicts
+from .pins import PINNING, attached, in_dispute, settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ...storage.decisions import Decision
     from ...storage.duckdb_store import DuckDBStore
+    from .agreement import Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,14 @@ class Entry:
         Whether it was taken back.
     attached : bool
         Whether its cells are among the newest detections of its dataset; True for an undoing.
+    disputed : bool
+        Whether it counts and another that counts excludes it, so that neither pins anything.
     """
 
     decision: Decision
     undone: bool
     attached: bool
+    disputed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +82,16 @@ def entries(store: DuckDBStore) -> list[Entry]:
     said = store.decisions()
     keys = counting(said)
     lost: set[str] = set()
+    disputed: set[str] = set()
     about = [d for d in said if d.kind is not DecisionKind.UNDO]
     newest = {chosen.movie.name: chosen for chosen in store.detection_sets()}
     for dataset in {d.dataset for d in about}:
         mine = [d for d in about if d.dataset == dataset]
         if dataset in newest:
-            mine = attached(mine, store.detections(newest[dataset]))[1]
+            there, mine = attached(mine, store.detections(newest[dataset]))
+            disputed |= in_dispute(settled(a for a in there if a.decision.key in keys)[1])
         lost |= {d.key for d in mine}
-    return [Entry(d, d.key not in keys, d.key not in lost) for d in said]
+    return [Entry(d, d.key not in keys, d.key not in lost, d.key in disputed) for d in said]
 
 
 def work(store: DuckDBStore) -> list[Work]:
@@ -144,18 +150,51 @@ def export_log(store: DuckDBStore, out: Path) -> int:
     return len(said)
 
 
-def import_log(store: DuckDBStore, path: Path) -> int:
-    """Take the entries of a file that the log does not hold yet, and return how many there were.
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was brought in.
 
-    They keep who said them and when, and get numbers of this store.
+    Parameters
+    ----------
+    new : list of Decision
+        Entries that the log did not hold yet, under their numbers in this store.
+    conflicts : list of Conflict
+        How answers that count exclude each other, one or both of them new.
+    lost : list of Decision
+        New answers whose cells are not among the newest detections of their dataset.
+    """
+
+    new: list[Decision]
+    conflicts: list[Conflict]
+    lost: list[Decision]
+
+
+def import_log(store: DuckDBStore, path: Path) -> Imported:
+    """Take the entries of a file that the log does not hold yet.
+
+    They keep who said them and when, and get numbers of this store. What excludes something that was said here is taken
+    in as well: both stay in the log, are told, and pin nothing until one is taken back.
 
     Raises
     ------
     FormatError
         If the file cannot be read, or a line is no entry; nothing is taken then.
-    InfeasibleError
-        If two pins would exclude each other; nothing is taken then.
     """
+    brought = _entries_of(path)
+    with store.reading() as connection:
+        log = DecisionLog(store.path, merged_decisions(connection))
+    with log.writing():
+        new = _numbered(log.entries, brought)
+        for _, group in groupby(sorted(new, key=lambda d: d.who), key=lambda d: d.who):
+            log.write(list(group))
+    keys = {d.key for d in new}
+    conflicting = [c for c in conflicts(store, log.entries) if c.open and {c.earlier.key, c.later.key} & keys]
+    lost = [e.decision for e in entries(store) if e.decision.key in keys and not e.attached]
+    return Imported(new, conflicting, lost)
+
+
+def _entries_of(path: Path) -> list[Decision]:
+    """Return the entries of a file, or raise FormatError."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise FormatError(f"{path} is no file")
@@ -165,15 +204,7 @@ def import_log(store: DuckDBStore, path: Path) -> int:
         raise FormatError(error.message, **error.details) from error
     except OSError as error:
         raise FormatError(f"{path} cannot be read", reason=error.strerror or str(error)) from error
-    with lease(store.path, LEASE, holder="an answer", wait_s=WAIT_S):
-        said = store.decisions()
-        new = _numbered(said, [decision for decision in read if decision is not None])
-        for chosen in {c.movie.name: c for c in store.detection_sets()}.values():
-            together = sorted([*said, *new], key=lambda d: (d.at, d.seq))
-            pins_among(together, chosen.movie.name, store.detections(chosen))
-        for _, group in groupby(sorted(new, key=_file_of), key=_file_of):
-            write_lines(store.path, list(group))
-    return len(new)
+    return [decision for decision in read if decision is not None]
 
 
 def _numbered(said: Sequence[Decision], brought: Sequence[Decision]) -> list[Decision]:
@@ -182,7 +213,3 @@ def _numbered(said: Sequence[Decision], brought: Sequence[Decision]) -> list[Dec
     new = {d.key: d for d in sorted(brought, key=lambda d: (d.at, d.seq)) if d.key not in known}
     first = 1 + max((d.seq for d in said), default=0)
     return [replace(d, seq=first + i) for i, d in enumerate(new.values())]
-
-
-def _file_of(decision: Decision) -> tuple[str, str]:
-    return decision.who, f"{decision.at:%Y%m%d}"

@@ -173,8 +173,7 @@ def _pins_then(movie: WeighedMovie, params: Mapping[str, Any], dataset: str, log
     """Return the pins when a posterior was weighed, None if the log no longer tells."""
     earlier = [decision for decision in log if decision.seq <= params["heard"]]
     try:
-        pins, _ = pins_among(earlier, dataset, movie.detections)
-        found = pins.for_edges(movie.edges, len(movie.detections))
+        found = pins_among(earlier, dataset, movie.detections).pins.for_edges(movie.edges, len(movie.detections))
     except InfeasibleError:
         return None
     return found if _digest_of_pins(found) == params["decided"] else None

@@ -226,7 +226,7 @@ def _movie(
     detections, edges = movie.detections, movie.edges
     truth = true_parents(store, chosen, info, detections, against=against, progress=progress)
     reported, single = reported_parents(store, info, detections)
-    pins, _ = pins_among(store.decisions(), chosen.movie.name, detections)
+    pins = pins_among(store.decisions(), chosen.movie.name, detections).pins
     asked = ask_parents(
         edges.source,
         edges.target,

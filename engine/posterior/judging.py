@@ -240,7 +240,7 @@ def _pins_before(store: DuckDBStore, chosen: DetectionSet, run: RunInfo, detecti
     Answers know the second alone; those of the second in which it began count as earlier, and their cells are left out.
     """
     earlier = [decision for decision in store.decisions() if decision.at <= run.started]
-    return pins_among(earlier, chosen.movie.name, detections)[0]
+    return pins_among(earlier, chosen.movie.name, detections).pins
 
 
 def settled_daughters(pins: PinSet, n: int) -> NDArray[np.bool_]:

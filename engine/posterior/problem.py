@@ -170,7 +170,7 @@ def priced_again(
     MissingRowsError
         If there are no candidates.
     InfeasibleError
-        If two annotations exclude each other.
+        If an annotation asks for a link that is no candidate.
     """
     require_linked(store, chosen)
     params = run_of(store, info).params

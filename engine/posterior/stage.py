@@ -148,7 +148,7 @@ def posterior(
     StoreExistsError
         If there is a posterior of that name.
     InfeasibleError
-        If two annotations exclude each other.
+        If an annotation asks for a link that is no candidate.
     SolverError
         If the method is ``exact`` and a piece is too wide for it.
     """

@@ -43,7 +43,7 @@ class FollowedReview:
     movie : ReviewMovie
         What it is opened on.
     standing : sequence of Decision
-        What counts of the log, oldest first, no undoings among it.
+        What counts of the log, oldest first: no undoings among it, and nothing that excludes another.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class FollowedReview:
     movie : ReviewMovie
         As given.
     at_odds : list of Decision
-        Entries that earlier ones exclude: the log of two people who could not see each other's.
+        Entries that it could not take in, such as one of a link that was no candidate yet when the movie was read.
     """
 
     def __init__(self, movie: ReviewMovie, standing: Sequence[Decision]) -> None:
@@ -114,7 +114,7 @@ class FollowedReview:
             self._choices = choices
 
     def _say(self, decision: Decision) -> set[int]:
-        """Take an entry of the log in; one whose cell is gone, or that earlier ones exclude, changes nothing."""
+        """Take an entry of the log in; one whose cell is gone, or that cannot be taken, changes nothing."""
         answers, _ = attached([decision], self.movie.movie.detections)
         before, choices = len(self.review), dict(self._choices)
         touched: set[int] = set()

@@ -118,7 +118,7 @@ def read_material(store: DuckDBStore, revision: Revision, config: Config) -> Mat
     Raises
     ------
     InfeasibleError
-        If two entries of the log exclude each other.
+        If an entry of the log asks for a link that is no candidate.
     """
     with store.reading():  # one connection for all that is read here
         return _read(store, revision, config)
@@ -136,7 +136,7 @@ def _read(store: DuckDBStore, revision: Revision, config: Config) -> Material:
     return Material(
         revision,
         annotator,
-        FollowedReview(movie, standing),
+        FollowedReview(movie, [d for d in standing if d.key not in annotator.in_dispute()]),
         candidates,
         descent,
         Pictures(Scenes(store.path, cells, store.arrays(revision.chosen)), candidates),

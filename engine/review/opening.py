@@ -69,10 +69,10 @@ class ReviewMovie:
         Raises
         ------
         InfeasibleError
-            If two of them exclude each other, or one asks for a link that is no candidate.
+            If one asks for a link that is no candidate.
         """
         ids = self.movie.detections.id
-        pins, _ = pins_among(said, self.dataset, self.movie.detections)
+        pins = pins_among(said, self.dataset, self.movie.detections).pins
         left = decided(self.movie.problem, pins.for_edges(self.movie.edges, len(ids)))
         answered = np.isin(ids, answered_among(said, self.dataset))
         reported = Reported(self.posterior, self.solution, self.source, self.target, self.part, answered, self.optional)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+Resolve = Literal["replace", "keep", "unsure"]
 
 if TYPE_CHECKING:
     from ...storage.decisions import Decision
@@ -57,7 +59,7 @@ class Said:
     shown: list[object] | None = None
     ms: int | None = None
     note: str | None = None
-    resolve: str | None = None
+    resolve: Resolve | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from ...storage.duckdb_store import DuckDBStore
 from ..annotations.answers import Asked
 from ..annotations.pins import Answer
 from ..annotations.records import work
-from ..annotations.words import said
 from .audit import audit_of
 from .choosing import Choosing
 from .material import Wanted, read_material, revision_of
@@ -33,7 +32,7 @@ from .turns import OVERLAP, Turns
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..annotations.answers import AnswerReport, OnConflict
+    from ..annotations.answers import AnswerReport
     from ..config import Config
     from .descent import Relative
     from .material import Material
@@ -78,7 +77,7 @@ class ReviewSession:
     ConfigError
         If nobody can be called `who`.
     InfeasibleError
-        If two entries of the log exclude each other.
+        If an entry of the log asks for a link that is no candidate.
     """
 
     def __init__(
@@ -244,26 +243,22 @@ class ReviewSession:
 
     def _write(self, answer: Said, blind: bool) -> AnswerReport:
         """Put an answer into the log."""
-        kind, daughters, note = answer.kind, answer.daughters, answer.note
+        kind, daughters = answer.kind, answer.daughters
         if kind == DecisionKind.REJECT and daughters is None:
             row = self.material.candidates.row(answer.cell)
             daughters = tuple(link.target for link in self.material.candidates.leaving(row))
             if not daughters:
                 raise InfeasibleError(f"cell {answer.cell} has no candidates that could be rejected")
-        annotator, given = self.material.annotator, None if daughters is None else list(daughters)
-        if answer.resolve == KEEP:
-            conflict = annotator.conflict(kind, answer.cell, given, who=self.who)
-            if conflict is not None:  # what was meant is kept in words, which pin nothing
-                meant = said(self._entry(answer.cell, kind, daughters))
-                kind, given = DecisionKind.FLAG.value, None
-                note = f"meant: {meant}, which is excluded: {conflict.details.get('against', '')}"
-        on_conflict: OnConflict = "refuse"
-        if answer.resolve == "replace" or answer.resolve == "unsure":
-            on_conflict = answer.resolve  # type: ignore[assignment]  # one of the two
         revision = self.material.revision
-        asked = Asked(answer.shown, revision.solution.name, revision.posterior.name, blind, answer.ms)
-        return annotator.answer(
-            kind, answer.cell, given, who=self.who, key=answer.key, asked=asked, note=note, on_conflict=on_conflict
+        return self.material.annotator.answer(
+            kind,
+            answer.cell,
+            None if daughters is None else list(daughters),
+            who=self.who,
+            key=answer.key,
+            asked=Asked(answer.shown, revision.solution.name, revision.posterior.name, blind, answer.ms),
+            note=answer.note,
+            on_conflict=answer.resolve or "refuse",
         )
 
     def undo(self, client: str, key: str, which: int | None = None) -> tuple[Done, State]:
@@ -366,7 +361,7 @@ class ReviewSession:
     def _known_now(self, seq: int) -> frozenset[int]:
         """Follow the log, and return the cells of which something else may hold since."""
         self._read_log()
-        touched = self.material.followed.follow(self._standing)
+        touched = self.material.followed.follow(self._settled)
         self._changed.update(dict.fromkeys(touched, seq))
         self._look_again()
         return touched
@@ -379,6 +374,8 @@ class ReviewSession:
         dataset = self.material.revision.chosen.movie.name
         said = [d for d in self._entries if d.key in self._counts and d.kind is not DecisionKind.UNDO]
         self._standing = [d for d in said if d.dataset == dataset]
+        disputed = self.material.annotator.in_dispute()
+        self._settled = [d for d in self._standing if d.key not in disputed]
 
     def _look_again(self) -> None:
         """Find out which questions are worth most now."""
@@ -389,7 +386,8 @@ class ReviewSession:
         return self._order.listed(self.material.review, top, self._answered())
 
     def _answered(self) -> set[int]:
-        return {d.cell.id for d in self._standing if d.kind in ANSWERS and d.cell is not None}
+        """Return the cells that are not asked about again; where people contradict each other, they are."""
+        return {d.cell.id for d in self._settled if d.kind in ANSWERS and d.cell is not None}
 
     def reload(self) -> bool:
         """Read the store again if it was solved again since, and return whether it was; meanwhile questions go on.
