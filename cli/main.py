@@ -19,6 +19,7 @@ from . import (
     review,
     simulate,
     solve,
+    space,
     train,
 )
 
@@ -48,6 +49,7 @@ ROOMS = (
     train,
     export,
     info,
+    space,
     simulate,
     demo,
 )

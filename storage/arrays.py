@@ -236,6 +236,22 @@ def sweep(store: Path, name: str) -> None:
         shutil.rmtree(folder)
 
 
+def discard(store: Path, path: str) -> None:
+    """Remove an array that no row refers to; one that is half removed no longer bears the name of its content.
+
+    Else an ingest of the same pixels would take what is left of it for the whole.
+    """
+    folder = store / path
+    if not folder.is_dir() or folder.is_symlink():
+        folder.unlink(missing_ok=True)
+        return
+    going = folder if folder.name.startswith(".tmp-") else folder.with_name(f".tmp-dropped-{folder.name}")
+    if going != folder:
+        shutil.rmtree(going, ignore_errors=True)
+        folder.rename(going)
+    shutil.rmtree(going)
+
+
 def _flush_tree(folder: Path) -> None:
     """Flush all files below a folder, then the folders."""
     for path in sorted(folder.rglob("*"), reverse=True):

@@ -125,6 +125,16 @@ def count_commit(connection: sa.Connection) -> int:
     return int(connection.exec_driver_sql(raised).scalar_one())
 
 
+def require_there(connection: sa.Connection, table: sa.Table, number: int) -> None:
+    """Raise MissingRowsError if the row of a small table that work is done on was dropped meanwhile."""
+    [key] = table.primary_key.columns
+    if connection.execute(sa.select(key).where(key == number)).first() is None:
+        raise MissingRowsError(
+            f"the {table.name.replace('_', ' ')} that this is made of was dropped meanwhile",
+            **{"try": "give the command again"},
+        )
+
+
 def runs(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[RunInfo]:
     """Return the runs that fulfil all conditions, oldest first."""
     r = tables.run

@@ -75,6 +75,24 @@ def connect(
             raise explained(error, file) from error
 
 
+@contextmanager
+def exclusively(file: Path, *, patience_s: float = PATIENCE_S) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file for work that is no transaction; nobody else can read or write it meanwhile.
+
+    Raises
+    ------
+    StoreMissingError, StoreLockedError, StoreDamagedError, VersionError
+        As `connect`.
+    """
+    require_store(file)
+    with ExitStack() as stack:
+        raw = _open_patiently(stack, file, patience_s, write=True)
+        try:
+            yield raw
+        except duckdb.Error as error:
+            raise explained(error, file) from error
+
+
 def require_store(file: Path) -> None:
     """Raise StoreMissingError unless the database is there."""
     if not file.exists():

@@ -284,6 +284,8 @@ class DuckDBStore:
         with ExitStack() as stack:
             # one transaction: nobody else can begin the same meanwhile, nor see the run without its holder
             with self.beginning() as connection:
+                if set_id is not None:
+                    catalogue.require_there(connection, tables.detection_set, set_id)
                 give_up_twins(connection, self.path, kind, name, set_id)
                 run = catalogue.insert_run(
                     connection, kind, name, dict(params), set_id=set_id, process=self.process, model_digest=model_digest

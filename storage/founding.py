@@ -17,6 +17,7 @@ from .commits import COMMITS, note, notes, require_all
 from .connection import connect
 from .leases import LOCKS, lease
 from .migrations import upgrade
+from .unfinished import UNFINISHED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 GRAPH = "graph.duckdb"
 HEADERS = 3 * 4096  # bytes with which every file of the database begins
 _FILES = {GRAPH, f"{GRAPH}.wal"}
-_OURS = {*_FILES, ARRAYS, COMMITS, LOCKS, "annotations", "trackdb.toml"}
+_OURS = {*_FILES, f"{GRAPH}.tmp", ARRAYS, COMMITS, LOCKS, UNFINISHED, "annotations", "trackdb.toml"}
 _NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
 _FACTS = ("schema_version", "oldest_reader", "commits", *(f"next_{name}" for name in _NUMBERED))
 

@@ -202,9 +202,12 @@ def enter(connection: sa.Connection, info: PosteriorInfo) -> int:
     ------
     StoreExistsError
         If its dataset has a posterior of that name.
+    MissingRowsError
+        If its solution was dropped meanwhile.
     """
     if posteriors(connection, tables.posterior.c.name == info.name, in_dataset(tables.posterior, info.set_id)):
         raise StoreExistsError(f"there is already a posterior named {info.name}", **{"try": "another --name"})
+    catalogue.require_there(connection, tables.solution, info.solution_id)
     posterior_id = catalogue.take_ids(connection, tables.posterior, 1)
     facts = {name: getattr(info, name) for name in ("set_id", "solution_id", "run_id", "name", "method")}
     connection.execute(

@@ -80,7 +80,7 @@ run = sa.Table(
     sa.Column("code_version", sa.String, nullable=False),
     sa.Column("model_digest", sa.String),
     sa.Column("seed", sa.BigInteger),
-    sa.Column("state", sa.String, nullable=False),  # pending, done, failed
+    sa.Column("state", sa.String, nullable=False),  # pending, done, failed, dropped
     sa.Column("started", sa.DateTime, nullable=False),  # UTC
     sa.Column("finished", sa.DateTime),
     sa.Column("process", sa.String, nullable=False),  # who did it: "pid 20658 (trackdb solve)"
