@@ -1,14 +1,16 @@
 """The decision log: what people said, one JSON object a line, in files that only ever grow.
 
-A line is on the disk before it is acknowledged; a line without its end was never acknowledged, and the next writer
-takes it away. The table `annotation` holds what was merged so far, so that SQL answers fast; the log is the truth.
-Whoever writes holds the lease `LEASE` of the store, so that what he read is still all there is.
+Each start of a program writes files of its own, one for each person, so that logs are merged by copying files. A line
+is on the disk before it is acknowledged; a line without its end was never acknowledged, and the next writer takes it
+away. The table `annotation` holds what was merged so far, so that SQL answers fast; the log is the truth. Whoever
+writes holds the lease `LEASE` of the store, so that what he read is still all there is.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 
 from ..errors import StoreDamagedError
 from . import tables
+from .catalogue import now
 from .decisions import CellPlace, Decision, DecisionKind, as_line, read_line, when
 from .folders import flush, not_written
 from .leases import lease
@@ -26,8 +29,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANNOTATIONS: Final = "annotations"
+SUFFIX: Final = ".jsonl"
 LEASE: Final = "decisions"
 WAIT_S: Final = 10.0  # for another answer, which takes milliseconds
+STARTED: Final = f"{now():%Y%m%dT%H%M%S}"
+FRESH_NS: Final = 1_000_000_000  # younger than that, a file may change again and look the same
+Stamp = tuple[int, int, int]
 
 
 def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
@@ -56,7 +63,7 @@ def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
 
 
 def _files(store: Path) -> list[Path]:
-    return sorted((store / ANNOTATIONS).glob("*.jsonl"))
+    return sorted((store / ANNOTATIONS).glob(f"*{SUFFIX}"))
 
 
 def _bytes_from(file: Path, start: int) -> bytes:
@@ -75,12 +82,16 @@ def _whole_lines(text: bytes) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """How far a file was read: bytes and lines up to an end of a line, the last line, and whether more stood there."""
+    """How far a file was read: bytes and lines up to an end of a line, the last line, and whether more stood there.
+
+    `stamp` tells whether it changed since: number, size and time of the file; None where that could not tell.
+    """
 
     stop: int = 0
     lines: int = 0
     last: bytes = b""
     torn: bool = False
+    stamp: Stamp | None = None
 
 
 class DecisionLog:
@@ -105,7 +116,7 @@ class DecisionLog:
         self._store = store
         self._merged = {d.key: d for d in merged}
         self._known = dict(self._merged)
-        self._read: dict[Path, _Read] = {}
+        self._read: dict[str, _Read] = {}
         self.entries = sorted(self._known.values(), key=when)
         self.rewritten = 0
 
@@ -123,11 +134,15 @@ class DecisionLog:
         StoreDamagedError
             If a file cannot be read, or a line is no entry; what is known stays as it was.
         """
-        goes_on = all(_goes_on(file, read) for file, read in self._read.items())
+        seen = _seen(self._store)
+        changed = {file for file, read in self._read.items() if read.stamp is None or seen.get(file) != read.stamp}
+        folder = self._store / ANNOTATIONS
+        goes_on = all(_goes_on(folder / file, self._read[file]) for file in changed)
         known = dict(self._known if goes_on else self._merged)
         reads = dict(self._read) if goes_on else {}
-        for file in _files(self._store):
-            reads[file] = _read_on(file, reads.get(file, _Read()), known)
+        for file, stamp in seen.items():
+            if file not in reads or file in changed:
+                reads[file] = _read_on(folder / file, reads.get(file, _Read()), stamp, known)
         new = sorted((d for key, d in known.items() if key not in self._known), key=when)
         gone = len(known) < len(self._known) + len(new)
         if gone or (new and self.entries and when(new[0]) < when(self.entries[-1])):
@@ -165,9 +180,25 @@ class DecisionLog:
         """
         for file, read in self._read.items():
             if read.torn:  # who wrote it is dead, for we hold the lease
-                _mend(file, self._store)
+                _mend(self._store / ANNOTATIONS / file, self._store)
         write_lines(self._store, decisions)
         self.follow()
+
+
+def _seen(store: Path) -> dict[str, Stamp | None]:
+    """Return the names of all files, and what changes with each; None where it changed a moment ago."""
+    try:
+        with os.scandir(store / ANNOTATIONS) as entries:
+            found = {entry.name: entry.stat() for entry in entries if entry.name.endswith(SUFFIX)}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise StoreDamagedError(f"{store / ANNOTATIONS} cannot be read", reason=error.strerror or str(error)) from error
+    settled = time.time_ns() - FRESH_NS
+    return {
+        name: (told.st_ino, told.st_size, told.st_mtime_ns) if told.st_mtime_ns < settled else None
+        for name, told in sorted(found.items())
+    }
 
 
 def _goes_on(file: Path, read: _Read) -> bool:
@@ -181,8 +212,11 @@ def _goes_on(file: Path, read: _Read) -> bool:
         return False
 
 
-def _read_on(file: Path, read: _Read, known: dict[str, Decision]) -> _Read:
-    """Add the entries that stand behind what was read of a file, and return how far it is read now."""
+def _read_on(file: Path, read: _Read, stamp: Stamp | None, known: dict[str, Decision]) -> _Read:
+    """Add the entries that stand behind what was read of a file, and return how far it is read now.
+
+    The stamp is one of before: what is written meanwhile will show.
+    """
     text = _bytes_from(file, read.stop)
     lines = _whole_lines(text)
     for number, line in enumerate(lines, start=read.lines + 1):
@@ -191,11 +225,11 @@ def _read_on(file: Path, read: _Read, known: dict[str, Decision]) -> _Read:
             known[decision.key] = decision
     whole = sum(map(len, lines)) + len(lines)
     last = lines[-1] if lines else read.last
-    return _Read(read.stop + whole, read.lines + len(lines), last, whole < len(text))
+    return _Read(read.stop + whole, read.lines + len(lines), last, whole < len(text), stamp)
 
 
 def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
-    """Put entries of one person on the disk, in his file of the day; when this returns they are acknowledged.
+    """Put entries of one person on the disk, in his file of this start; when this returns they are acknowledged.
 
     The caller holds the lease `LEASE`.
 
@@ -207,10 +241,11 @@ def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
         If the store cannot be written otherwise.
     """
     folder = store / ANNOTATIONS
-    file = folder / f"{decisions[0].who}-{decisions[0].at:%Y%m%d}.jsonl"
+    file = folder / f"{decisions[0].who}-{STARTED}-{os.getpid()}{SUFFIX}"
     text = "".join(map(as_line, decisions)).encode()
     try:
         folder.mkdir(exist_ok=True)
+        made = not file.exists()
         with file.open("ab", buffering=0) as stream:
             end = _end_of_last_line(file)
             stream.truncate(end)
@@ -218,13 +253,15 @@ def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
                 if stream.write(text) < len(text):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(stream.fileno())
+                if made:  # the name of the file, and of its folder, must outlast a power failure too
+                    flush(folder)
+                    flush(store)
             except OSError:  # what was not acknowledged shall not count
                 with suppress(OSError):
                     os.truncate(file, end)
+                    if made:  # so that its name is flushed by who makes it again
+                        file.unlink()
                 raise
-        # the name of the file, and of its folder, must outlast a power failure too; who made them may have died before
-        flush(folder)
-        flush(store)
     except OSError as error:
         raise not_written(file, store, error) from error
 

@@ -9,9 +9,11 @@ The movie of `movies`, by number of the cell::
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -27,6 +29,7 @@ from trackdb.engine.annotations.words import told
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.errors import ConfigError, ConflictError, InfeasibleError, MissingRowsError, StoreDamagedError, StoreError
+from trackdb.storage import decision_log
 from trackdb.storage.catalogue import now
 from trackdb.storage.decision_log import ANNOTATIONS, DecisionLog, read_log, write_lines
 from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, as_line, live, read_line
@@ -185,6 +188,35 @@ def test_a_log_is_read_on_and_where_it_was_changed_it_is_read_anew(tmp_path):
     file.unlink()
     log.follow()
     assert log.entries == read_log(tmp_path)
+
+
+def test_files_that_rest_are_not_read_again_and_what_happens_to_them_is_seen(tmp_path, monkeypatch):
+    said = [replace(SAID, seq=i, key=f"k{i}", who=f"p{i}", at=datetime(2026, 1, 31, 0, 0, i)) for i in range(3)]
+    for one in said:
+        write_lines(tmp_path, [one])
+    files = sorted((tmp_path / ANNOTATIONS).iterdir())
+    an_hour_ago = time.time_ns() - 3600 * 10**9
+    for number, file in enumerate(files):
+        os.utime(file, ns=(an_hour_ago, an_hour_ago + number))
+    log = DecisionLog(tmp_path)
+    log.follow()
+    opened = []
+    read = decision_log._bytes_from
+    monkeypatch.setattr(decision_log, "_bytes_from", lambda file, at: (opened.append(file), read(file, at))[1])
+    assert log.follow() == []
+    assert opened == []
+    write_lines(tmp_path, [more := replace(said[0], seq=3, key="k3", at=datetime(2026, 1, 31, 0, 0, 3))])
+    assert log.follow() == [more]
+    assert opened == files[:1]
+    os.utime(files[1], ns=(an_hour_ago, an_hour_ago))  # as another clock would have it, and as long as it was
+    files[1].write_bytes(files[1].read_bytes().replace(b'"k1"', b'"k9"'))
+    assert [d.key for d in log.follow()] == ["k9"]
+    assert sorted(d.key for d in log.entries) == ["k0", "k2", "k3", "k9"]
+    monkeypatch.setattr(decision_log, "FRESH_NS", 2 * 3600 * 10**9)  # all of them may change within the same instant
+    log.follow()
+    opened.clear()
+    log.follow()
+    assert sorted(opened) == files
 
 
 def test_lines_torn_on_other_days_are_mended_and_numbers_go_on(store, annotator):

@@ -18,11 +18,13 @@ from trackdb.engine.check import check
 from trackdb.engine.contents import contents_of
 from trackdb.engine.pipeline import link
 from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
+from trackdb.storage import decision_log
 from trackdb.storage.decision_log import ANNOTATIONS, read_log, write_lines
 from trackdb.storage.decisions import (
     CellPlace,
     Decision,
     DecisionKind,
+    as_line,
     counting,
     live,
     read_line,
@@ -59,7 +61,11 @@ def entry(seq, kind="choose", cell=3, daughters=(7,), *, who="ana", undo_of=None
 
 
 def logs(store):
-    return sorted((store.path / ANNOTATIONS).glob("*"))
+    return logs_in(store.path)
+
+
+def logs_in(path):
+    return sorted((path / ANNOTATIONS).glob("*"))
 
 
 def test_what_is_written_is_read_again_in_the_order_in_which_it_was_said(tmp_path):
@@ -67,15 +73,57 @@ def test_what_is_written_is_read_again_in_the_order_in_which_it_was_said(tmp_pat
     for decision in reversed(said):
         write_lines(tmp_path, [decision])
     assert read_log(tmp_path) == said
-    assert [file.name for file in sorted((tmp_path / ANNOTATIONS).glob("*"))] == [
-        "ana-20260131.jsonl",
-        "bob-20260131.jsonl",
-    ]
+
+
+def test_each_start_and_each_person_has_a_file_and_those_of_days_are_read_too(tmp_path, monkeypatch):
+    folder, start = tmp_path / ANNOTATIONS, decision_log.STARTED
+    write_lines(tmp_path, [entry(1)])
+    write_lines(tmp_path, [entry(2, who="bob")])
+    write_lines(tmp_path, [entry(3)])
+    monkeypatch.setattr(decision_log, "STARTED", "20260201T100000")
+    write_lines(tmp_path, [entry(4)])
+    (folder / "ana-20260131.jsonl").write_text(as_line(entry(5)))  # of an earlier trackdb
+    lines = {file.name: file.read_text().count("\n") for file in folder.iterdir()}
+    pid = os.getpid()
+    assert lines == {
+        f"ana-{start}-{pid}.jsonl": 2,
+        f"bob-{start}-{pid}.jsonl": 1,
+        f"ana-20260201T100000-{pid}.jsonl": 1,
+        "ana-20260131.jsonl": 1,
+    }
+    assert [d.seq for d in read_log(tmp_path)] == [1, 2, 3, 4, 5]
+    elsewhere = tmp_path / "copy"  # two logs are merged by copying files
+    (elsewhere / ANNOTATIONS).mkdir(parents=True)
+    for file in folder.iterdir():
+        shutil.copy(file, elsewhere / ANNOTATIONS)
+    assert read_log(elsewhere) == read_log(tmp_path)
+
+
+def test_names_are_flushed_once_and_again_where_that_failed(tmp_path, monkeypatch):
+    flushed, broken = [], [True]
+
+    def flush(path):
+        flushed.append(path)
+        if broken:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(decision_log, "flush", flush)
+    with pytest.raises(StoreError, match="Input/output error"):
+        write_lines(tmp_path, [entry(1)])
+    assert logs_in(tmp_path) == []
+    broken.clear()
+    flushed.clear()
+    write_lines(tmp_path, [entry(1)])
+    assert flushed == [tmp_path / ANNOTATIONS, tmp_path]
+    write_lines(tmp_path, [entry(2)])
+    assert len(flushed) == 2
+    assert read_log(tmp_path) == [entry(1), entry(2)]
 
 
 def test_a_line_is_what_the_data_model_says(tmp_path):
     write_lines(tmp_path, [entry(7)])
-    [line] = (tmp_path / ANNOTATIONS / "ana-20260131.jsonl").read_text().splitlines()
+    [file] = logs_in(tmp_path)
+    [line] = file.read_text().splitlines()
     cell, daughter = ({"id": i, "t": t, "z": None, "y": y, "x": x} for i, t, y, x in ((3, 0, 1.5, 2.25), (7, 1, 1, 2)))
     assert json.loads(line) == {
         "v": 1,
@@ -101,7 +149,8 @@ def test_a_line_is_what_the_data_model_says(tmp_path):
 @pytest.mark.parametrize("torn", [b'{"v": 1, "se', b'{"v":1}', b"\x00\x00"], ids=["half", "no end", "zeros"])
 def test_a_line_without_an_end_was_never_acknowledged_and_the_next_writer_takes_it_away(tmp_path, torn):
     write_lines(tmp_path, [entry(1)])
-    with (tmp_path / ANNOTATIONS / "ana-20260131.jsonl").open("ab") as stream:
+    [file] = logs_in(tmp_path)
+    with file.open("ab") as stream:
         stream.write(torn)
     assert read_log(tmp_path) == [entry(1)]
     write_lines(tmp_path, [entry(2), entry(3)])
@@ -175,10 +224,11 @@ def test_a_line_of_a_newer_trackdb_is_not_guessed_at():
 
 def test_a_damaged_log_is_a_problem_of_the_store(store):
     write_lines(store.path, [entry(1)])
-    with logs(store)[0].open("ab") as stream:
+    [file] = logs(store)
+    with file.open("ab") as stream:
         stream.write(b"nonsense\n")
     [problem] = check(store)
-    assert "ana-20260131.jsonl line 2 is no decision" in problem.what
+    assert f"{file.name} line 2 is no decision" in problem.what
 
 
 def test_a_log_that_cannot_be_read_is_a_problem_of_the_store(store):
