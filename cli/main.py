@@ -7,6 +7,7 @@ from . import (
     calibrate,
     demo,
     diff,
+    doctor,
     evaluate,
     export,
     importing,
@@ -50,6 +51,7 @@ ROOMS = (
     export,
     info,
     space,
+    doctor,
     simulate,
     demo,
 )

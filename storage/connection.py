@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import struct
+import sys
 import time
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -153,6 +155,24 @@ def process_name(pid: int) -> str:
     if names and names[0].startswith("python"):
         names = names[1:]
     return f"pid {pid} ({' '.join(names[:2])})" if names else f"pid {pid}"
+
+
+def holder_of(file: Path) -> str | None:
+    """Return who has a database open, for reading or writing; None where nobody has, or the system does not tell.
+
+    Not to be asked while this process has it open: a lock goes with any handle that is closed.
+    """
+    if sys.platform != "linux":  # elsewhere a lock is laid out in another way
+        return None
+    import fcntl
+
+    asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        with file.open("rb") as stream:
+            kind, _, _, _, pid = struct.unpack("hhqqi", fcntl.fcntl(stream, fcntl.F_GETLK, asked))
+    except OSError:
+        return None
+    return None if kind == fcntl.F_UNLCK else process_name(pid)
 
 
 def this_process(command: str) -> str:

@@ -82,3 +82,9 @@ def is_held(store: Path, name: str) -> bool:
         return False
     lock.release()
     return False
+
+
+def held_leases(store: Path) -> list[str]:
+    """Return the names of the leases that living processes hold."""
+    names = sorted(lock.name.removesuffix(".lock") for lock in (store / LOCKS).glob("*.lock"))
+    return [name for name in names if is_held(store, name)]

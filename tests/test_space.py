@@ -129,8 +129,8 @@ def test_answers_outlive_their_dataset_and_find_their_cells_when_it_comes_back(s
     chosen = store.detection_set()
     detections = store.detections(chosen)
     assert detections.id[0] > 9, "a number is never given twice"
-    pins, lost = pins_among(store.decisions(), "drawn", detections)
-    assert (len(pins), lost) == (1, [])
+    pinned = pins_among(store.decisions(), "drawn", detections)
+    assert (len(pinned.pins), pinned.lost) == (1, [])
     assert entries(store)[0].attached
 
 
