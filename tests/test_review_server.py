@@ -337,6 +337,30 @@ def test_questions_that_are_drawn_tell_neither_probabilities_nor_the_answer_of_t
     assert tab.question["cell"] != question["cell"]
 
 
+def test_after_a_restart_the_draw_tells_what_is_of_the_audit_and_not_the_page(path):
+    before = tab_of(opened(path, audit=1.0))
+    audit, told = before.question, before.body()
+    effect = {"client": "tab", "cell": audit["cell"], "kind": "choose", "daughters": []}
+    again = tab_of(opened(path, audit=1.0), "new")  # the tab of before has not asked it for anything
+    assert again.post("/api/preview", effect).json()["blind"]
+    assert again.post("/api/decisions", told).status_code == 200
+    assert log_of(path)[0].blind
+    other = next(item["cell"] for item in again.state["queue"] if item["cell"] != again.question["cell"])
+    again.state = again.get("/api/question", client="new", cell=other)
+    claimed = again.body(client="gone", blind=True)
+    restarted = tab_of(opened(path, audit=1.0), "new")
+    assert restarted.post("/api/decisions", claimed).status_code == 200
+    assert (log_of(path)[1].cell.id, log_of(path)[1].blind) == (other, False)
+
+
+def test_after_a_restart_a_second_opinion_is_none_of_the_audit(path):
+    tab_of(opened(path, "ana")).answer()
+    told = tab_of(opened(path, "ben", overlap=1.0)).body([d.id for d in log_of(path)[0].daughters])
+    assert told["blind"]
+    assert tab_of(opened(path, "ben", overlap=1.0), "new").post("/api/decisions", told).status_code == 200
+    assert [(d.cell.id, d.blind) for d in log_of(path)] == [(told["cell"], False)] * 2
+
+
 def test_a_few_questions_that_another_answered_are_asked_again_as_they_were_put_to_him(path):
     ana = tab_of(opened(path, "ana"))
     asked = [ana.question["cell"]]

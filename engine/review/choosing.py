@@ -79,8 +79,7 @@ class Choosing:
             Cell whose question is left for later.
         """
         if after is None and len(listed):
-            turn = sum(d.who == self._who and d.kind not in NO_TURN for d in entries)
-            drawn = self._audited(standing, taken, turn) or self._overlapping(standing, taken, turn)
+            drawn = self.draw(entries, standing, taken)
             if drawn is not None:
                 return drawn
         cells = [item.cell for item in listed if item.cell not in taken]
@@ -91,6 +90,11 @@ class Choosing:
         # who is second of those at work begins with the second question, so that two hardly meet
         place = min(self._before_me(entries), len(cells) - 1) if after is None else 0
         return Drawn(cells[place])
+
+    def draw(self, entries: Sequence[Decision], standing: Sequence[Decision], taken: set[int]) -> Drawn | None:
+        """Return what is drawn for this turn, None if it is the list's; it follows from the log alone."""
+        turn = sum(d.who == self._who and d.kind not in NO_TURN for d in entries)
+        return self._audited(standing, taken, turn) or self._overlapping(standing, taken, turn)
 
     def _audited(self, standing: Sequence[Decision], taken: set[int], turn: int) -> Drawn | None:
         if not audit_turn(self._seed, turn, self._audit):

@@ -37,7 +37,7 @@ class Said:
     revision : str
         What the question was made from.
     blind : bool
-        Whether the page hid what the posterior and the solver say.
+        Whether the page hid what the posterior and the solver say; it counts only where the server drew that, too.
     shown : list or None
         What was on the screen.
     ms : int or None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..annotations.answers import AnswerReport
     from ..config import Config
+    from .choosing import Drawn
     from .descent import Relative
     from .material import Material
     from .pictures import Pictures
@@ -217,8 +218,7 @@ class ReviewSession:
             self._hear()
             if answer.key not in self._known:
                 self._require_fresh(answer)
-            turn = self._turns.about(answer.client, answer.cell)
-            report = self._write(answer, answer.blind if turn is None else turn.audit)
+            report = self._write(answer, self._is_audit(answer))
             done = self._follow(report)
             if not report.repeated and report.decision.kind is not DecisionKind.FLAG:
                 self._sitting += 1
@@ -240,6 +240,27 @@ class ReviewSession:
                 f"cell {answer.cell} is no longer what was on the screen: reload the question",
                 **{"since": f"#{newer.seq} of {newer.who}"},
             )
+
+    def _is_audit(self, answer: Said) -> bool:
+        """Tell whether an answer is of the audit.
+
+        What was asked before a restart is drawn again from the log: that a page calls it blind is not enough.
+        """
+        turn = self._turns.about(answer.client, answer.cell)
+        if turn is not None:
+            return turn.audit
+        own = (d for d in self._entries if d.who == self.who and d.cell is not None and d.cell.id == answer.cell)
+        drawn = self._drawn(answer.cell)
+        return answer.blind and ((drawn is not None and drawn.audit) or any(d.blind for d in own))
+
+    def _is_blind(self, client: str, cell: int) -> bool:
+        turn = self._turns.about(client, cell)
+        return turn.blind if turn is not None else self._drawn(cell) is not None
+
+    def _drawn(self, cell: int) -> Drawn | None:
+        """Return what is drawn now, if it is the question of this cell, whoever else may be asked it."""
+        drawn = self._choosing.draw(self._entries, self._standing, set())
+        return drawn if drawn is not None and drawn.cell == cell else None
 
     def _write(self, answer: Said, blind: bool) -> AnswerReport:
         """Put an answer into the log."""
@@ -301,8 +322,7 @@ class ReviewSession:
             If what counts excludes it.
         """
         with self._lock:
-            turn = self._turns.about(client, cell)
-            if turn is not None and turn.blind:
+            if self._is_blind(client, cell):
                 return Effect([], None, blind=True)
             entry = self._entry(cell, kind, daughters)
             rows = [
