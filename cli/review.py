@@ -64,6 +64,7 @@ def review(
         progress.start("opening the posterior")
         session = _session(face, opened, settings, wanted, who=who, audit=audit, limit=limit)
     before = session.answered
+    _note_lost(face, session)
 
     def tell(address: str) -> None:
         typer.echo(address, err=face.json)
@@ -77,6 +78,14 @@ def review(
         f"{plural(given, 'answer')} by {who}; {plural(session.open, 'question')} open",
         {"answers": given, "answered": session.answered, "open": session.open, "who": who},
     )
+
+
+def _note_lost(face: Face, session: "ReviewSession") -> None:
+    from ..engine.annotations.words import told
+
+    if lost := session.unattached:
+        several = plural(len(lost), "annotation")
+        face.note(f"{several} of cells that are not among these detections, kept in the log: {told(lost[0])}")
 
 
 def _serving() -> Any:

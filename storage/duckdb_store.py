@@ -20,14 +20,13 @@ from .choosing import the_set, the_solution
 from .commits import counted
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
 from .decision_log import all_decisions, merge_log
-from .decisions import live
 from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import lease, lease_name
 from .pending import give_up_twins, with_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -249,11 +248,26 @@ class DuckDBStore:
         return rows.ints(ends, "source"), rows.ints(ends, "target")
 
     def evidence(
-        self, info: SolutionInfo, edge: NDArray[np.int64], source: NDArray[np.int64], target: NDArray[np.int64]
+        self,
+        info: SolutionInfo,
+        edge: NDArray[np.int64],
+        source: NDArray[np.int64],
+        target: NDArray[np.int64],
+        said: Sequence[Decision],
     ) -> LinkEvidence:
-        """Return what else is known of the links of a solution, as `solution` and `link_ends` give them."""
+        """Return what else is known of the links of a solution, as `solution` and `link_ends` give them.
+
+        Parameters
+        ----------
+        info : SolutionInfo
+            The solution.
+        edge, source, target : (m,) int64
+            Its links.
+        said : sequence of Decision
+            What people said that counts, by the numbers of its cells.
+        """
         with self.reading() as connection:
-            return link_evidence(connection, info, edge, source, target, live(all_decisions(connection, self.path)))
+            return link_evidence(connection, info, edge, source, target, said)
 
     def decisions(self) -> list[Decision]:
         """Return all entries of the decision log, merged or not, in the order in which they were said."""

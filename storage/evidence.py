@@ -70,7 +70,7 @@ def link_evidence(
     edge, source, target : (m,) int64
         Ids of its links, and of the detections that each ties.
     counting : sequence of Decision
-        What people said and nobody took back, oldest first.
+        What people said that counts, by the numbers of these detections, oldest first.
     """
     posterior, probability = _probability(connection, info, edge)
     others = [s for s in catalogue.solutions(connection, tables.solution.c.set_id == info.set_id) if s.id != info.id]

@@ -20,8 +20,10 @@ import trackdb
 from trackdb.engine.annotations.answers import Annotator, Asked, undo
 from trackdb.engine.annotations.pins import attached
 from trackdb.engine.annotations.records import entries, export_log, import_log, work
+from trackdb.engine.annotations.words import told
 from trackdb.engine.check import check
 from trackdb.engine.config import Config, ScoreConfig, SolveConfig
+from trackdb.engine.exports.geff import export_geff
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link, score, solve
 from trackdb.engine.progress import Silent
@@ -451,6 +453,39 @@ def test_an_export_carries_the_pins_of_the_log(store, say):
         if who
     }
     assert pinned == {(3, 9): "bob"}
+
+
+def test_an_export_finds_what_was_said_of_older_detections_by_place_and_tells_what_it_cannot_find(store, say, tmp_path):
+    say("choose", 3, [9], who="bob")
+    say("choose", 8, [], who="cy")
+    report, _, _ = solved(store)
+    chosen, info = store.find_solution(name=report.solution)
+    pinned, decided = (x := tracking(store, report.solution).evidence).pinned_by.tolist(), x.decided
+    folder = store.path / "annotations"
+    said = store.decisions()
+    shutil.rmtree(folder)
+    older = [
+        replace(
+            d,
+            cell=replace(d.cell, id=d.cell.id + 1000),
+            daughters=tuple(replace(c, id=c.id + 1000) for c in d.daughters),
+        )
+        for d in said
+    ]
+    far = replace(said[0], seq=3, key="far", cell=CellPlace(77, 1, (300.0, 300.0)))
+    one, other = (
+        replace(said[0], seq=s, key=f"k{s}", cell=CellPlace(5), daughters=d) for s, d in ((4, ()), (5, (CellPlace(8),)))
+    )
+    write_lines(store.path, [*older, far, one, other])
+    found = tracking(store, report.solution)
+    assert (found.evidence.pinned_by.tolist(), found.evidence.decided) == (pinned, decided)
+    assert "bob" in pinned
+    assert decided == {8: ("ends", "cy")}
+    notes = export_geff(store, chosen, info, tmp_path / "out.geff").notes
+    assert [note for note in notes if note.startswith("left out annotations of cells that are not")] == [
+        f"left out annotations of cells that are not among these detections: {told(far)}"
+    ]
+    assert f"left out annotations that exclude each other: {told(one)} and {told(other)}" in notes
 
 
 def test_from_python_an_answer_changes_the_next_solution(store):

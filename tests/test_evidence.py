@@ -30,21 +30,30 @@ def test_a_solution_without_a_posterior_has_no_probabilities(rich):
     assert np.isnan(found.evidence.probability).all()
 
 
-def test_the_newest_choice_that_was_not_undone_pins_the_links_to_its_daughters(rich):
+def test_a_choice_that_was_not_undone_pins_the_links_to_its_daughters(rich):
     found = tracking(rich)
     pinned = {link: who for link, who in by_label(found, found.evidence.pinned_by).items() if who}
     assert pinned == {(2, 4): "bob", (2, 5): "bob", (3, 6): "ana"}  # the undoing of the choice for 3 was undone
 
 
 @pytest.mark.parametrize(
-    ("kind", "daughters", "undo_of", "pinned"),
-    [("choose", [], None, {(3, 6)}), ("undo", None, "k2", {(2, 4), (3, 6)})],
-    ids=["a later choice of no daughters pins nothing", "an undone choice gives way to the one before"],
+    ("undone", "pinned"),
+    [
+        (["k2"], {(3, 6)}),
+        (["k2", "k2-undo"], {(2, 4), (3, 6)}),
+        (["k2-undo"], {(3, 6)}),
+    ],
+    ids=[
+        "an undone choice pins nothing",
+        "what it replaced may come back",
+        "of two that exclude each other neither pins",
+    ],
 )
-def test_what_is_said_last_counts(rich, tmp_path, kind, daughters, undo_of, pinned):
+def test_what_counts_and_nothing_else_excludes_pins(rich, tmp_path, undone, pinned):
     store = DuckDBStore(shutil.copytree(rich.path, tmp_path / "rich.trackdb"))
     with store.writing() as connection:
-        answer(connection, "k9", kind, ids(rich)[2], daughters, undo_of=undo_of)
+        for number, key in enumerate(undone):
+            answer(connection, f"again-{number}", "undo", undo_of=key)
     found = tracking(store)
     assert {link for link, who in by_label(found, found.evidence.pinned_by).items() if who} == pinned
 

@@ -438,6 +438,20 @@ def test_of_logs_that_contradict_each_other_neither_counts_and_the_cell_is_asked
     assert question["cell"] not in {item["cell"] for item in tab.get("/api/queue", top=500)["items"]}
 
 
+def test_what_was_said_of_older_detections_is_known_by_place_and_what_has_none_is_told(path):
+    tab = tab_of(opened(path))
+    cell = tab.question["cell"]
+    assert tab.post("/api/decisions", tab.body() | {"kind": "unsure", "daughters": None}).status_code == 200
+    [unsure] = log_of(path)
+    shutil.rmtree(path / "annotations")
+    write_lines(path, [replace(unsure, cell=replace(unsure.cell, id=9000))])
+    far = replace(unsure, seq=2, key="far", cell=CellPlace(9001, 1, (-500.0, -500.0)))
+    write_lines(path, [far])
+    session = opened(path)
+    assert session.unattached == [far]
+    assert cell not in {item["cell"] for item in tab_of(session).get("/api/queue", top=500)["items"]}
+
+
 def test_a_limit_ends_the_sitting_and_not_the_work(path):
     tab = tab_of(opened(path, limit=2))
     tab.answer()

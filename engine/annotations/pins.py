@@ -291,6 +291,17 @@ def attached(decisions: Iterable[Decision], detections: Detections) -> tuple[lis
     return answers, lost
 
 
+def by_numbers(answer: Answer, ids: NDArray[np.int64]) -> Decision:
+    """Return what was said with the numbers that its cells have among these detections, whatever they had then."""
+    decision = answer.decision
+    places = [place for place in (decision.cell, *(decision.daughters or ())) if place is not None]
+    numbers = ids[[answer.cell, *answer.daughters]].tolist()
+    if numbers == [place.id for place in places]:
+        return decision
+    cell, *daughters = (replace(place, id=number) for place, number in zip(places, numbers, strict=True))
+    return replace(decision, cell=cell, daughters=None if decision.daughters is None else tuple(daughters))
+
+
 def _row_of(cell: CellPlace, detections: Detections) -> int | None:
     row = int(np.searchsorted(detections.id, cell.id))
     if row < len(detections) and detections.id[row] == cell.id:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.schema import Movie
 
+MOST_NAMED: Final = 20
 Held = Literal["gaps", "merges", "probabilities", "pins", "scale", "numbers", "texts", "masks"]
 
 
@@ -100,7 +101,7 @@ def exporter(
         progress = progress or Silent()
         require_nothing_at(out)
         tracking = tracking_of(store, chosen, info)
-        notes = tuple(lost(tracking, out))
+        notes = (*lost(tracking, out), *note_unpinned(tracking))
         for note in notes:
             progress.note(note)
         n_files = 0
@@ -171,6 +172,19 @@ def note_decided(tracking: Tracking) -> list[str]:
     """Return the note on cells that people said to end or to begin; none for none."""
     n = int(np.count_nonzero(np.isin(tracking.cells.id, [*tracking.evidence.decided])))
     return [f"left out that people said of {counted(n, 'cell', 'cells')} that it ends or begins"] if n else []
+
+
+def note_unpinned(tracking: Tracking) -> list[str]:
+    """Return the notes on what people said that pins nothing here: of cells that are not there, or in dispute."""
+    notes = []
+    for what, said in (
+        ("of cells that are not among these detections", tracking.without_place),
+        ("that exclude each other", tracking.in_dispute),
+    ):
+        if said:
+            more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
+            notes.append(f"left out annotations {what}: {'; '.join(said[:MOST_NAMED])}{more}")
+    return notes
 
 
 def note_formulas(n: int) -> list[str]:

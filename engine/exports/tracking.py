@@ -10,6 +10,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ...storage.schema import Detections, LinkKind, require_equal_lengths, rows_of
+from ..annotations.pins import by_numbers, pins_among
+from ..annotations.words import told
 from ..lineages import tops
 
 if TYPE_CHECKING:
@@ -55,6 +57,10 @@ class Tracking:
         Whether the store holds label masks of the movie.
     n_left_out : int
         Detections that are not part of the solution.
+    without_place : tuple of str
+        In words, what people said of cells that are not among the detections.
+    in_dispute : tuple of str
+        In words, each two answers that exclude each other, of which neither pins anything.
     """
 
     movie: Movie
@@ -71,6 +77,8 @@ class Tracking:
     properties: dict[str, NDArray[np.generic]]
     has_masks: bool
     n_left_out: int
+    without_place: tuple[str, ...] = ()
+    in_dispute: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_equal_lengths(
@@ -173,7 +181,9 @@ def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) ->
     """Read a solution with all that is known of its cells and links."""
     detections, table = store.detections(chosen), store.solution(info)
     source, target = store.link_ends(info)
-    evidence = store.evidence(info, table.edge, source, target)
+    pinned = pins_among(store.decisions(), chosen.movie.name, detections)
+    said = [by_numbers(answer, detections.id) for answer in pinned.pins.answers]
+    evidence = store.evidence(info, table.edge, source, target, said)
     rows = detections.row_of(table.node)
     cells = detections.take(rows)
     return Tracking(
@@ -201,6 +211,8 @@ def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) ->
         properties=store.properties(chosen, cells),
         has_masks=any(ref.kind == "masks" for ref in store.arrays(chosen)),
         n_left_out=len(detections) - len(cells),
+        without_place=tuple(told(decision) for decision in pinned.lost),
+        in_dispute=tuple(f"{told(one)} and {told(other)}" for one, other, _ in pinned.disputes),
     )
 
 

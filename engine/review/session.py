@@ -17,7 +17,7 @@ from ...storage.catalogue import now
 from ...storage.decisions import CellPlace, Decision, DecisionKind, counting, require_who
 from ...storage.duckdb_store import DuckDBStore
 from ..annotations.answers import Asked
-from ..annotations.pins import Answer
+from ..annotations.pins import Answer, attached, by_numbers
 from ..annotations.records import work
 from .audit import audit_of
 from .choosing import Choosing
@@ -106,6 +106,8 @@ class ReviewSession:
         """Begin with what was read: at the start, and when the store was solved again."""
         self.material = material
         self._order = Order()
+        self._placed: dict[str, Decision] = {}
+        self._lost: dict[str, Decision] = {}
         self._read_log()
         self._changed: dict[int, int] = {}  # number of the entry that last touched the question of a cell
         self._choosing = Choosing(material, self.who, self.audit, self.overlap)
@@ -135,6 +137,11 @@ class ReviewSession:
     def open(self) -> int:
         """Cells that are in doubt and that nobody has answered."""
         return self._list.open
+
+    @property
+    def unattached(self) -> list[Decision]:
+        """What counts of the log about cells that are not among these detections."""
+        return [d for d in self._standing if d.key in self._lost]
 
     @property
     def pictures(self) -> Pictures:
@@ -393,9 +400,17 @@ class ReviewSession:
         self._counts = counting(self._entries)
         dataset = self.material.revision.chosen.movie.name
         said = [d for d in self._entries if d.key in self._counts and d.kind is not DecisionKind.UNDO]
-        self._standing = [d for d in said if d.dataset == dataset]
+        self._standing = self._by_numbers([d for d in said if d.dataset == dataset])
         disputed = self.material.annotator.in_dispute()
         self._settled = [d for d in self._standing if d.key not in disputed]
+
+    def _by_numbers(self, said: Sequence[Decision]) -> list[Decision]:
+        """Return entries with the numbers that their cells have now; those of cells that are gone are noted."""
+        answers, lost = attached([d for d in said if d.key not in self._placed], self.material.detections)
+        self._placed |= {a.decision.key: by_numbers(a, self.material.detections.id) for a in answers}
+        self._placed |= {d.key: d for d in lost}
+        self._lost |= {d.key: d for d in lost}
+        return [self._placed[d.key] for d in said]
 
     def _look_again(self) -> None:
         """Find out which questions are worth most now."""
