@@ -14,6 +14,8 @@ from . import pipeline
 from .annotations.answers import Annotator, AnswerReport, OnConflict, undo
 from .config import AUTO, Config, ScoreConfig, load_config, temperature_options
 from .imports.importing import import_tracking
+from .notebook.bar import bar_in_notebook
+from .notebook.summary import store_html
 from .posterior.stage import posterior as weigh
 from .solution import Solution
 from .stored_posterior import StoredPosterior
@@ -72,6 +74,10 @@ class Database:
     def __repr__(self) -> str:
         sets = self._store.detection_sets()
         return f"<trackdb store {self._store.path}: {', '.join(s.movie.name for s in sets) or 'empty'}>"
+
+    def _repr_html_(self) -> str:
+        """Return what it holds for a notebook."""
+        return store_html(self._store)
 
     def sql(self, query: str, /, **parameters: Parameter) -> Answer:
         """Answer a query over the views; ``$name`` in it stands for the parameter of that name."""
@@ -136,7 +142,10 @@ class Database:
         chosen = self._store.detection_set(dataset)
         scored = ScoreConfig(str(by), scale)
         network = network or load_config(self._store.path).network
-        return pipeline.score(self._store, chosen, scored, network=network, name=name, columns=columns)
+        with bar_in_notebook() as progress:
+            return pipeline.score(
+                self._store, chosen, scored, network=network, name=name, columns=columns, progress=progress
+            )
 
     def solve(
         self,
@@ -199,9 +208,17 @@ class Database:
         )
         config = replace(settings, solve=solving)
         chosen = self._store.detection_set(dataset)
-        report = pipeline.solve(
-            self._store, chosen, config, name=name, scores=scores, solver=solver, ignore_pins=ignore_pins
-        )
+        with bar_in_notebook() as progress:
+            report = pipeline.solve(
+                self._store,
+                chosen,
+                config,
+                name=name,
+                scores=scores,
+                solver=solver,
+                ignore_pins=ignore_pins,
+                progress=progress,
+            )
         return self.solution(report.solution, dataset=chosen.movie.name)
 
     def posterior(
@@ -270,7 +287,8 @@ class Database:
             **temperature_options(temperature, calibration),
         }
         settings = load_config(self._store.path, overrides={"posterior": given})
-        report = weigh(self._store, chosen, info, settings, name=name, afresh=afresh)
+        with bar_in_notebook() as progress:
+            report = weigh(self._store, chosen, info, settings, name=name, afresh=afresh, progress=progress)
         return StoredPosterior(self._store, *find_posterior(self._store, chosen.movie.name, report.posterior))
 
     def annotate(
@@ -355,15 +373,17 @@ class Database:
         """
         self._require_write()
         chosen = self._store.detection_set(dataset)
-        report = import_tracking(
-            Path(path),
-            self._store,
-            chosen,
-            name=name,
-            file_format=file_format,
-            options=options,
-            match_distance=match_distance,
-        )
+        with bar_in_notebook() as progress:
+            report = import_tracking(
+                Path(path),
+                self._store,
+                chosen,
+                name=name,
+                file_format=file_format,
+                options=options,
+                match_distance=match_distance,
+                progress=progress,
+            )
         return self.solution(report.solution, dataset=chosen.movie.name)
 
     def _require_write(self) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from ..errors import ConfigError
+from ..storage.dataframes import Tabular
 from ..storage.schema import LinkKind, rows_of
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class OnlyHere:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SolutionDiff:
+class SolutionDiff(Tabular):
     """What two solutions do not share.
 
     Parameters
@@ -70,6 +72,18 @@ class SolutionDiff:
     def __repr__(self) -> str:
         a, b = self.only_a, self.only_b
         return f"<{a.solution} and {b.solution}: {self.shared} links of both, {len(a)} and {len(b)} of one alone>"
+
+    def arrow(self) -> pa.Table:
+        """Return the links that one of them has alone: solution, source, target, kind."""
+        sides = (self.only_a, self.only_b)
+        return pa.table(
+            {
+                "solution": np.concatenate([np.full(len(side), side.solution) for side in sides]),
+                "source": np.concatenate([side.source for side in sides]),
+                "target": np.concatenate([side.target for side in sides]),
+                "kind": np.concatenate([side.kind for side in sides]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

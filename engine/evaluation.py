@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from ..errors import CheckFailedError, ConfigError
+from ..storage.dataframes import Tabular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +40,7 @@ CALIBRATION: Final = ("ECE", "NLL", "AURC")
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Tabular):
     """Agreement of a solution with a reference.
 
     Parameters
@@ -133,6 +135,12 @@ class Evaluation:
             *self._calibrated(),
         ]
         return dict(zip(FIGURES, values, strict=True))
+
+    def arrow(self) -> pa.Table:
+        """Return every figure: figure, value; NULL where one is not known."""
+        found = self.figures()
+        value = np.array(list(found.values()), dtype=np.float64)
+        return pa.table({"figure": list(found), "value": pa.array(value, mask=np.isnan(value))})
 
     def _calibrated(self) -> tuple[float, float, float]:
         """Return ECE, NLL and AURC by entropy; NaN without a posterior."""

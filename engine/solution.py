@@ -14,7 +14,9 @@ from .evaluate import evaluate as _evaluate
 from .exports import export
 from .exports.napari import napari_layer
 from .exports.tracking import tracking_of
+from .family_tree import FamilyTree, tree_of
 from .handoff import to_motile, to_networkx
+from .notebook.summary import solution_html
 from .review.linking import open_linker
 from .stored_posterior import StoredPosterior
 
@@ -74,6 +76,18 @@ class Solution:
     def __repr__(self) -> str:
         proof = {True: ", proven optimal", False: ", not proven", None: ""}[self._info.proven]
         return f"<solution {self.name} of {self._set.movie.name} by {self._info.linker}{proof}>"
+
+    def _repr_html_(self) -> str:
+        """Return what it is for a notebook."""
+        table = self._store.solution(self._info)
+        divisions = int((table.tracks.n_children > 1).sum())
+        counts = {
+            "cells": len(table.node),
+            "links": len(table.edge),
+            "tracks": len(table.tracks),
+            "divisions": divisions,
+        }
+        return solution_html(self._store, self._set, self._info, counts)
 
     @property
     def name(self) -> str:
@@ -190,6 +204,21 @@ class Solution:
         >>> again.diff(solution).only_a  # doctest: +SKIP
         """
         return difference(self._store, self._info, other._info)
+
+    def lineage(self, cell: int, *, up: bool = True, down: bool = True) -> FamilyTree:
+        """Return the ancestors (`up`) and the descendants (`down`) of a cell; a notebook draws them.
+
+        Raises
+        ------
+        MissingRowsError
+            If the cell is not part of the solution.
+
+        Examples
+        --------
+        >>> print(solution.lineage(17))  # doctest: +SKIP
+        >>> solution.lineage(17, up=False).df()  # doctest: +SKIP
+        """
+        return tree_of(self._store, self._set, self._info, cell, up=up, down=down)
 
     def to_networkx(self) -> nx.DiGraph[int]:
         """Return it as a directed graph; a node is the number of a cell."""

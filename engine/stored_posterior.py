@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from ..storage.sandbox import Answer, ask
 from .config import load_config
+from .notebook.bar import bar_in_notebook
+from .notebook.questions import PicturedList, pictured
 from .posterior.lineages import DrawnLineages, draw_lineages
 from .review.asking import ask_first
 from .review.opening import open_review
-from .review.queue import ERROR_REDUCTION, ReviewList
+from .review.queue import ERROR_REDUCTION
 
 if TYPE_CHECKING:
     from ..storage.catalogue import DetectionSet, SolutionInfo
@@ -84,8 +86,10 @@ class StoredPosterior:
             "order by cell, rank",
         )
 
-    def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION) -> ReviewList:
+    def uncertain(self, top: int = 20, *, by: str = ERROR_REDUCTION) -> PicturedList:
         """Return the questions whose answers are worth most; see `engine.review.queue.uncertain`.
+
+        A notebook shows the first ones with pictures.
 
         Posteriors of links alone (``softmax``, ``perturb``) ask whose daughter a cell is: ``view`` is ``parents``.
 
@@ -95,7 +99,11 @@ class StoredPosterior:
         ...     print(question.cell, question.outcomes)
         """
         settings = load_config(self._store.path)
-        return ask_first(self._store, self._set, self._solution, self._info, settings, top=top, by=by)
+        with bar_in_notebook() as progress:
+            asked = ask_first(
+                self._store, self._set, self._solution, self._info, settings, top=top, by=by, progress=progress
+            )
+        return pictured(asked, self._store, self._set)
 
     def open(self) -> OpenReview:
         """Open a review: the posterior and the list of questions follow each answer at once; nothing is written.

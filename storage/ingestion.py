@@ -6,6 +6,7 @@ where it stopped.
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,9 @@ class Ingestion:
         return f"run-{self.run.id}-"
 
     def array_name(self, kind: str, channel: str) -> str:
-        """Return the name under which unfinished pixels of this ingest are kept."""
-        return f"{self.array_prefix}{kind}-{channel}"
+        """Return the name under which unfinished pixels are kept, that of a file whatever the channel is called."""
+        told = hashlib.sha256(channel.encode()).hexdigest()[:16] if channel else ""
+        return f"{self.array_prefix}{kind}-{told}"
 
     def append(
         self,

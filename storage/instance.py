@@ -41,12 +41,19 @@ def opened(file: Path, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     connection, shared = instance.take(place, file.stem, write=write)
     sound = False
     try:
-        connection.execute("set enable_progress_bar = false")  # in a notebook DuckDB would draw one, on stdout
+        draw_no_bar(connection)
         yield connection
         sound = True
     finally:
         connection.close()
         instance.give_back(place, shared=shared, sound=sound)
+
+
+def draw_no_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep DuckDB from drawing a bar, as it would in notebooks; those without ipywidgets refuse the setting."""
+    drawn = connection.execute("select current_setting('enable_progress_bar')").fetchone()
+    if drawn != (False,):
+        connection.execute("set enable_progress_bar = false")
 
 
 class _Instance:

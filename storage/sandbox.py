@@ -18,14 +18,15 @@ import pyarrow as pa
 from ..errors import QueryError, StoreDamagedError, StoreLockedError
 from . import tables
 from .connection import PATIENCE_S, explained, require_store
+from .dataframes import Tabular
 from .decision_log import rows_to_merge
 from .founding import GRAPH
+from .html import fitting, html_line, html_table
+from .instance import draw_no_bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pandas
 
     Parameter = int | float | str | bool | None
 
@@ -36,6 +37,7 @@ WOULD_CHANGE = (
     "Can only delete from base",
     "is not an table",
 )
+SHOWN = 20  # rows of an answer in a notebook
 _LOCKED = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -48,7 +50,7 @@ _LOCKED = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Answer(Tabular):
     """What a query returned.
 
     Parameters
@@ -74,9 +76,17 @@ class Answer:
         columns = [_as_python(column) for column in self.rows.columns]
         return [list(row) for row in zip(*columns, strict=True)]
 
-    def df(self) -> pandas.DataFrame:
-        """Return the rows as a pandas data frame; pandas has to be installed."""
-        return self.rows.to_pandas()
+    def _repr_html_(self) -> str:
+        """Return the first rows for a notebook."""
+        first = [list(row) for row in zip(*(_as_python(column) for column in self.rows[:SHOWN].columns), strict=True)]
+        there = self.rows.num_rows
+
+        def made(shown: int) -> str:
+            table = html_table(self.rows.column_names, first[:shown])
+            several = f"{there:,}{' or more' if self.truncated else ''} rows"
+            return table + html_line(several if shown >= there else f"{shown} of {several}")
+
+        return fitting(made, len(first))
 
 
 def _as_python(column: pa.ChunkedArray) -> list[object]:
@@ -181,7 +191,7 @@ def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
                 raise reason from error
         time.sleep(0.1)
     _show_unmerged(connection, store)
-    connection.execute("set enable_progress_bar = false")  # in a notebook DuckDB would draw one, on stdout
+    draw_no_bar(connection)
     connection.execute("set lock_configuration = true")
     return connection
 

@@ -177,7 +177,6 @@ def test_a_page_tells_each_question_and_escapes_names(store, cell, tmp_path):
         write_page(asked_of(cell), store.detections(store.detection_set()), NO_PIXELS, tmp_path / "review.pdf")
 
 
-@drawn
 def test_a_page_shows_pixels_where_there_are_some(store, cell, tmp_path):
     frames = {t: np.random.default_rng(t).random((90, 90)) for t in range(5)}
     seen = PixelsInMemory({t: np.zeros((90, 90), int) for t in range(5)}, {"dna": frames})

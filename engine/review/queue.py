@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...errors import ConfigError, MissingRowsError
+from ...storage.dataframes import Tabular
 from ...storage.decisions import DecisionKind, live
 from ...storage.posteriors import HOW, frames_of, read_outcomes
 from ..annotations.pins import PINNING
@@ -25,7 +26,6 @@ from .rerun import Rerun
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import pandas
     from numpy.typing import NDArray
 
     from ...storage.catalogue import DetectionSet, SolutionInfo
@@ -108,7 +108,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewList:
+class ReviewList(Tabular):
     """Where to look first.
 
     Parameters
@@ -146,10 +146,6 @@ class ReviewList:
         """Return the questions as an Arrow table, the outcomes of each as a list."""
         items = [_plain(item) for item in self.items]
         return pa.table({name: [item[name] for item in items] for name in Question.__dataclass_fields__})
-
-    def df(self) -> pandas.DataFrame:
-        """Return the questions as a pandas data frame; pandas has to be installed."""
-        return self.arrow().to_pandas()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it by the keys of the JSON."""

@@ -1,0 +1,1 @@
+"""What notebooks show of a store and of results: static HTML, escaped, small, without a script."""
