@@ -115,5 +115,5 @@ def _probability(store: DuckDBStore, info: SolutionInfo, family: Family) -> NDAr
     table = store.solution(info)
     source, target = store.link_ends(info)
     inside = np.isin(source, family.id) & np.isin(target, family.id)
-    probability: NDArray[np.float64] = store.evidence(info, table.edge, source, target).probability[inside]
+    probability: NDArray[np.float64] = store.evidence(info, table.edge, source, target, ()).probability[inside]
     return probability
