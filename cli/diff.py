@@ -21,20 +21,28 @@ def add_commands(app: typer.Typer) -> None:
 def diff(
     face: Face,
     store: Store,
-    a: Annotated[str, typer.Argument(metavar="A", help="Name of a solution.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Name of another.")],
+    a: Annotated[
+        str | None,
+        typer.Argument(metavar="[A]", help="Name of a solution; by default the one before B.", show_default=False),
+    ] = None,
+    b: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="Name of another; by default the newest.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Links that the table shows; --json has all.")] = SHOWN_LINKS,
     dataset: Dataset = None,
 ) -> None:
     """Compare two solutions: links that one of them has alone, and the lineages that these touch.
 
+    Without names it tells what the newest solve changed.
+
+    Example: trackdb diff movie.trackdb
+
     Example: trackdb diff movie.trackdb ilp-1 ilp-2
     """
-    from ..engine.diff import difference
+    from ..engine.diff import difference, to_compare
 
     opened = open_store(store, face.command)
-    infos = [opened.find_solution(dataset, name)[1] for name in (a, b)]
-    found = difference(opened, *infos)
+    found = difference(opened, *to_compare(opened, dataset, a, b))
     sides = (found.only_a, found.only_b)
     rows = [row for side in sides for row in _rows(side)]
     more = f"... {len(rows) - limit:,} more; --limit {len(rows)} shows all" if len(rows) > limit else ""
@@ -43,11 +51,12 @@ def diff(
     one, other = sides
     face.show(
         text,
-        f"{found.shared:,} links of both, {len(one):,} only in {a}, {len(other):,} only in {b}: "
-        f"{plural(len(one.lineage), 'lineage')} of {a} touched, {len(other.lineage):,} of {b}",
+        f"{found.shared:,} links of both, {len(one):,} only in {one.solution}, {len(other):,} only in "
+        f"{other.solution}: {plural(len(one.lineage), 'lineage')} of {one.solution} touched, "
+        f"{len(other.lineage):,} of {other.solution}",
         {
-            "a": a,
-            "b": b,
+            "a": one.solution,
+            "b": other.solution,
             "only_a": len(one),
             "only_b": len(other),
             "shared": found.shared,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ..errors import ConfigError
+from ..errors import ConfigError, MissingRowsError
 from ..storage.dataframes import Tabular
 from ..storage.schema import LinkKind, rows_of
 
@@ -121,6 +121,28 @@ def difference(store: DuckDBStore, a: SolutionInfo, b: SolutionInfo) -> Solution
         _only(other, alone_b, one, touched),
         shared=int(np.count_nonzero(~alone_a)),
     )
+
+
+def to_compare(
+    store: DuckDBStore, dataset: str | None, a: str | None = None, b: str | None = None
+) -> tuple[SolutionInfo, SolutionInfo]:
+    """Return two solutions by name: by default the newest, and the one of the same detections that was solved before.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is none of a name, or none before the newest.
+    """
+    chosen, other = store.find_solution(dataset, b)
+    if a is not None:
+        return store.find_solution(dataset, a)[1], other
+    before = [s for s in store.solutions(chosen).values() if s.id < other.id and s.objective is not None]
+    if not before:
+        raise MissingRowsError(
+            f"nothing was solved before {other.name}: there is nothing to compare it with",
+            **{"try": f"trackdb solve {store.path}"},
+        )
+    return before[-1], other
 
 
 def _read(store: DuckDBStore, info: SolutionInfo) -> _Side:

@@ -69,6 +69,7 @@ class ReviewApp:
             Route("/api/undo", _told(self._undo, NOTHING_TO_UNDO), methods=["POST"]),
             Route("/api/redo", _told(self._redo, NOTHING_TO_REDO), methods=["POST"]),
             Route("/api/stats", _told(self._stats)),
+            Route("/api/changes", _told(self._changes)),
             Route("/api/events", self._listen),
         ]
 
@@ -132,6 +133,9 @@ class ReviewApp:
 
     async def _stats(self, request: Request) -> dict[str, Any]:
         return plain.stats(await run_in_threadpool(self._session.stats))
+
+    async def _changes(self, request: Request) -> dict[str, Any]:
+        return plain.changes(self._session.changes)
 
     async def _decide(self, request: Request) -> Response:
         try:

@@ -20,6 +20,7 @@ KEYS: Final[dict[str, list[str]]] = {
     "go": ["g"],
     "queue": ["l"],
     "tree": ["t"],
+    "changes": ["r"],
     "back": ["ArrowLeft"],
     "ahead": ["ArrowRight"],
     "up": ["ArrowUp"],

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from ..engine.review.descent import Relative
     from ..engine.review.put import Candidate, Put
     from ..engine.review.queue import Outcome, ReviewList
+    from ..engine.review.resolved import Resolved
     from ..engine.review.saying import Effect, State, Stats
     from ..engine.review.scene import Scene, Scenes
     from ..engine.review.session import ReviewSession
     from ..storage.decisions import Decision
 
 MOST_CHANGES: Final = 12
+MOST_MOVED: Final = 500
 
 
 def record(decision: Decision, *, undone: bool = False) -> dict[str, Any]:
@@ -219,6 +221,33 @@ def about(session: ReviewSession) -> dict[str, Any]:
         "unit": "px" if movie.scale_um is None else "um",
         "interval_s": movie.interval_s,
     }
+
+
+def changes(found: Resolved | None) -> dict[str, Any]:
+    """Return what a newer solution changed, cell by cell; no names where there is none."""
+    if found is None:
+        return {"before": None, "after": None, "gone": 0, "new": 0, "comparable": True, "cells": [], "more": 0}
+    cells = [
+        {"cell": cell, "frame": frame, "gone": list(gone), "new": list(new), "text": _moved(gone, new)}
+        for cell, frame, gone, new in found.moved[:MOST_MOVED]
+    ]
+    told = {"before": found.before, "after": found.after, "gone": found.gone, "new": found.new}
+    return told | {"comparable": found.comparable, "cells": cells, "more": len(found.moved) - len(cells)}
+
+
+def solved(found: Resolved) -> dict[str, Any]:
+    """Return in words that the store was solved again, and how much that changed."""
+    told = f"solved again as {found.after}"
+    if not found.comparable:
+        return {"message": f"{told}, of other detections than {found.before}"}
+    return {"message": f"{told}: {found.gone} links of {found.before} are gone, {found.new} are new"}
+
+
+def _moved(gone: Sequence[int], new: Sequence[int]) -> str:
+    names = [f"no longer {' and '.join(map(str, gone))}"] * bool(gone) + [f"now {' and '.join(map(str, new))}"] * bool(
+        new
+    )
+    return ", ".join(names)
 
 
 def stats(found: Stats) -> dict[str, Any]:

@@ -147,6 +147,9 @@ class Watch:
         if stamp == self._seen and not self._busy:
             return
         try:
+            resolved = await run_in_threadpool(self._session.solved_again)
+            if resolved is not None:
+                self._events.tell("solved", plain.solved(resolved))
             anew = await run_in_threadpool(self._session.reload)
         except StoreLockedError as error:
             if not self._busy:

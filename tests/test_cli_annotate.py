@@ -259,6 +259,16 @@ def test_solutions_are_compared_in_a_table(store):
     assert "no solution named ''" in refusal("diff", store, "", "ilp-1", code=3)
 
 
+def test_what_the_newest_solve_changed_is_told_without_names(store):
+    assert "nothing was solved before ilp-1" in refusal("diff", store, code=3)
+    run("annotate", store, 3, "--ends", "--as", "ana")
+    run("solve", store)
+    told = answer("diff", store)
+    assert (told["a"], told["b"], told["only_b"]) == ("ilp-1", "ilp-2", 0)
+    assert [source for source, _ in told["links_only_a"]] == [3]
+    assert answer("diff", store, "ilp-2")["shared"] == answer("diff", store, "ilp-2", "ilp-2")["shared"]
+
+
 def test_a_long_difference_is_cut_and_says_how_much_is_left(store):
     assert run("diff", store, "truth", "ilp-1", "--limit", 0).stdout.strip() == "... 1 more; --limit 1 shows all"
     assert answer("diff", store, "truth", "ilp-1", "--limit", 0)["links_only_a"] == [[2, 5]]  # the JSON is whole

@@ -1,9 +1,13 @@
 """The review page in Chromium: a key is an answer, nothing moves on before it is on disk, none is lost or doubled."""
 
 import json
+import resource
 import shutil
 
 import pytest
+
+from trackdb.storage.decision_log import LEASE
+from trackdb.storage.leases import lease
 
 from .browsers import chromium, numbers_in, tab
 from .command_line import run
@@ -349,6 +353,81 @@ def test_an_answer_that_an_earlier_one_excludes_gives_three_choices(screen):
     screen.until(lambda: len(sent) == 2)
     assert sent[1]["resolve"] == "unsure"
     assert sent[1]["key"] != sent[0]["key"]
+
+
+def test_the_server_refuses_what_an_earlier_answer_excludes_and_the_page_keeps_or_replaces_it(screen):
+    screen.answer("Enter")
+    earlier = screen.said()[0]
+    daughter = earlier["daughters"][0]
+    screen.answer("g", *str(daughter), "Enter")
+    screen.press("k").wait("excluded")
+    what = earlier["text"].removeprefix(f"cell {earlier['cell']} ")
+    assert f"#{earlier['seq']} of ana: {what}" in screen.text("#notice")
+    before = screen.turn
+    screen.page.click("text=Keep the earlier answer")
+    screen.page.wait_for_selector(f"body[data-phase=ready]:not([data-turn='{before}'])")
+    flag, kept = screen.said()
+    assert (flag["kind"], flag["cell"], kept["undone"]) == ("flag", daughter, False)
+    assert "meant: is no cell" in flag["note"]
+    screen.answer("g", *str(daughter), "Enter")
+    screen.press("k").wait("excluded")
+    before = screen.turn
+    screen.page.click("text=Replace the earlier answer")
+    screen.page.wait_for_selector(f"body[data-phase=ready]:not([data-turn='{before}'])")
+    assert [(r["kind"], r["undone"]) for r in screen.said()] == [
+        ("not_a_cell", False),
+        ("flag", False),
+        ("choose", True),
+    ]
+
+
+def test_a_disk_that_is_full_keeps_the_answer_until_there_is_room(screen, served):
+    pid, cell = served.process.pid, screen.cell
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (100, hard))  # a line is longer
+    try:
+        screen.press("1")
+        screen.wait("failed")
+        assert "NOT SAVED" in screen.text("body")
+        assert "could not be written" in screen.text("#notice")
+        assert screen.said() == []
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+    before = screen.turn
+    screen.page.click("text=Retry")
+    screen.page.wait_for_selector(f"body[data-phase=ready]:not([data-turn='{before}'])")
+    assert [record["cell"] for record in screen.said()] == [cell]
+
+
+def test_a_log_that_somebody_else_holds_is_waited_for(screen, served):
+    cell, before = screen.cell, screen.turn
+    with lease(served.store, LEASE, holder="a test"):
+        screen.press("1")
+        screen.wait("busy")
+        assert "NOT SAVED" not in screen.text("body")
+        assert screen.said() == []
+    screen.page.wait_for_selector(f"body[data-phase=ready]:not([data-turn='{before}'])")
+    assert [record["cell"] for record in screen.said()] == [cell]
+
+
+def test_what_a_newer_solve_changed_is_listed_and_leads_to_the_cells(browser, store):
+    with review_server(store, *ANA) as running, tab(browser, running) as screen:
+        screen.open()
+        assert not screen.page.is_visible("#changes")
+        cell = screen.cell
+        screen.answer("2")
+        run("solve", store, "--simple")
+        screen.page.wait_for_selector("#changes")
+        assert "solved again as ilp-2" in screen.text("#saved")
+        screen.press("r")
+        entry = screen.page.wait_for_selector(f"#dialog .changes button[data-cell='{cell}']")
+        assert "no longer" in entry.inner_text()
+        entry.click()
+        screen.until(lambda: screen.cell == cell)
+        assert not screen.page.is_visible("#dialog")
+        screen.page.reload()
+        screen.wait()
+        assert screen.page.is_visible("#changes")
 
 
 def test_two_people_hear_of_each_other(browser, served, blind):

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from trackdb.engine.review.order import Order
 from trackdb.engine.review.outlines import outlines
 from trackdb.engine.review.queue import ERROR_REDUCTION
+from trackdb.engine.review.resolved import Resolved
 from trackdb.engine.review.saying import Heard
 from trackdb.engine.review.scene import MOST_SHOWN, Scenes
 from trackdb.engine.review.turns import LEASE_S, Turns
@@ -128,11 +129,15 @@ class Watched:
     revision = "ilp-2/posterior-2/7-1"
 
     def __init__(self):
-        self.heard, self.again = [], []
+        self.heard, self.again, self.solved = [], [], None
 
     def hear(self):
         heard, self.heard = self.heard, []
         return heard
+
+    def solved_again(self):
+        found, self.solved = self.solved, None
+        return found
 
     def reload(self):
         found = self.again.pop(0)
@@ -169,6 +174,14 @@ def test_pages_are_told_of_others_of_a_busy_store_and_of_a_new_solution(tmp_path
     graph.write_text("333")
     session.again = [False]  # others wrote something that is none of our business
     assert look() == []
+    graph.write_text("4444")
+    session.again, session.solved = [False], Resolved("ilp-1", "ilp-2", 3, 2, [])
+    assert look() == ["solved"]
+    assert told[0][1]["message"] == "solved again as ilp-2: 3 links of ilp-1 are gone, 2 are new"
+    graph.write_text("55555")
+    session.again, session.solved = [False], Resolved("ilp-1", "ilp-3", 0, 0, [], comparable=False)
+    look()
+    assert told[0][1]["message"] == "solved again as ilp-3, of other detections than ilp-1"
 
 
 def test_pages_that_listen_hear_all_that_follows_and_are_let_go():

@@ -18,9 +18,11 @@ from trackdb.errors import ConfigError, MissingRowsError, StoreLockedError
 from trackdb.server import serving
 from trackdb.server.app import review_app
 from trackdb.server.events import Events
+from trackdb.storage import decision_log
 from trackdb.storage.decision_log import write_lines
 from trackdb.storage.decisions import CellPlace, DecisionKind
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.leases import lease
 
 from .command_line import answer as command
 from .movies import jostling_cells, write_ctc, write_rows
@@ -484,11 +486,27 @@ def test_a_store_that_was_solved_again_is_read_again(path):
     session = opened(path)
     tab = tab_of(session)
     body = tab.body()
-    tab.answer()
+    tab.answer(tab.question["outcomes"][1]["daughters"])
     assert not session.reload()
+    assert session.solved_again() is None
+    assert tab.get("/api/changes")["after"] is None
     command("solve", path, "--simple")
+    found = session.solved_again()
+    assert not session.reload()  # there is no posterior of it yet
+    assert (found.before, found.after, session.solved_again()) == ("ilp-1", "ilp-2", None)
+    told, diff = tab.get("/api/changes"), command("diff", path, "ilp-1", "ilp-2")
+    assert [[c["cell"], d] for c in told["cells"] for d in c["gone"]] == diff["links_only_a"]
+    assert [[c["cell"], d] for c in told["cells"] for d in c["new"]] == diff["links_only_b"]
+    assert (told["gone"], told["new"], told["more"]) == (diff["only_a"], diff["only_b"], 0)
+    pinned = next(c for c in told["cells"] if c["cell"] == body["cell"])
+    assert (pinned["gone"], pinned["new"]) == (body["daughters"], log_daughters(path))
+    assert pinned["text"] == f"no longer {pinned['gone'][0]}, now {pinned['new'][0]}"
+    assert [tab.get("/api/question", client="tab", cell=c["cell"])["question"]["frame"] for c in told["cells"]] == [
+        c["frame"] for c in told["cells"]
+    ]
     command("posterior", path)
     assert session.reload()
+    assert tab.get("/api/changes") == told
     assert session.revision.startswith("ilp-2/posterior-2/")
     refused(tab.post("/api/decisions", body | {"key": str(uuid.uuid4())}), 409, "stale")
     tab.state = tab.get("/api/session", client="tab")
@@ -532,14 +550,21 @@ def test_what_cannot_be_written_is_not_acknowledged_and_may_be_sent_again(tab, p
 
 
 def test_a_log_that_another_holds_is_busy(tab, path, monkeypatch):
-    def held(*_, **__):
-        raise StoreLockedError("the same work is under way in another process", **{"held by": "another answer"})
+    monkeypatch.setattr(decision_log, "WAIT_S", 0.1)
+    body = tab.body()
+    with lease(path, decision_log.LEASE, holder="a test"):
+        reply = tab.post("/api/decisions", body)
+        told = refused(reply, 423, "busy")
+        assert told["error"]["details"]["held by"] == "another answer"
+        assert told["error"]["retry_ms"] > 0
+        assert int(reply.headers["retry-after"]) > 0
+        refused(tab.post("/api/undo", {"key": str(uuid.uuid4()), "client": "tab"}), 423, "busy")
+    assert log_of(path) == []
+    assert tab.post("/api/decisions", body).status_code == 200
 
-    monkeypatch.setattr(type(tab_session(tab).material.annotator), "answer", held)
-    reply = tab.post("/api/decisions", tab.body())
-    told = refused(reply, 423, "busy")
-    assert told["error"]["retry_ms"] > 0
-    assert int(reply.headers["retry-after"]) > 0
+
+def log_daughters(path):
+    return [d.id for d in log_of(path)[0].daughters]
 
 
 def tab_session(tab):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...errors import InfeasibleError, StaleError
+from ...errors import InfeasibleError, MissingRowsError, StaleError
 from ...storage.catalogue import now
 from ...storage.decisions import CellPlace, Decision, DecisionKind, counting, require_who
 from ...storage.duckdb_store import DuckDBStore
@@ -26,6 +26,7 @@ from .order import Order
 from .put import put
 from .queue import ANSWERS, Outcome
 from .record import agreed_in_a_row, apart, can_redo
+from .resolved import Resolves
 from .saying import Change, Done, Effect, Heard, Progress, State, Stats
 from .turns import OVERLAP, Turns
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .pictures import Pictures
     from .put import Put
     from .queue import ReviewList
+    from .resolved import Resolved
     from .saying import Said
 
 LISTED: Final = 20
@@ -99,6 +101,7 @@ class ReviewSession:
         self._sitting = 0
         self._heard: list[Heard] = []
         self._glance = DuckDBStore(store.path, patience_s=GLANCE_S)
+        self._resolves = Resolves(self._glance, self._wanted.dataset)
         self._take_up(read_material(store, revision_of(store, self._wanted), config))
         self._open_start, self._wrong_start = self._list.open, self._expected_wrong()
 
@@ -424,6 +427,21 @@ class ReviewSession:
         """Return the cells that are not asked about again; where people contradict each other, they are."""
         return {d.cell.id for d in self._settled if d.kind in ANSWERS and d.cell is not None}
 
+    def solved_again(self) -> Resolved | None:
+        """Return what a solution changed that is newer than the one reviewed; None where it was told, or is none.
+
+        Raises
+        ------
+        StoreLockedError
+            If another process is writing.
+        """
+        return self._resolves.look(self.material)
+
+    @property
+    def changes(self) -> Resolved | None:
+        """What the last newer solution changed."""
+        return self._resolves.last
+
     def reload(self) -> bool:
         """Read the store again if it was solved again since, and return whether it was; meanwhile questions go on.
 
@@ -432,7 +450,10 @@ class ReviewSession:
         StoreLockedError
             If another process is writing.
         """
-        revision = revision_of(self._glance, self._wanted)
+        try:
+            revision = revision_of(self._glance, self._wanted)
+        except MissingRowsError:  # the newest solution has no posterior yet: the questions of the one before go on
+            return False
         if str(revision) == self.revision:
             return False
         material = read_material(self._store, revision, self._config)

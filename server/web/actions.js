@@ -1,5 +1,6 @@
 /** What keys and buttons do. */
 
+import { showChanges } from "./changes.js";
 import { askCell, askNote, askPair, isDialogOpen } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { openHelp } from "./help.js";
@@ -45,6 +46,7 @@ export function actionsOf(/** @type {Review} */ review) {
       byId("lineage").dataset.large = String(byId("lineage").dataset.large !== "true");
       review.drawTree();
     },
+    changes: () => showChanges((cell) => review.goTo(cell)),
     up: () => move(-1),
     down: () => move(1),
     back: () => time(-1),

@@ -26,6 +26,7 @@ export const ACTIONS = [
   { name: "go", what: "go to a cell by its number", group: "Move" },
   { name: "queue", what: "list of questions", group: "Move" },
   { name: "tree", what: "lineage tree, small or large", group: "Move" },
+  { name: "changes", what: "what the newest solve changed", group: "Move" },
   { name: "up", what: "highlight the outcome above", group: "Look" },
   { name: "down", what: "highlight the outcome below", group: "Look" },
   { name: "back", what: "one frame back", group: "Look" },

@@ -2,6 +2,7 @@
 
 import { actionsOf, onKey } from "./actions.js";
 import { get, unique } from "./api.js";
+import { offerChanges } from "./changes.js";
 import { byId } from "./dom.js";
 import { listen } from "./events.js";
 import { Review } from "./review.js";
@@ -26,6 +27,10 @@ function listenFor(/** @type {Review} */ review) {
     },
     answered: ({ record, touched }) => news(record, touched, "answered"),
     undone: ({ record }) => news(record, [], "took back"),
+    solved: ({ message }) => {
+      say(message, "busy");
+      offerChanges();
+    },
     store: ({ message }) => review.heard({ reload: true, touched: [], why: message }),
     busy: ({ message }) => say(message, "busy"),
     free: () => say("the store is free again"),
@@ -62,6 +67,7 @@ async function begin() {
   await review.show(session);
   review.answering.offerLeft();
   listenFor(review);
+  offerChanges();
 }
 
 begin();

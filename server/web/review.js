@@ -229,7 +229,7 @@ export class Review {
       const phase = document.body.dataset.phase ?? "";
       // who types ahead must see that a key was lost: else the next one answers a question that he takes for another
       if (NOT_YET[phase]) return say(`key not taken: ${NOT_YET[phase]}`, "bad");
-      if (!this.isFree && !(phase === "end" && ["undo", "redo", "go", "queue", "tree"].includes(name))) return;
+      if (!this.isFree && !(phase === "end" && ["undo", "redo", "go", "queue", "tree", "changes"].includes(name))) return;
       clearNotice();
     }
     action();
