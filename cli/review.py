@@ -52,6 +52,7 @@ def review(
     """
     from ..engine.config import load_config
     from ..engine.review.material import Wanted
+    from ..engine.review.opening import ITS_OWN
     from ..storage.decisions import require_who, this_person
 
     serving = _serving()
@@ -65,6 +66,9 @@ def review(
         session = _session(face, opened, settings, wanted, who=who, audit=audit, limit=limit)
     before = session.answered
     _note_lost(face, session)
+    found = session.material.revision.posterior
+    if found.method not in ITS_OWN:
+        face.note(f"{found.name} is by {found.method}: the review weighs the movie itself, as by auto")
 
     def tell(address: str) -> None:
         typer.echo(address, err=face.json)

@@ -113,7 +113,7 @@ class StoredPosterior:
         Raises
         ------
         ConfigError
-            If the posterior is by another method.
+            If the posterior is by a method that a review cannot follow: one that does not weigh whole selections.
 
         Examples
         --------

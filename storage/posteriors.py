@@ -23,6 +23,8 @@ from .rows import floats, ints
 from .schema import require_equal_lengths, rows_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
@@ -259,12 +261,12 @@ def find_posterior(
     solution: str | None = None,
     besides: str | None = None,
     of_cells: bool = False,
-    method: str | None = None,
+    methods: Collection[str] | None = None,
 ) -> tuple[DetectionSet, SolutionInfo, PosteriorInfo]:
     """Return a posterior with its detection set and solution: by default the newest, of `solution` where one is named.
 
     The newest is one of another solution than `besides`, and with `of_cells` one that tells what cells do, if there is
-    one; with `method` one that was computed so.
+    one; with `methods` one that was computed by one of them.
 
     Raises
     ------
@@ -281,13 +283,14 @@ def find_posterior(
         known = {info.name: info for info in known.values() if info.solution_id == asked.id}
     if name is None:
         known = {n: info for n, info in known.items() if solutions[info.solution_id].name != besides} or known
-        known = {n: info for n, info in known.items() if method in (None, info.method)}
+        known = {n: info for n, info in known.items() if methods is None or info.method in methods}
     if of_cells and name is None:
         known = _of_cells(store, known) or known
     if name is not None and known:
         found = catalogue.the_one(known, name, "posterior")
     elif not known or name is not None:
         of_which = "" if solution is None else f" of {solution}"
+        of_which += f" by {', '.join(methods)}" if methods is not None and name is None else ""
         again = "" if solution is None else f" --solution {solution}"
         raise MissingRowsError(
             f"{store.path} holds no posterior{of_which}", **{"try": f"trackdb posterior {store.path}{again}"}

@@ -305,6 +305,17 @@ def test_what_contradicts_is_refused_in_numbers_of_cells(db):
         later.uncertain(0)
 
 
+@pytest.mark.parametrize("method", ["exact", "belief", "gibbs"])
+def test_a_posterior_that_weighs_all_selections_by_another_method_takes_answers_too(db, method):
+    db.posterior(method=method, name="other", temperature=0.7)
+    review = opened(db)
+    require_same(review, db.posterior(name="same", temperature=0.7))
+    cell, daughters = some_answer(db, review, "choose")
+    review.choose(cell, daughters)
+    assert review.outcomes(cell) == {tuple(daughters): 1.0}
+    assert review.uncertain(1).posterior == "other"
+
+
 def test_a_list_says_how_many_annotations_its_posterior_does_not_know(db):
     path = db._store.path
     item = db.solution().posterior().uncertain(1).items[0]

@@ -13,6 +13,7 @@ import trackdb
 from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
+from trackdb.engine.review.material import Wanted
 from trackdb.engine.review.session import ReviewSession
 from trackdb.errors import ConfigError, MissingRowsError, StoreLockedError
 from trackdb.server import serving
@@ -740,6 +741,27 @@ def test_a_port_that_is_taken_is_refused_with_the_next_step(path):
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"port {port} .*another --port"):
             serving.serve(opened(path), path, port=port, opened=print)
+
+
+def test_a_posterior_by_belief_is_reviewed_and_its_calibration_is_not_claimed(path):
+    trackdb.open(path, write=True).posterior(method="belief")
+    session = opened(path)
+    assert session.revision.startswith("ilp-1/posterior-2/")
+    tab = tab_of(session)
+    assert tab.answer().status_code == 200
+    for method, told in (("auto", True), ("belief", False)):
+        posterior = replace(session.material.revision.posterior, method=method, calibrated=True)
+        session.material = replace(session.material, revision=replace(session.material.revision, posterior=posterior))
+        expected = tab.get("/api/question", client="tab")["progress"]["expected_wrong"]
+        assert (expected is not None) == told
+
+
+def test_a_posterior_that_no_review_can_follow_is_refused_with_the_command_for_one(tmp_path, jostling):
+    path = shutil.copytree(jostling, tmp_path / "movie.trackdb")
+    trackdb.open(path, write=True).posterior(method="softmax", name="alone")
+    assert opened(path).revision.startswith("ilp-1/posterior-1/")  # the newest that can be followed
+    with pytest.raises(ConfigError, match=r"alone is by softmax.* auto, exact, belief, gibbs.*trackdb posterior"):
+        opened(path, wanted=Wanted(posterior="alone"))
 
 
 def test_without_a_posterior_there_is_nothing_to_review(tmp_path, jostling):

@@ -10,7 +10,7 @@ from ..annotations.answers import Annotator
 from .audit import open_cells
 from .descent import Descent
 from .following import FollowedReview
-from .opening import METHOD, review_movie
+from .opening import FOLLOWED, review_movie
 from .pictures import Pictures
 from .put import Candidates
 from .scene import Scenes
@@ -67,7 +67,7 @@ def revision_of(store: DuckDBStore, wanted: Wanted) -> Revision:
     """
     with store.reading():  # one connection for all that is read here
         chosen, info = store.find_solution(wanted.dataset, wanted.solution, doubtful=True)
-        found = find_posterior(store, wanted.dataset, wanted.posterior, solution=info.name, method=METHOD)
+        found = find_posterior(store, wanted.dataset, wanted.posterior, solution=info.name, methods=FOLLOWED)
         return Revision(*found, store.count_candidates(chosen))
 
 

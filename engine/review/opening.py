@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import ConfigError
 from ..annotations.pins import decided, pins_among
+from ..posterior.estimate import WEIGHING
 from ..posterior.problem import may_leave_out, priced_again, run_of
 from ..progress import Silent
 from .live import OpenReview, Reported
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..posterior.problem import PricedMovie
 
-METHOD: Final = "auto"
+FOLLOWED: Final = WEIGHING
+"""Methods that weigh all selections, as a review does: where pieces are too wide it prunes, or goes by belief."""
+
+ITS_OWN: Final = ("auto", "exact")
+"""Methods of which a review finds the very probabilities again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +88,11 @@ def review_movie(
     store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, posterior: PosteriorInfo, config: Config
 ) -> ReviewMovie:
     """Price the movie of a stored posterior again, to open reviews of it; parameters and errors as of `open_review`."""
-    if posterior.method != METHOD:
+    if posterior.method not in FOLLOWED:
         raise ConfigError(
-            f"posterior {posterior.name} is by {posterior.method}: a review follows those by {METHOD}",
-            **{"try": f"trackdb posterior {store.path}"},
+            f"posterior {posterior.name} is by {posterior.method}, which does not tell what answers change: "
+            f"a review follows those by {', '.join(FOLLOWED)}",
+            **{"try": f"trackdb posterior {store.path} --solution {info.name}"},
         )
     movie = priced_again(store, chosen, info, config, Silent())
     params = next(run for run in store.runs() if run.id == posterior.run_id).params
@@ -121,6 +127,6 @@ def open_review(
     Raises
     ------
     ConfigError
-        If the posterior is by another method than ``auto``.
+        If the posterior is by a method that looks at one daughter at a time, or at some selections alone.
     """
     return review_movie(store, chosen, info, posterior, config).open(store.decisions())

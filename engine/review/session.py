@@ -22,6 +22,7 @@ from ..annotations.records import work
 from .audit import audit_of
 from .choosing import Choosing
 from .material import Wanted, read_material, revision_of
+from .opening import ITS_OWN
 from .order import Order
 from .put import put
 from .queue import ANSWERS, Outcome
@@ -513,8 +514,9 @@ class ReviewSession:
         )
 
     def _expected_wrong(self) -> float | None:
-        calibrated = self.material.revision.posterior.calibrated
-        return self.material.review.expected_errors if calibrated else None
+        posterior = self.material.revision.posterior
+        told = posterior.calibrated and posterior.method in ITS_OWN
+        return self.material.review.expected_errors if told else None
 
 
 def _likeliest(outcomes: Mapping[tuple[int, ...], float]) -> Outcome:
