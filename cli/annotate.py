@@ -13,7 +13,8 @@ from .view import Face, as_table, command, plural
 
 if TYPE_CHECKING:
     from ..engine.annotations.agreement import Conflict
-    from ..engine.annotations.answers import Annotator, OnConflict
+    from ..engine.annotations.answered import OnConflict
+    from ..engine.annotations.answers import Annotator
     from ..engine.annotations.records import Entry
     from ..engine.review.audit import Audit
     from ..storage.decisions import Decision

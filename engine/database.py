@@ -11,7 +11,7 @@ from ..storage.duckdb_store import DuckDBStore
 from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from . import pipeline
-from .annotations.answers import Annotator, AnswerReport, OnConflict, undo
+from .annotations.answers import Annotator, undo
 from .config import AUTO, Config, ScoreConfig, load_config, temperature_options
 from .imports.importing import import_tracking
 from .notebook.bar import bar_in_notebook
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..storage.formats.base import SourceOptions
     from ..storage.sandbox import Parameter
     from ..storage.schema import CandidateEdges, Detections
+    from .annotations.answered import AnswerReport, OnConflict
     from .network_config import NetworkConfig
     from .scoring import ScoreReport
 

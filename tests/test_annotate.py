@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import trackdb
-from trackdb.engine.annotations.answers import Annotator, Asked, undo
+from trackdb.engine.annotations.answered import Asked
+from trackdb.engine.annotations.answers import Annotator, undo
 from trackdb.engine.annotations.pins import attached
 from trackdb.engine.annotations.records import entries, export_log, import_log, work
 from trackdb.engine.annotations.words import told

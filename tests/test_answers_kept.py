@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackdb.engine.annotations.agreement import agreements, conflicts, kappa, opinions
-from trackdb.engine.annotations.answers import Annotator, Asked, redo, undo
+from trackdb.engine.annotations.answered import Asked
+from trackdb.engine.annotations.answers import Annotator, redo, undo
 from trackdb.engine.annotations.records import entries, export_log, import_log, work
 from trackdb.engine.annotations.undoing import moment, newest_answer, newest_undoing, take_back
 from trackdb.engine.annotations.words import told

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import trackdb
-from trackdb.engine.annotations.answers import Annotator, Asked, undo
+from trackdb.engine.annotations.answered import Asked
+from trackdb.engine.annotations.answers import Annotator, undo
 from trackdb.engine.simulation import simulate_points
 from trackdb.storage import tables
 from trackdb.storage.duckdb_store import DuckDBStore

@@ -9,7 +9,7 @@ Resolve = Literal["replace", "keep", "unsure"]
 
 if TYPE_CHECKING:
     from ...storage.decisions import Decision
-    from ..annotations.answers import AnswerReport
+    from ..annotations.answered import AnswerReport
     from ..annotations.records import Work
     from .audit import Audit
     from .put import Put

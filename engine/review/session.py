@@ -14,34 +14,35 @@ import numpy as np
 
 from ...errors import InfeasibleError, MissingRowsError, StaleError
 from ...storage.catalogue import now
-from ...storage.decisions import CellPlace, Decision, DecisionKind, counting, require_who
+from ...storage.decisions import CellPlace, Decision, DecisionKind, require_who
 from ...storage.duckdb_store import DuckDBStore
-from ..annotations.answers import Asked
-from ..annotations.pins import Answer, attached, by_numbers
+from ..annotations.answered import Asked
 from ..annotations.records import work
 from .audit import audit_of
 from .choosing import Choosing
+from .known import KnownLog
 from .material import Wanted, read_material, revision_of
 from .opening import ITS_OWN
 from .order import Order
 from .put import put
-from .queue import ANSWERS, Outcome
+from .queue import ANSWERS
 from .record import agreed_in_a_row, apart, can_redo
 from .resolved import Resolves
-from .saying import Change, Done, Effect, Heard, Progress, State, Stats
+from .saying import Done, Effect, Heard, Progress, State, Stats
+from .trying import effect_of
 from .turns import OVERLAP, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from ..annotations.answers import AnswerReport
+    from ..annotations.answered import AnswerReport
     from ..config import Config
     from .choosing import Drawn
     from .descent import Relative
     from .material import Material
     from .pictures import Pictures
     from .put import Put
-    from .queue import ReviewList
+    from .queue import Outcome, ReviewList
     from .resolved import Resolved
     from .saying import Said
 
@@ -50,7 +51,6 @@ AHEAD: Final = 2  # questions that are made ready while one is answered
 RECENT: Final = 5
 AGREED: Final = 30  # answers in a row that agree with the solver: time to offer an end
 KEEP: Final = "keep"
-SEEN: Final = 0.005  # a probability that changes by less looks the same
 GLANCE_S: Final = 0.2  # who only looks whether the store was solved again does not wait for who writes
 
 
@@ -110,9 +110,7 @@ class ReviewSession:
         """Begin with what was read: at the start, and when the store was solved again."""
         self.material = material
         self._order = Order()
-        self._placed: dict[str, Decision] = {}
-        self._lost: dict[str, Decision] = {}
-        self._read_log()
+        self._log = KnownLog(material.annotator, material.revision.chosen.movie.name, material.detections)
         self._changed: dict[int, int] = {}  # number of the entry that last touched the question of a cell
         self._choosing = Choosing(material, self.who, self.audit, self.overlap)
         self._look_again()
@@ -130,12 +128,12 @@ class ReviewSession:
     @property
     def seq(self) -> int:
         """Number of the newest entry of the log."""
-        return max((d.seq for d in self._entries), default=0)
+        return self._log.seq
 
     @property
     def answered(self) -> int:
         """Answers of this person that count."""
-        return sum(d.who == self.who for d in self._standing)
+        return len(self._log.of(self.who))
 
     @property
     def open(self) -> int:
@@ -145,7 +143,7 @@ class ReviewSession:
     @property
     def unattached(self) -> list[Decision]:
         """What counts of the log about cells that are not among these detections."""
-        return [d for d in self._standing if d.key in self._lost]
+        return self._log.unattached
 
     @property
     def pictures(self) -> Pictures:
@@ -175,7 +173,7 @@ class ReviewSession:
         taken = frozenset(self._turns.taken(client))
         at = -1 if question is None else question.cell
         ahead = tuple(item.cell for item in self._list if item.cell not in taken | {at})[:AHEAD]
-        answers = [d for d in self._standing if d.cell is not None and d.cell.id == at]
+        answers = [d for d in self._log.standing if d.cell is not None and d.cell.id == at]
         hidden = question is not None and question.blind
         return State(
             self.seq,
@@ -195,7 +193,7 @@ class ReviewSession:
         if self.limit is not None and self._sitting >= self.limit:
             self._turns.give_up(client)
             return None, "limit"
-        drawn = self._choosing.next(self._list, self._entries, self._standing, self._turns.taken(client), after)
+        drawn = self._choosing.next(self._list, self._log.entries, self._log.standing, self._turns.taken(client), after)
         if drawn is None:
             self._turns.give_up(client)
             return None, "done"
@@ -227,7 +225,7 @@ class ReviewSession:
         """
         with self._lock:
             self._hear()
-            if answer.key not in self._known:
+            if answer.key not in self._log.keys:
                 self._require_fresh(answer)
             report = self._write(answer, self._is_audit(answer))
             done = self._follow(report)
@@ -240,13 +238,13 @@ class ReviewSession:
     def _require_fresh(self, answer: Said) -> None:
         since = max(
             self._changed.get(answer.cell, 0),
-            *(d.seq for d in self._entries if d.cell is not None and d.cell.id == answer.cell),
+            *(d.seq for d in self._log.entries if d.cell is not None and d.cell.id == answer.cell),
             0,
         )
         if answer.revision != self.revision:
             raise StaleError("the store was solved again since this question was put: reload it")
         if since > answer.seen:
-            newer = next(d for d in self._entries if d.seq == since)
+            newer = next(d for d in self._log.entries if d.seq == since)
             raise StaleError(
                 f"cell {answer.cell} is no longer what was on the screen: reload the question",
                 **{"since": f"#{newer.seq} of {newer.who}"},
@@ -260,7 +258,7 @@ class ReviewSession:
         turn = self._turns.about(answer.client, answer.cell)
         if turn is not None:
             return turn.audit
-        own = (d for d in self._entries if d.who == self.who and d.cell is not None and d.cell.id == answer.cell)
+        own = (d for d in self._log.entries if d.who == self.who and d.cell is not None and d.cell.id == answer.cell)
         drawn = self._drawn(answer.cell)
         return answer.blind and ((drawn is not None and drawn.audit) or any(d.blind for d in own))
 
@@ -270,7 +268,7 @@ class ReviewSession:
 
     def _drawn(self, cell: int) -> Drawn | None:
         """Return what is drawn now, if it is the question of this cell, whoever else may be asked it."""
-        drawn = self._choosing.draw(self._entries, self._standing, set())
+        drawn = self._choosing.draw(self._log.entries, self._log.standing, set())
         return drawn if drawn is not None and drawn.cell == cell else None
 
     def _write(self, answer: Said, blind: bool) -> AnswerReport:
@@ -336,27 +334,7 @@ class ReviewSession:
             if self._is_blind(client, cell):
                 return Effect([], None, blind=True)
             entry = self._entry(cell, kind, daughters)
-            rows = [
-                self.material.candidates.row(place.id)
-                for place in (entry.cell, *(entry.daughters or ()))
-                if place is not None
-            ]
-            followed = self.material.followed
-            doubt, wrong = followed.review.in_doubt, self._expected_wrong()
-            with followed.trying(Answer(entry, rows[0], tuple(rows[1:]))) as touched:
-                after = {at: followed.review.question(at) for at in sorted(touched - {cell})}
-                left, fewer = followed.review.in_doubt, self._expected_wrong()
-            changes = []
-            for at, question in after.items():
-                row = self.material.candidates.row(at)
-                before, then = followed.review.outcomes(at), {o.cells: o.probability for o in question.outcomes}
-                change = Change(
-                    at, question.frame, _likeliest(before), _likeliest(then), bool(doubt[row] and not left[row])
-                )
-                if change.flips or abs(change.after.probability - change.before.probability) >= SEEN:
-                    changes.append(change)
-            changes.sort(key=lambda c: (not c.flips, -abs(c.after.probability - c.before.probability), c.cell))
-            return Effect(changes, None if fewer is None or wrong is None else fewer - wrong)
+            return effect_of(self.material, entry, calibrated=self._is_calibrated)
 
     def _entry(self, cell: int, kind: str, daughters: Sequence[int] | None) -> Decision:
         """Return what would be written of an answer, as far as its effect goes."""
@@ -374,7 +352,7 @@ class ReviewSession:
             return heard
 
     def _hear(self) -> None:
-        news = [d for d in self.material.annotator.news() if d.key not in self._known]
+        news = [d for d in self.material.annotator.news() if d.key not in self._log.keys]
         if news:
             touched = self._known_now(max(d.seq for d in news))
             self._heard += [Heard(d, touched) for d in news]
@@ -391,34 +369,15 @@ class ReviewSession:
 
     def _known_now(self, seq: int) -> frozenset[int]:
         """Follow the log, and return the cells of which something else may hold since."""
-        self._read_log()
-        touched = self.material.followed.follow(self._settled)
+        self._log.read()
+        touched = self.material.followed.follow(self._log.settled)
         self._changed.update(dict.fromkeys(touched, seq))
         self._look_again()
         return touched
 
-    def _read_log(self) -> None:
-        """Know what the log holds, and what of it counts."""
-        self._entries = self.material.annotator.entries()
-        self._known = {d.key for d in self._entries}
-        self._counts = counting(self._entries)
-        dataset = self.material.revision.chosen.movie.name
-        said = [d for d in self._entries if d.key in self._counts and d.kind is not DecisionKind.UNDO]
-        self._standing = self._by_numbers([d for d in said if d.dataset == dataset])
-        disputed = self.material.annotator.in_dispute()
-        self._settled = [d for d in self._standing if d.key not in disputed]
-
-    def _by_numbers(self, said: Sequence[Decision]) -> list[Decision]:
-        """Return entries with the numbers that their cells have now; those of cells that are gone are noted."""
-        answers, lost = attached([d for d in said if d.key not in self._placed], self.material.detections)
-        self._placed |= {a.decision.key: by_numbers(a, self.material.detections.id) for a in answers}
-        self._placed |= {d.key: d for d in lost}
-        self._lost |= {d.key: d for d in lost}
-        return [self._placed[d.key] for d in said]
-
     def _look_again(self) -> None:
         """Find out which questions are worth most now."""
-        self.material.descent.heed(self._standing)
+        self.material.descent.heed(self._log.standing)
         self._list = self._listed(LISTED)
 
     def _listed(self, top: int) -> ReviewList:
@@ -426,7 +385,7 @@ class ReviewSession:
 
     def _answered(self) -> set[int]:
         """Return the cells that are not asked about again; where people contradict each other, they are."""
-        return {d.cell.id for d in self._settled if d.kind in ANSWERS and d.cell is not None}
+        return {d.cell.id for d in self._log.settled if d.kind in ANSWERS and d.cell is not None}
 
     def solved_again(self) -> Resolved | None:
         """Return what a solution changed that is newer than the one reviewed; None where it was told, or is none.
@@ -483,20 +442,20 @@ class ReviewSession:
 
     def recent(self, most: int) -> list[tuple[Decision, bool]]:
         """Return this person's newest entries, the newest first, and whether each was taken back."""
-        own = [d for d in self._entries if d.who == self.who and d.kind is not DecisionKind.UNDO]
-        return [(d, d.key not in self._counts) for d in reversed(own[-most:])]
+        own = [d for d in self._log.entries if d.who == self.who and d.kind is not DecisionKind.UNDO]
+        return [(d, d.key not in self._log.counts) for d in reversed(own[-most:])]
 
     def stats(self) -> Stats:
         """Return who said how much, how the audit stands, and where people disagree."""
         with self._lock:
             self._hear()
-            entries, counts = self._entries, self._counts
+            entries, counts = self._log.entries, self._log.counts
             revision = self.material.revision
         audit = audit_of(self._store, revision.chosen, entries, revision.solution)
         return Stats(work(self._store), audit, apart(entries, revision.chosen.movie.name, counts))
 
     def _progress(self) -> Progress:
-        own = [d for d in self._standing if d.who == self.who]
+        own = self._log.of(self.who)
         agreed = agreed_in_a_row(own, self.material.descent.solved, AGREED)
         return Progress(
             answered=len(own),
@@ -506,20 +465,17 @@ class ReviewSession:
             open_start=self._open_start,
             expected_wrong=self._expected_wrong(),
             expected_wrong_start=self._wrong_start,
-            audits=sum(d.blind for d in self._standing),
+            audits=sum(d.blind for d in self._log.standing),
             agreed_in_a_row=agreed,
             stop_offered=agreed >= AGREED,
             can_undo=bool(own),
-            can_redo=can_redo(self._entries, self.who, self._counts),
+            can_redo=can_redo(self._log.entries, self.who, self._log.counts),
         )
 
-    def _expected_wrong(self) -> float | None:
+    @property
+    def _is_calibrated(self) -> bool:
         posterior = self.material.revision.posterior
-        told = posterior.calibrated and posterior.method in ITS_OWN
-        return self.material.review.expected_errors if told else None
+        return posterior.calibrated and posterior.method in ITS_OWN
 
-
-def _likeliest(outcomes: Mapping[tuple[int, ...], float]) -> Outcome:
-    """Return the outcome that is likeliest, the first of equals."""
-    daughters = max(outcomes, key=lambda key: outcomes[key])
-    return Outcome(daughters, outcomes[daughters])
+    def _expected_wrong(self) -> float | None:
+        return self.material.review.expected_errors if self._is_calibrated else None
