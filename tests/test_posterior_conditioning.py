@@ -7,6 +7,7 @@ import pytest
 
 from trackdb.errors import InfeasibleError, SchemaError
 from trackdb.solvers.posterior import conditioning, trying
+from trackdb.solvers.posterior.believing import Beliefs
 from trackdb.solvers.posterior.conditioning import OpenPosterior
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.testing.frame_pairs import frame_pair
@@ -186,7 +187,7 @@ def test_what_contradicts_is_refused_and_changes_nothing(clear):
 def test_no_decision_needs_more_memory_than_its_piece_did(monkeypatch):
     problem = frame_pair(600, 0.3, 1).problem
     found = OpenPosterior(problem)
-    most = conditioning.cut_plan(found._graph, 1e-3, 14).sweep
+    most = conditioning.cut_plan(Beliefs(found._graph), 1e-3, 14).sweep
     states = dict(zip(range(len(most.n_states)), most.n_states.tolist(), strict=True))
     seen = []
 

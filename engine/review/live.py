@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import InfeasibleError, MissingRowsError
+from ...solvers.posterior.believing import Beliefs
 from ...solvers.posterior.conditioning import OpenPosterior
 from ...solvers.posterior.marginals import PRUNE
 from ...solvers.posterior.outcomes import HowWeighed
@@ -102,8 +103,9 @@ class OpenReview:
     ) -> None:
         problem, n = left.problem, len(ids)
         self._problem, self._ids, self._reported = problem, ids, reported
-        self._open = OpenPosterior(problem, temperature=temperature, prune=prune, width=width)
-        self._prepare = partial(AnswerWorth, problem, temperature=temperature, prune=prune, width=width)
+        beliefs = Beliefs.of(problem, temperature)  # weighed once for what is likely and for what answers are worth
+        self._open = OpenPosterior(problem, prune=prune, width=width, beliefs=beliefs)
+        self._prepare = partial(AnswerWorth, problem, beliefs, prune=prune, width=width)
         self._worth: AnswerWorth | None = None
         self._how = self._open.marginals().how_cell.copy()
         last = problem.frame.max(initial=0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ...solvers.posterior.believing import Beliefs
     from ...solvers.posterior.conditioning import Touched
     from .questions import CellQuestions
 
@@ -109,12 +110,14 @@ class AnswerWorth:
     ----------
     problem : TrackingProblem
         n cells.
-    temperature, prune, width
+    beliefs : Beliefs
+        Of the problem, as the posterior has them.
+    prune, width
         As of the posterior.
     """
 
-    def __init__(self, problem: TrackingProblem, *, temperature: float = 1.0, prune: float = PRUNE, width: int) -> None:
-        self._found = OpenPosterior(problem, temperature=temperature, prune=prune, width=min(width, WIDTH))
+    def __init__(self, problem: TrackingProblem, beliefs: Beliefs, *, prune: float = PRUNE, width: int) -> None:
+        self._found = OpenPosterior(problem, prune=prune, width=min(width, WIDTH), beliefs=beliefs)
         self._followed: list[tuple[Take, Touched]] = []
         self._known = np.full(problem.n_nodes, np.nan)
         self._optional = bool((problem.pinned_node == 0).any())

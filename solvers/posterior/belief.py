@@ -100,6 +100,19 @@ def _away(log_weight: float) -> float:
     return math.exp(min(max(-log_weight, -WIDEST), WIDEST))
 
 
+@njit(cache=True)
+def _most_links(graph: ChoiceGraph) -> int:
+    """Return how many links the cell with most of them has, on either side."""
+    most = 0
+    for cell in range(len(graph.state)):
+        leaving, entering = (
+            graph.first[cell + 1] - graph.first[cell],
+            graph.into_first[cell + 1] - graph.into_first[cell],
+        )
+        most = max(most, leaving, entering)
+    return most
+
+
 @njit(cache=True, nogil=True)
 def _sweep(
     graph: ChoiceGraph,
@@ -119,6 +132,7 @@ def _sweep(
     for v in range(n):
         inward[v] = graph.new[v]
         outward[v] = graph.node[v] + graph.none[v]
+    share = np.empty(_most_links(graph))  # of each link of one cell
     for sweep in range(MOST_SWEEPS):
         damped = sweep >= PATIENCE
         busy = False
@@ -128,12 +142,14 @@ def _sweep(
             daughter_awake[v] = False
             begin, end = graph.into_first[v], graph.into_first[v + 1]
             optional = graph.state[v] == OPTIONAL
-            out = at_new[v] + (_away(outward[v] + top[v]) if optional else 0.0)
             for k in range(begin, end):
-                others = out
-                for q in range(begin, end):
-                    if q != k:
-                        others += at_link[graph.into[q]] * down[graph.into[q]]
+                share[k - begin] = at_link[graph.into[k]] * down[graph.into[k]]
+            before = at_new[v] + (_away(outward[v] + top[v]) if optional else 0.0)
+            for k in range(begin, end):
+                others = before
+                for q in range(k + 1 - begin, end - begin):
+                    others += share[q]
+                before += share[k - begin]
                 e = graph.into[k]
                 said = at_link[e] / others
                 if damped:
@@ -144,8 +160,8 @@ def _sweep(
                 up[e] = said
             if optional:
                 whole = at_new[v]
-                for k in range(begin, end):
-                    whole += at_link[graph.into[k]] * down[graph.into[k]]
+                for k in range(end - begin):
+                    whole += share[k]
                 said = top[v] + math.log(whole)
                 if damped:
                     said = 0.5 * (said + inward[v])
@@ -167,17 +183,17 @@ def _sweep(
             one = 0.0
             for e in range(begin, end):
                 one += up[e]
+                share[e - begin] = 0.0  # what another daughter adds to it
             two = 0.0
             for q in range(low, high):
-                two += bond[q] * up[graph.pair_a[q]] * up[graph.pair_b[q]]
+                a, b = graph.pair_a[q], graph.pair_b[q]
+                with_a, with_b = bond[q] * up[a], bond[q] * up[b]
+                two += with_a * up[b]
+                share[a - begin] += with_b
+                share[b - begin] += with_a
+            total = idle + one + two
             for e in range(begin, end):
-                with_another = 0.0
-                for q in range(low, high):
-                    if graph.pair_a[q] == e:
-                        with_another += bond[q] * up[graph.pair_b[q]]
-                    elif graph.pair_b[q] == e:
-                        with_another += bond[q] * up[graph.pair_a[q]]
-                total = idle + one + two
+                with_another = share[e - begin]
                 without = total - up[e] * (1.0 + with_another)
                 if without < 1e-6 * total:  # too little is left of the difference to be exact
                     without = idle

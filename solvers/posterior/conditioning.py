@@ -15,10 +15,10 @@ import numpy as np
 
 from ...errors import InfeasibleError, SchemaError
 from ..problem import FORBIDDEN, KEPT
+from .believing import Beliefs
 from .components import OPTIONAL, Messages, find_pieces, see
 from .doubts import judge
 from .frontier import WIDEST, weigh_pieces
-from .graph import ChoiceGraph
 from .marginals import PRUNE, assemble, check_options, in_rows_of_problem
 from .order import keep_order
 from .outcomes import LEAST, Outcomes
@@ -56,6 +56,8 @@ class OpenPosterior:
         n detections and m candidate edges; without conflicts.
     temperature, prune, width
         As in `marginals.estimate`, whose method ``auto`` this is.
+    beliefs : Beliefs or None
+        Of this problem at this temperature, where somebody else weighs it, too: what it knows is not found out again.
 
     Attributes
     ----------
@@ -68,11 +70,18 @@ class OpenPosterior:
     """
 
     def __init__(
-        self, problem: TrackingProblem, *, temperature: float = 1.0, prune: float = PRUNE, width: int = WIDTH
+        self,
+        problem: TrackingProblem,
+        *,
+        temperature: float = 1.0,
+        prune: float = PRUNE,
+        width: int = WIDTH,
+        beliefs: Beliefs | None = None,
     ) -> None:
         check_options("auto", prune, width, 1)
-        graph = ChoiceGraph.of(problem, temperature)
-        plan = cut_plan(graph, prune, width)
+        beliefs = Beliefs.of(problem, temperature) if beliefs is None else beliefs
+        graph = beliefs.graph._replace(state=beliefs.graph.state.copy())  # decisions write to it
+        plan = cut_plan(beliefs, prune, width)
         weighed = weigh_pieces(graph, plan.cut, plan.pieces, plan.sweep, width)
         views = both_views(graph, plan.cut, weighed.choice, weighed.absent)
         wide = np.zeros(len(plan.sweep.width), dtype=bool)

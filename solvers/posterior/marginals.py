@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...errors import ConfigError, SchemaError
+from .believing import Beliefs
 from .components import OPTIONAL
 from .frontier import WIDEST, weigh_pieces
 from .gibbs import error_of_likeliest, sample
@@ -156,7 +157,7 @@ def estimate(
     elif method == "gibbs":
         plan = whole_plan(graph, width)
     else:
-        plan = cut_plan(graph, prune, width)
+        plan = cut_plan(Beliefs(graph), prune, width)
     weighed = weigh_pieces(graph, plan.cut, plan.pieces, plan.sweep, width)
     wide = plan.sweep.width > width
     sampled = None

@@ -17,11 +17,11 @@ from ...errors import SolverError
 from .belief import propagate
 from .components import OPTIONAL, Pieces, cut_graph, find_pieces, no_messages
 from .order import Sweep, order_of_sweep
-from .swaps import with_swaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .believing import Beliefs
     from .components import Cut, Messages
     from .graph import ChoiceGraph
 
@@ -82,25 +82,26 @@ def belief_plan(graph: ChoiceGraph) -> Plan:
     return Plan(cut, pieces, Sweep(mothers, one - 1, one), 2 * one, np.ones(p), said.messages, said.converged)
 
 
-def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
+def cut_plan(beliefs: Beliefs, prune: float, width: int) -> Plan:
     """Return a plan none of whose pieces needs more than `width`, cut only where that is needed.
 
     Parameters
     ----------
-    graph : ChoiceGraph
-        n cells, m links.
+    beliefs : Beliefs
+        Of the graph; it learns of the pieces that are too wide.
     prune : float
         Probability below which links are cut at first.
     width : int
         Most daughters that may be open at once.
     """
+    graph = beliefs.graph
     whole = whole_plan(graph, width)
     if not len(whole.sweep.width) or whole.sweep.width.max() <= width:
         return whole
     done = [_some(whole, whole.sweep.width <= width)]
     wide = _some(whole, whole.sweep.width > width)
-    said = propagate(graph, _cells_of(graph, wide[1]))
-    likely = with_swaps(graph, said.link)
+    beliefs.learn(wide[1])
+    likely, absent, messages = beliefs.likely, beliefs.absent, beliefs.messages
     alive, tied = np.ones(graph.n_links, bool), np.ones(graph.n_cells, bool)
     in_wide = np.zeros(graph.n_cells, bool)
     level, threshold = 0, prune
@@ -108,10 +109,10 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
     while len(wide[1]):
         level += 1
         in_wide[:] = False
-        in_wide[_cells_of(graph, wide[1])] = True
+        in_wide[wide[1]] = True  # as mothers: what their daughters do later is a piece of its own
         alive &= ~(in_wide[graph.source] & (likely < threshold))
-        tied &= ~(in_wide & (said.absent < threshold))
-        cut = cut_graph(graph, alive, tied, said.messages)
+        tied &= ~(in_wide & (absent < threshold))
+        cut = cut_graph(graph, alive, tied, messages)
         pieces = find_pieces(graph, cut.alive, cut.tied, wide[1])
         sweep = order_of_sweep(graph, cut, pieces, width)
         part = whole._replace(cut=cut, pieces=pieces, sweep=sweep)
@@ -121,9 +122,9 @@ def cut_plan(graph: ChoiceGraph, prune: float, width: int) -> Plan:
         wide = _some(part, ~narrow)
         threshold *= 2
     pieces, sweep = _together(done)
-    cut = cut_graph(graph, alive, tied, said.messages)
-    dropped = _dropped(graph, cut, pieces, likely, said.absent)
-    return Plan(cut, pieces, sweep, np.concatenate(levels), dropped, said.messages, said.converged)
+    cut = cut_graph(graph, alive, tied, messages)
+    dropped = _dropped(graph, cut, pieces, likely, absent)
+    return Plan(cut, pieces, sweep, np.concatenate(levels), dropped, messages, beliefs.converged)
 
 
 def require_narrow(plan: Plan, width: int) -> None:
@@ -148,15 +149,6 @@ def piece_of_cells(graph: ChoiceGraph, pieces: Pieces) -> Ints:
 def mothers_of(graph: ChoiceGraph) -> Ints:
     """Return the cells that have candidates for daughters."""
     return np.flatnonzero(np.diff(graph.first) > 0)
-
-
-def _cells_of(graph: ChoiceGraph, mothers: Ints) -> Ints:
-    """Return these mothers and all their candidates for daughters."""
-    here = np.zeros(graph.n_cells, bool)
-    here[mothers] = True
-    there = here.copy()
-    there[graph.target[here[graph.source]]] = True
-    return np.flatnonzero(there)
 
 
 _Part = tuple["Ints", "Ints", "Ints", "Ints"]
