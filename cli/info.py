@@ -1,4 +1,4 @@
-"""`trackdb info`, `log`, `check` and `version`: what a store holds, what was done, what is wrong."""
+"""`trackdb info`, `log` and `version`: what a store holds, and what was done."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,14 +6,13 @@ from typing import Any
 
 import typer
 
-from ..errors import CheckFailedError
 from .options import Store, open_store
 from .view import Face, as_table, command, plural
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this file's commands."""
-    for function in (info, log, check, version):
+    for function in (info, log, version):
         command(app)(function)
 
 
@@ -81,24 +80,6 @@ def short(params: Mapping[str, Any]) -> str:
         for key, value in told.items()
         if key not in hidden and not key.startswith("box_") and isinstance(value, str | int | float) and value != ""
     )
-
-
-def check(face: Face, store: Store) -> None:
-    """Look for everything that could be wrong with a store.
-
-    Example: trackdb check movie.trackdb
-    """
-    from ..engine.check import check as look
-
-    opened = open_store(store, face.command, whole=False)  # what is lost is one problem among others
-    with face.progress() as progress:
-        problems = look(opened, progress)
-    rows = [[p.what, p.count, p.remedy] for p in problems]
-    found = [{"what": p.what, "count": p.count, "try": p.remedy} for p in problems]
-    text = as_table(["problem", "times", "try"], rows) if rows else ""
-    face.show(text, f"{store}: {plural(len(problems), 'problem')}", {"ok": not problems, "problems": found})
-    if problems:
-        raise CheckFailedError(f"{store} has {plural(len(problems), 'problem')}")
 
 
 def version(face: Face) -> None:

@@ -5,6 +5,7 @@ import typer
 from . import (
     annotate,
     calibrate,
+    check,
     demo,
     diff,
     doctor,
@@ -50,6 +51,7 @@ ROOMS = (
     train,
     export,
     info,
+    check,
     space,
     doctor,
     simulate,

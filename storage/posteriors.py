@@ -322,7 +322,7 @@ def read_links(store: DuckDBStore, info: PosteriorInfo) -> LinkProbabilities:
 def read_outcomes(store: DuckDBStore, info: PosteriorInfo) -> CellOutcomes:
     """Return what every cell may do according to a posterior; no rows where its method told of links alone."""
     o = tables.cell_outcome
-    one, two = (_daughter(place) for place in (1, 2))
+    one, two = (daughter(place) for place in (1, 2))
     query = sa.select(o.c.det_id, one.label("a"), two.label("b"), o.c.probability, code_of_how(o), o.c.error)
     with store.reading() as connection:
         rows = fetch(connection, query.where(o.c.posterior_id == info.id).order_by(o.c.det_id, o.c.rank))
@@ -342,7 +342,7 @@ def code_of_how(table: sa.Table) -> sa.ColumnElement[int]:
     return (place - 1).label("code")
 
 
-def _daughter(place: int) -> sa.ColumnElement[int]:
+def daughter(place: int) -> sa.ColumnElement[int]:
     """Return the daughter at a place of the list, from 1, or -1."""
     return sa.func.coalesce(sa.literal_column(f"cast(cell_outcome.daughters as bigint[])[{place}]"), -1)
 

@@ -189,15 +189,20 @@ def solution_from(nodes: pa.Table, edges: pa.Table, tracks: pa.Table) -> Solutio
         pre=ints(nodes, "pre"),
         edge=ints(edges, "edge_id"),
         kind=ints(edges, "kind"),
-        tracks=Tracks(
-            id=ints(tracks, "track_id"),
-            pre=ints(tracks, "pre"),
-            last=ints(tracks, "last"),
-            parent=tracks["parent_id"].fill_null(0).to_numpy().astype(np.int64),
-            lineage=ints(tracks, "lineage_id"),
-            first_frame=ints(tracks, "t_first"),
-            last_frame=ints(tracks, "t_last"),
-            generation=ints(tracks, "generation"),
-            n_children=ints(tracks, "n_children"),
-        ),
+        tracks=tracks_from(tracks),
+    )
+
+
+def tracks_from(rows: pa.Table) -> Tracks:
+    """Return rows of `track` as a table in memory."""
+    return Tracks(
+        id=ints(rows, "track_id"),
+        pre=ints(rows, "pre"),
+        last=ints(rows, "last"),
+        parent=rows["parent_id"].fill_null(0).to_numpy().astype(np.int64),
+        lineage=ints(rows, "lineage_id"),
+        first_frame=ints(rows, "t_first"),
+        last_frame=ints(rows, "t_last"),
+        generation=ints(rows, "generation"),
+        n_children=ints(rows, "n_children"),
     )
