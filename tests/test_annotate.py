@@ -28,7 +28,7 @@ from trackdb.engine.exports.geff import export_geff
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import link, score, solve
 from trackdb.engine.progress import Silent
-from trackdb.errors import ConfigError, FormatError, InfeasibleError, MissingRowsError
+from trackdb.errors import ConfigError, ConflictError, FormatError, InfeasibleError, MissingRowsError
 from trackdb.storage.decision_log import write_lines
 from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, live
 from trackdb.storage.duckdb_store import DuckDBStore
@@ -500,3 +500,15 @@ def test_from_python_an_answer_changes_the_next_solution(store):
     assert db.solve().diff(before).shared == 5
     with pytest.raises(ConfigError, match="read-only"):
         trackdb.open(store.path).annotate(3, daughters=[], who="ana")
+
+
+def test_from_python_a_conflict_has_the_same_three_ways_out(store):
+    db = trackdb.open(store.path, write=True)
+    db.annotate(3, daughters=[9], who="ana")
+    with pytest.raises(ConflictError) as refused:
+        db.annotate(3, daughters=[], who="bob")
+    assert refused.value.as_dict()["choices"] == ["replace", "keep", "unsure"]
+    assert db.annotate(3, daughters=[], who="bob", on_conflict="keep").decision.kind is DecisionKind.FLAG
+    assert db.annotate(3, daughters=[6], who="bob", on_conflict="replace").replaced[0].who == "ana"
+    assert db.annotate(3, daughters=[], who="cy", on_conflict="unsure").decision.kind is DecisionKind.UNSURE
+    assert [d.kind.value for d in live(store.decisions())] == ["flag", "unsure"]

@@ -346,6 +346,7 @@ def test_after_a_restart_the_draw_tells_what_is_of_the_audit_and_not_the_page(pa
     effect = {"client": "tab", "cell": audit["cell"], "kind": "choose", "daughters": []}
     again = tab_of(opened(path, audit=1.0), "new")  # the tab of before has not asked it for anything
     assert again.post("/api/preview", effect).json()["blind"]
+    assert session_lineage_is_blind(path, audit["cell"])
     assert again.post("/api/decisions", told).status_code == 200
     assert log_of(path)[0].blind
     other = next(item["cell"] for item in again.state["queue"] if item["cell"] != again.question["cell"])
@@ -354,6 +355,12 @@ def test_after_a_restart_the_draw_tells_what_is_of_the_audit_and_not_the_page(pa
     restarted = tab_of(opened(path, audit=1.0), "new")
     assert restarted.post("/api/decisions", claimed).status_code == 200
     assert (log_of(path)[1].cell.id, log_of(path)[1].blind) == (other, False)
+
+
+def session_lineage_is_blind(path, cell):
+    """Whether a server that was asked for no question yet keeps what comes after a cell to itself."""
+    relatives, likely, blind = opened(path, audit=1.0).lineage(cell)
+    return blind and set(likely) == {None} and not any(r.parent == cell for r in relatives)
 
 
 def test_after_a_restart_a_second_opinion_is_none_of_the_audit(path):

@@ -429,6 +429,8 @@ class ReviewSession:
         with self._lock:
             self.material.candidates.row(cell)
             blind = self._turns.is_blind(cell)
+            if blind is None:
+                blind = self._drawn(cell) is not None
             relatives = self.material.descent.around(cell, history=blind)
             review = self.material.review
             likely = [None if blind or r.parent is None else review.probability(r.parent, r.cell) for r in relatives]

@@ -60,6 +60,7 @@ class Turns:
         turn = self._turns.get(client)
         return turn if turn is not None and turn.cell == cell else None
 
-    def is_blind(self, cell: int) -> bool:
-        """Return whether anybody is asked about a cell blind."""
-        return any(turn.cell == cell and turn.blind for turn in self._turns.values())
+    def is_blind(self, cell: int) -> bool | None:
+        """Return whether anybody is asked about a cell blind, None where nobody is asked."""
+        asked = [turn.blind for turn in self._turns.values() if turn.cell == cell]
+        return any(asked) if asked else None
