@@ -433,7 +433,7 @@ def test_nothing_is_lost_on_the_way_to_another_store_and_back(store, annotator, 
     assert len(import_log(other, tmp_path / "there.jsonl").new) == 5
     solve(other, other.detection_set())  # merges them into the table
     shutil.rmtree(other.path / ANNOTATIONS)
-    assert other.decisions() == store.decisions()
+    assert other.decisions() == opened(other).entries() == store.decisions()
     export_log(other, tmp_path / "back.jsonl")
     assert (tmp_path / "back.jsonl").read_bytes() == (tmp_path / "there.jsonl").read_bytes()
     assert import_log(store, tmp_path / "back.jsonl").new == []

@@ -1,6 +1,7 @@
 """An open review after an answer is the posterior and the list of a store that was told the same and weighed again."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from trackdb.engine.review.standing import Standing
 from trackdb.errors import ConfigError, InfeasibleError, MissingRowsError
 from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.posterior.conditioning import OpenPosterior
+from trackdb.storage.decision_log import write_lines
+from trackdb.storage.decisions import CellPlace, DecisionKind
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import CellOutcomes
 from trackdb.testing.frame_pairs import frame_pair
@@ -331,6 +334,30 @@ def test_a_list_says_how_many_annotations_its_posterior_does_not_know(db):
     assert "since posterior" not in run("uncertain", path).stderr
     db.undo(who="ana")
     assert "1 annotation since posterior-2" in run("uncertain", path).stderr
+
+
+def test_a_cell_is_listed_again_where_people_contradict_each_other_and_not_where_it_has_another_number(db):
+    store = db._store
+
+    def first():
+        return db.solution().posterior().uncertain(1, by="entropy").items[0]
+
+    item = first()
+    ana = db.annotate(item.cell, kind="unsure", who="ana").decision
+    assert first().cell != item.cell
+    shutil.rmtree(store.path / "annotations")
+    write_lines(store.path, [replace(ana, cell=replace(ana.cell, id=10**6))])
+    assert first().cell != item.cell
+    db.undo(who="ana")
+    one, other = (
+        replace(ana, key=f"k{n}", seq=9 + n, kind=DecisionKind.CHOOSE, daughters=tuple(map(CellPlace, o.daughters)))
+        for n, o in enumerate(item.outcomes[:2])
+    )
+    write_lines(store.path, [one])
+    assert first().cell != item.cell
+    write_lines(store.path, [replace(other, who="ben")])
+    assert first().cell == item.cell
+    assert opened(db).uncertain(1, by="entropy").items[0].cell == item.cell
 
 
 def test_a_review_tells_of_itself(db):

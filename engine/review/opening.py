@@ -79,7 +79,7 @@ class ReviewMovie:
         ids = self.movie.detections.id
         pins = pins_among(said, self.dataset, self.movie.detections).pins
         left = decided(self.movie.problem, pins.for_edges(self.movie.edges, len(ids)))
-        answered = np.isin(ids, answered_among(said, self.dataset))
+        answered = np.isin(ids, answered_among(said, self.dataset, self.movie.detections))
         reported = Reported(self.posterior, self.solution, self.source, self.target, self.part, answered, self.optional)
         return OpenReview(left, ids, reported, temperature=self.temperature, prune=self.prune, width=self.width)
 

@@ -16,7 +16,7 @@ from ...errors import ConfigError, MissingRowsError
 from ...storage.dataframes import Tabular
 from ...storage.decisions import DecisionKind, live
 from ...storage.posteriors import HOW, frames_of, read_outcomes
-from ..annotations.pins import PINNING
+from ..annotations.pins import PINNING, attached, in_dispute, settled
 from ..posterior.problem import may_leave_out, run_of, weighed
 from ..progress import Silent
 from .questions import CellQuestions, questions_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ...storage.decisions import Decision
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.posteriors import PosteriorInfo
+    from ...storage.schema import Detections
     from ..config import Config
     from ..progress import Progress
 
@@ -300,14 +301,21 @@ def _scores(asked: CellQuestions, source: NDArray[np.int64], by: str) -> NDArray
 
 
 def answered_cells(store: DuckDBStore, chosen: DetectionSet) -> NDArray[np.int64]:
-    """Return the numbers of the cells of which people said what they do, or that they cannot tell."""
-    return answered_among(store.decisions(), chosen.movie.name)
+    """Return the numbers of the cells of which people said what they do, or that they cannot tell.
+
+    Where they contradict each other nothing was said.
+    """
+    said = [d for d in store.decisions() if d.dataset == chosen.movie.name or d.kind is DecisionKind.UNDO]
+    return answered_among(said, chosen.movie.name, store.detections(chosen)) if said else np.empty(0, dtype=np.int64)
 
 
-def answered_among(said: Sequence[Decision], dataset: str) -> NDArray[np.int64]:
+def answered_among(said: Sequence[Decision], dataset: str, detections: Detections) -> NDArray[np.int64]:
     """Return the numbers of the cells of a movie that entries of the log answer; see `answered_cells`."""
-    answers = [d for d in live(said) if d.kind in ANSWERS and d.dataset == dataset]
-    return np.array([d.cell.id for d in answers if d.cell is not None], dtype=np.int64)
+    about = [d for d in live(said) if d.dataset == dataset and d.kind in (*ANSWERS, *PINNING)]
+    answers, _ = attached(about, detections)
+    disputed = in_dispute(settled(answers)[1])
+    rows = [a.cell for a in answers if a.decision.kind in ANSWERS and a.decision.key not in disputed]
+    return detections.id[np.array(rows, dtype=np.int64)]
 
 
 def note_newer(store: DuckDBStore, chosen: DetectionSet, posterior: PosteriorInfo, progress: Progress) -> None:
