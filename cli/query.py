@@ -15,6 +15,7 @@ select function_name || '(' || list_aggregate(parameters, 'string_agg', ', ') ||
 from duckdb_functions() where not internal order by kind desc, name"""
 SHOWN_ROWS = 1000  # of a table for people; files and --json get more
 JSON_ROWS = 100_000
+SHOWN_MB, JSON_MB = 16, 64  # of rows that become text all at once; CSV and Parquet are written bit by bit
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -56,8 +57,9 @@ def sql(
     open_store(store, face.command)
     everything = csv or parquet is not None
     max_rows = limit if limit is not None or everything else JSON_ROWS if face.json else SHOWN_ROWS
+    largest = None if everything else min(memory, JSON_MB if face.json else SHOWN_MB)
     text = read_stdin() if query == "-" else query
-    answer = ask(store, text, parse_parameters(param or []), Limits(timeout, memory, max_rows))
+    answer = ask(store, text, parse_parameters(param or []), Limits(timeout, memory, max_rows, largest))
     columns = answer.rows.column_names
     more = ", and more" if answer.truncated else ""
     line = f"{plural(answer.rows.num_rows, 'row')}{more}, {answer.seconds:.2f} s"

@@ -20,6 +20,7 @@ from .compiling import told_of_compiling
 from .reporting import Reporter, bar_on_terminal, line_now_and_then
 
 JSON_SCHEMA_VERSION = 1
+LONGEST_CELL = 500  # letters of a value in a table for people; --json and --csv give all of it
 LONGEST_LINE = 1000  # letters of a line of an error: what a damaged file holds may be any length
 BLANKS = "\n\t\u00a0\u202f"  # that a terminal takes as they are, beside the ordinary one
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -217,7 +218,8 @@ def _plain(value: Any) -> Any:
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as text in aligned columns, numbers to the right."""
+    """Return rows as text in aligned columns, numbers to the right, long values cut."""
+    columns = [_cell(name) for name in columns]
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, (name, *(row[i] for row in cells)))) for i, name in enumerate(columns)]
     right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
@@ -234,7 +236,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.9g}"
-    return printable(" ".join(str(value).split()))
+    text = " ".join(str(value)[: 2 * LONGEST_CELL].split())
+    return printable(text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]} ...")
 
 
 def plural(count: int, noun: str) -> str:

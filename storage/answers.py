@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
     from .sandbox import Answer
 
+BATCH_ROWS = 100_000  # that are made text of at a time
+
 
 def write_csv(answer: Answer, stream: IO[bytes]) -> None:
     """Write an answer as CSV; what CSV does not know is written as text: lists as JSON, bytes in hex."""
-    columns = [column if _is_plain(column.type) else _as_text(column) for column in answer.rows.columns]
-    pyarrow.csv.write_csv(pa.table(columns, names=answer.rows.column_names), stream)
+    fields = answer.rows.schema
+    schema = pa.schema([field if _is_plain(field.type) else field.with_type(pa.string()) for field in fields])
+    with pyarrow.csv.CSVWriter(stream, schema) as writer:
+        for batch in answer.rows.to_batches(max_chunksize=BATCH_ROWS):
+            columns = [column if _is_plain(column.type) else _as_text(column) for column in batch.columns]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 def write_parquet(answer: Answer, path: Path) -> None:
@@ -51,7 +57,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in (*known, t.is_decimal, t.is_null))
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.Array:
+def _as_text(column: pa.Array) -> pa.Array:
     return pa.array([None if value is None else _text(value) for value in column.to_pylist()], pa.string())
 
 

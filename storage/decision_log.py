@@ -13,7 +13,7 @@ import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -23,61 +23,20 @@ from .catalogue import now
 from .decisions import CellPlace, Decision, DecisionKind, as_line, read_line, when
 from .folders import flush, not_written
 from .leases import lease
+from .log_files import ANNOTATIONS as ANNOTATIONS
+from .log_files import SUFFIX, bytes_from, rows_to_merge, whole_lines
+from .log_files import read_log as read_log
+from .within import require_own
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-ANNOTATIONS: Final = "annotations"
-SUFFIX: Final = ".jsonl"
 LEASE: Final = "decisions"
 WAIT_S: Final = 10.0  # for another answer, which takes milliseconds
 STARTED: Final = f"{now():%Y%m%dT%H%M%S}"
 FRESH_NS: Final = 1_000_000_000  # younger than that, a file may change again and look the same
 Stamp = tuple[int, int, int]
-
-
-def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
-    """Return all acknowledged entries of all files, each key once, in the order in which they were said.
-
-    Parameters
-    ----------
-    store : Path
-        Folder of the store.
-    besides : container of str
-        Keys of entries that are known already, and are left out.
-
-    Raises
-    ------
-    StoreDamagedError
-        If a file cannot be read, or a line is no entry.
-    """
-    known: dict[str, Decision] = {}
-    for file in _files(store):
-        lines = _whole_lines(_bytes_from(file, 0))
-        for number, line in enumerate(lines, start=1):
-            decision = read_line(line, f"{file} line {number}", besides=besides)
-            if decision is not None:
-                known.setdefault(decision.key, decision)
-    return sorted(known.values(), key=when)
-
-
-def _files(store: Path) -> list[Path]:
-    return sorted((store / ANNOTATIONS).glob(f"*{SUFFIX}"))
-
-
-def _bytes_from(file: Path, start: int) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            stream.seek(start)
-            return stream.read()
-    except OSError as error:
-        raise StoreDamagedError(f"{file} cannot be read", reason=error.strerror or str(error)) from error
-
-
-def _whole_lines(text: bytes) -> list[bytes]:
-    """Return the lines that have an end."""
-    return text.split(b"\n")[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +101,7 @@ class DecisionLog:
         reads = dict(self._read) if goes_on else {}
         for file, stamp in seen.items():
             if file not in reads or file in changed:
-                reads[file] = _read_on(folder / file, reads.get(file, _Read()), stamp, known)
+                reads[file] = _read_on(require_own(folder / file, self._store), reads.get(file, _Read()), stamp, known)
         new = sorted((d for key, d in known.items() if key not in self._known), key=when)
         gone = len(known) < len(self._known) + len(new)
         if gone or (new and self.entries and when(new[0]) < when(self.entries[-1])):
@@ -217,8 +176,8 @@ def _read_on(file: Path, read: _Read, stamp: Stamp | None, known: dict[str, Deci
 
     The stamp is one of before: what is written meanwhile will show.
     """
-    text = _bytes_from(file, read.stop)
-    lines = _whole_lines(text)
+    text = bytes_from(file, read.stop)
+    lines = whole_lines(text)
     for number, line in enumerate(lines, start=read.lines + 1):
         decision = read_line(line, f"{file} line {number}", besides=known)
         if decision is not None:
@@ -243,6 +202,7 @@ def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
     folder = store / ANNOTATIONS
     file = folder / f"{decisions[0].who}-{STARTED}-{os.getpid()}{SUFFIX}"
     text = "".join(map(as_line, decisions)).encode()
+    require_own(file, store)
     try:
         folder.mkdir(exist_ok=True)
         made = not file.exists()
@@ -316,17 +276,6 @@ def _from_row(row: sa.RowMapping) -> Decision:
         note=row["note"],
         model=row["model"],
     )
-
-
-def rows_to_merge(store: Path, merged: set[str]) -> list[dict[str, Any]]:
-    """Return rows of `annotation` for the entries of the log that the table does not hold yet."""
-    rows = []
-    for decision in read_log(store, besides=merged):
-        entry = decision.as_dict()
-        del entry["v"]
-        cell = decision.cell
-        rows.append(entry | {"at": decision.at, "det_id": None if cell is None else cell.id})
-    return rows
 
 
 def merge_log(connection: sa.Connection, store: Path) -> None:

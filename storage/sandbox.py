@@ -1,28 +1,27 @@
-"""The user's own SQL: read-only, settings locked, no files, no network, no Python variables.
+"""The user's own SQL, in a process of its own: read-only, no files, no network, so much time, memory and rows.
 
-Read-only alone would still let a query read any file of the machine and write files with ``COPY``; the settings below
-close that, and locking them keeps a query from opening it again.
+Whatever text reaches the database as a query comes through `ask`. What keeps it in is told in `confined`.
 """
 
 from __future__ import annotations
 
-import json
+import os
+import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
-from ..errors import QueryError, StoreDamagedError, StoreLockedError
-from . import tables
+from .. import errors
+from ..errors import QueryError, TrackdbError
+from . import questions
+from .confined import Question
 from .connection import PATIENCE_S, explained, require_store
 from .dataframes import Tabular
-from .decision_log import rows_to_merge
 from .founding import GRAPH
 from .html import fitting, html_line, html_table
-from .instance import draw_no_bar
+from .within import require_own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
     Parameter = int | float | str | bool | None
 
+SHOWN = 20  # rows of an answer in a notebook
+LONGEST_QUERY = 1_000_000  # letters; the engine's parser takes time and memory for each
 # what DuckDB says of a query that writes: to a table; to a view, which it refuses before it looks at the lock
 WOULD_CHANGE = (
     "attached in read-only mode",
@@ -37,16 +38,9 @@ WOULD_CHANGE = (
     "Can only delete from base",
     "is not an table",
 )
-SHOWN = 20  # rows of an answer in a notebook
-_LOCKED = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_community_extensions": "false",
-    "allow_persistent_secrets": "false",
-    "python_enable_replacements": "false",
-    "temp_directory": "",
-}
+_NO_MEMORY = ("OutOfMemoryException", "MemoryError", "ArrowMemoryError")
+_DAMAGE = ("IOException", "SerializationException", "FatalException")
+_NO_TIME = (signal.SIGALRM, signal.SIGXCPU)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,21 +93,24 @@ def _as_python(column: pa.ChunkedArray) -> list[object]:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the database is told that a query may use; a single function call inside a query can outlast both.
+    """What a query may use; the system ends the process of one that takes more.
 
     Parameters
     ----------
     timeout_s : float
-        Seconds that the query may run.
+        Seconds that it may run.
     memory_mb : int
         Memory of the database in megabytes.
     max_rows : int or None
         Rows to hand out; None for all.
+    answer_mb : int or None
+        Megabytes of the rows that are handed out; None for as many as its memory.
     """
 
     timeout_s: float = 60.0
     memory_mb: int = 2000
     max_rows: int | None = None
+    answer_mb: int | None = None
 
 
 def ask(
@@ -141,102 +138,93 @@ def ask(
     """
     limits = limits or Limits()
     started = time.perf_counter()
-    connection = _open(store, limits)
+    graph = store / GRAPH
+    require_store(graph)
+    require_own(graph, store)
+    _require_text(query)
+    question = Question(
+        graph=str(graph.absolute()),
+        query=query,
+        parameters={name: _plain(name, value) for name, value in (parameters or {}).items()},
+        timeout_s=limits.timeout_s,
+        memory_mb=limits.memory_mb,
+        max_rows=limits.max_rows,
+        answer_mb=limits.memory_mb if limits.answer_mb is None else limits.answer_mb,
+        patience_s=PATIENCE_S,
+    )
     try:
-        if len(connection.extract_statements(query)) != 1:
-            raise QueryError("give one SQL statement at a time")
-        rows, truncated = _interruptible(connection, query, dict(parameters or {}), limits.max_rows)
-    except (duckdb.Error, pa.ArrowException, OSError) as error:  # errors in later batches come through Arrow
-        reason = explained(error, store / GRAPH)
-        raise reason if isinstance(reason, StoreDamagedError) else _query_error(error, limits) from error
-    finally:
-        connection.close()
-    return Answer(rows, truncated, time.perf_counter() - started)
+        reply = questions.put(question)
+    except TimeoutError:
+        raise _took_too_long(limits) from None
+    verdict = reply.verdict
+    if verdict is None:
+        raise _ended(reply.status, limits)
+    if "error" in verdict:
+        raise _refusal(verdict, graph, limits, answer_mb=question.answer_mb)
+    return Answer(_table(reply.rows), bool(verdict["truncated"]), time.perf_counter() - started)
 
 
-def _interruptible(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Parameter], max_rows: int | None
-) -> tuple[pa.Table, bool]:
-    """Run a query beside the main thread, which so hears the user's Ctrl-C and can stop it."""
-
-    def run() -> tuple[pa.Table, bool]:
-        relation = connection.sql(query, params=parameters)
-        return (pa.table({}), False) if relation is None else _taken(relation, max_rows)
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        answer = pool.submit(run)
-        try:
-            return answer.result()
-        except KeyboardInterrupt:
-            connection.interrupt()
-            raise
+def _require_text(query: str) -> None:
+    if len(query) > LONGEST_QUERY:
+        raise QueryError(f"the query has {len(query):,} letters", expected=f"{LONGEST_QUERY:,} at most")
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError("the query is no text", reason=str(error)) from None
 
 
-def _open(store: Path, limits: Limits) -> duckdb.DuckDBPyConnection:
-    """Open the tables hardened, waiting a while for a process that is just writing."""
-    require_store(store / GRAPH)
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        **_LOCKED,
-        "memory_limit": f"{limits.memory_mb}MB",
-        "max_execution_time": str(max(1, round(1000 * limits.timeout_s))),
-    }
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            connection = duckdb.connect(store / GRAPH, read_only=True, config=settings)
-            break
-        except duckdb.Error as error:
-            reason = explained(error, store / GRAPH)
-            if not isinstance(reason, StoreLockedError) or time.monotonic() > deadline:
-                raise reason from error
-        time.sleep(0.1)
-    _show_unmerged(connection, store)
-    draw_no_bar(connection)
-    connection.execute("set lock_configuration = true")
-    return connection
+def _plain(name: str, value: object) -> Parameter:
+    """Return the value of a parameter as Python's own, numbers of numpy included."""
+    value = value.item() if hasattr(value, "item") else value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise QueryError(
+        f"parameter {name} is a {type(value).__name__}", expected="a number, a text, a truth value or None"
+    )
 
 
-def _show_unmerged(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
-    """Put a temporary table with all decisions before that of the store, if the log holds some that were not merged."""
-    merged = {key for (key,) in connection.execute("select key from annotation").fetchall()}
-    rows = rows_to_merge(store, merged)
-    if rows:
-        columns = [column.name for column in tables.annotation.columns]
-        names = ", ".join(f'"{name}"' for name in columns)
-        connection.execute("create temp table annotation as select * from annotation")
-        connection.executemany(
-            f"insert into annotation ({names}) values ({', '.join('?' * len(columns))})",
-            [[_as_stored(row[name]) for name in columns] for row in rows],
-        )
+def _table(rows: memoryview) -> pa.Table:
+    if not rows:
+        return pa.table({})
+    found = pa.ipc.open_stream(pa.py_buffer(rows)).read_all()
+    found.validate(full=True)  # it comes from where a stranger's query ran
+    return found
 
 
-def _as_stored(value: object) -> object:
-    return json.dumps(value) if isinstance(value, list | dict) else value
+def _took_too_long(limits: Limits) -> QueryError:
+    return QueryError(f"the query took longer than {limits.timeout_s:g} s", **{"try": "--timeout S"})
 
 
-def _taken(relation: duckdb.DuckDBPyRelation, max_rows: int | None) -> tuple[pa.Table, bool]:
-    """Return the first rows of a result, and whether there are more; the rest is never computed into memory."""
-    if max_rows is None:
-        return relation.to_arrow_table(), False
-    reader = relation.to_arrow_reader(min(max_rows + 1, 100_000))
-    batches: list[pa.RecordBatch] = []
-    n_rows = 0
-    for batch in reader:
-        batches.append(batch)
-        n_rows += batch.num_rows
-        if n_rows > max_rows:
-            break
-    return pa.Table.from_batches(batches, reader.schema).slice(0, max_rows), n_rows > max_rows
+def _ended(status: int | None, limits: Limits) -> QueryError:
+    """Say why the process of a query ended without a verdict."""
+    number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0
+    if number in _NO_TIME:
+        return _took_too_long(limits)
+    how = f"by {signal.Signals(number).name}" if number else "without a word"
+    return QueryError("the query ended the process that answered it", reason=f"it ended {how}; the store is unchanged")
 
 
-def _query_error(error: Exception, limits: Limits) -> QueryError:
-    """Say what a query did wrong in the words of the user."""
-    text = str(error).strip()
+def _refusal(verdict: Mapping[str, object], graph: Path, limits: Limits, *, answer_mb: int) -> TrackdbError:
+    """Say in the words of the user what a query did wrong, or the store."""
+    kind, text = str(verdict["error"]), str(verdict["text"]).strip()
+    ours = getattr(errors, kind, None)
+    if isinstance(ours, type) and issubclass(ours, TrackdbError):
+        details = verdict.get("details")
+        return ours(text, **(details if isinstance(details, dict) else {}))
+    reason = explained(RuntimeError(text), graph)
+    if verdict.get("opening") or (kind in _DAMAGE and isinstance(reason, errors.StoreDamagedError)):
+        return reason
     first = text.split("\n")[0]
-    if isinstance(error, duckdb.InterruptException) or first.startswith("INTERRUPT Error"):
-        return QueryError(f"the query took longer than {limits.timeout_s:g} s", **{"try": "--timeout S"})
-    if isinstance(error, duckdb.OutOfMemoryException) or first.startswith("Out of Memory Error"):
+    if kind == "TooLargeError":
+        return QueryError(
+            f"the answer is larger than {answer_mb} MB", **{"try": "ask for less, or write it: --csv, --parquet FILE"}
+        )
+    if kind == "InterruptException" or first.startswith("INTERRUPT Error"):
+        return _took_too_long(limits)
+    if kind in _NO_MEMORY or first.startswith("Out of Memory Error") or "bad_alloc" in first:
         return QueryError(f"the query needs more than {limits.memory_mb} MB", **{"try": "--memory MB"})
     if any(told in text for told in WOULD_CHANGE):
         return QueryError("a query may not change the store", reason=first)
+    if "Too many open files" in text:
+        return QueryError("the query cannot be answered", reason="a query may open no file, not even that of the store")
     return QueryError("the query cannot be answered", reason=text.replace("\n\n", "\n"))

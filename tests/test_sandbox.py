@@ -1,0 +1,254 @@
+"""A user's query is kept in: it reads the store and nothing else, within its limits, and whoever asked goes on."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import trackdb
+from trackdb.errors import QueryError, StoreDamagedError
+from trackdb.storage import questions
+from trackdb.storage.sandbox import Limits, ask
+
+from .attacks import ATTACKS, LIMITS, bytes_of, tried
+from .command_line import refusal, run
+from .movies import own_copy
+
+COUNT = "select count(*) as n from cells"
+BOMB = "select levenshtein(repeat('a', 300000), repeat('b', 300000))"  # pays no heed to the limits of DuckDB
+PATIENCE_S = 30.0  # of a machine that does much else
+
+
+@pytest.fixture(scope="module")
+def store(solved_once, tmp_path_factory):
+    return own_copy(solved_once, tmp_path_factory.mktemp("sandbox")).path
+
+
+@pytest.fixture
+def db(store):
+    return trackdb.open(store)
+
+
+def at_work():
+    """Numbers of the processes that answer a query of ours right now."""
+    host = questions._HOST._process
+    if host is None:
+        return []
+    return [int(pid) for pid in Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()]
+
+
+def when(holds, patience_s=PATIENCE_S):
+    """Wait until something holds; return it."""
+    deadline = time.monotonic() + patience_s
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.01)
+    return found
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_an_attack_is_stopped_and_whoever_asked_goes_on(db, store, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a_table_of_the_caller = a_frame_of_the_caller = pa.table({"a": [1]})  # which DuckDB would find if it looked
+    before, homes = bytes_of(store), bytes_of(tmp_path)
+    for attack in ATTACKS[kind]:
+        told, seconds = tried(store, attack)
+        assert re.search(attack.told, told) if attack.told else not told, (attack.query[:100], told)
+        assert seconds < LIMITS.timeout_s + PATIENCE_S, attack.query[:100]
+    assert db.sql(COUNT).arrow()["n"].to_pylist() == [9]
+    assert bytes_of(store) == before
+    assert bytes_of(tmp_path) == homes
+    assert a_table_of_the_caller is a_frame_of_the_caller
+
+
+def test_keys_of_other_services_are_out_of_reach(store, monkeypatch):
+    monkeypatch.setenv("A_SECRET", "hidden")
+    questions._HOST.end()  # the next one is started under this environment
+    ask(store, COUNT)
+    environment = Path(f"/proc/{questions._HOST._process.pid}/environ").read_bytes()
+    assert b"A_SECRET" not in environment
+    assert b"hidden" not in environment
+
+
+def test_the_system_ends_what_pays_no_heed_to_its_time(store):
+    started = time.perf_counter()
+    with pytest.raises(QueryError, match=r"longer than 0\.2 s"):
+        ask(store, BOMB, limits=Limits(timeout_s=0.2))
+    assert time.perf_counter() - started < PATIENCE_S
+    when(lambda: not at_work())
+
+
+def test_the_system_refuses_memory_that_the_database_would_take(store):
+    with pytest.raises(QueryError, match="more than 64 MB; try: --memory"):
+        ask(store, "select length(repeat('a', 3000000000))", limits=Limits(memory_mb=64))
+
+
+def test_no_file_can_be_opened_where_a_query_runs_whatever_the_database_allows(store):
+    """The second wall: what the locks of the database let through fails all the same."""
+    with pytest.raises(QueryError, match="a query may open no file"):
+        ask(store, f"attach '{store / 'graph.duckdb'}' as again")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_query_whose_process_dies_is_told(store, db, number):
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(ask, store, BOMB, limits=Limits(timeout_s=PATIENCE_S))
+        [pid] = when(at_work)
+        time.sleep(0.1)
+        os.kill(pid, number)
+        with pytest.raises(QueryError, match=f"ended by {number.name}; the store is unchanged"):
+            asked.result()
+    assert db.sql(COUNT).rows["n"].to_pylist() == [9]
+
+
+def test_a_query_after_the_process_that_forks_was_killed_is_answered(store, db):
+    ask(store, COUNT)
+    questions._HOST._process.kill()
+    questions._HOST._process.wait()
+    assert db.sql(COUNT).rows["n"].to_pylist() == [9]
+
+
+def test_queries_of_several_threads_are_answered_side_by_side(db):
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(lambda n: db.sql("select $n as n", n=n).rows["n"].to_pylist(), range(8))
+    assert list(answers) == [[n] for n in range(8)]
+
+
+def test_a_process_that_was_forked_asks_by_itself(store):
+    ask(store, COUNT)
+    host = questions._HOST._process.pid
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ask(store, COUNT)
+            os._exit(questions._HOST._process.pid == host)
+        finally:
+            os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert ask(store, COUNT).rows["n"].to_pylist() == [9]
+    assert questions._HOST._process.pid == host
+
+
+def child_asking(store, query):
+    code = f"from pathlib import Path; from trackdb.storage.sandbox import ask; ask(Path({str(store)!r}), {query!r})"
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def descendants(pid):
+    """Numbers of the processes below one."""
+    try:
+        own = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+    return [*own, *(below for p in own for below in descendants(p))]
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # whoever became its parent may be slow to bury it
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_goes_on_when_whoever_asked_is_gone(store, number):
+    with child_asking(store, BOMB) as asking:
+        below = when(lambda: found if len(found := descendants(asking.pid)) == 2 else None)
+        time.sleep(0.3)
+        asking.send_signal(number)
+        _, said = asking.communicate(timeout=PATIENCE_S)
+    assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
+    when(lambda: not any(map(alive, below)))
+
+
+def test_a_process_ends_without_a_word_when_nothing_is_left_to_ask(store):
+    with child_asking(store, COUNT) as asking:
+        assert asking.communicate(timeout=PATIENCE_S) == ("", "")
+        assert asking.returncode == 0
+
+
+def test_rows_that_say_much_with_few_bytes_are_not_handed_out_packed(store):
+    few = ask(store, "select 'a'::enum('a', 'b') as x, ['b'::enum('b')] as l").rows
+    assert few.schema.field("x").type == pa.string()
+    assert few.schema.field("l").type == pa.list_(pa.string())
+    assert few.to_pylist() == [{"x": "a", "l": ["b"]}]
+
+
+def test_an_answer_has_so_many_bytes_and_no_more(store):
+    query = "select repeat('a', 1000000) as x from range(3)"
+    assert ask(store, query, limits=Limits(answer_mb=4)).rows.num_rows == 3
+    with pytest.raises(QueryError, match="larger than 2 MB"):
+        ask(store, query, limits=Limits(answer_mb=2))
+
+
+@pytest.mark.parametrize("value", [[1], b"a", time, {"a": 1}])
+def test_a_parameter_is_a_number_or_a_text(db, value):
+    with pytest.raises(QueryError, match="parameter x is a"):
+        db.sql("select $x", x=value)
+
+
+def test_a_number_of_numpy_is_a_parameter_too(db):
+    import numpy as np
+
+    assert db.sql("select $x + $y as z", x=np.int64(2), y=np.float32(0.5)).rows["z"].to_pylist() == [2.5]
+
+
+def test_what_an_error_quotes_of_a_query_is_no_damage_of_the_store(store):
+    for query in ("select error('a corrupt checksum')", "select json_execute_serialized_sql('x')", "from corrupt"):
+        with pytest.raises(QueryError):
+            ask(store, query)
+
+
+def test_a_damaged_log_is_told_as_damage(solved):
+    folder = solved.path / "annotations"
+    folder.mkdir()
+    (folder / "ana-20260101.jsonl").write_text("no entry\n")
+    with pytest.raises(StoreDamagedError, match=r"ana-20260101.jsonl line 1"):
+        ask(solved.path, COUNT)
+
+
+@pytest.mark.usefixtures("own_home_and_log")
+class TestTheCommand:
+    """What `trackdb sql` makes of it."""
+
+    @pytest.mark.parametrize(
+        ("query", "message"),
+        [
+            ("from read_text('/etc/passwd')", "file system operations are disabled"),
+            ("select length(repeat('a', 3000000000))", "needs more than 2000 MB"),
+            ("delete from cells", "may not change the store"),
+            ("select repeat('a', 20000000)", "larger than 16 MB"),
+        ],
+    )
+    def test_a_query_that_is_stopped_ends_with_1(self, store, query, message):
+        assert message in refusal("sql", store, query, code=1)
+
+    def test_a_long_value_is_cut_in_a_table_for_people_alone(self, store):
+        said = run("sql", store, "select repeat('a', 600) as x, 'b' as y")
+        assert max(map(len, said.stdout.split("\n"))) < 600
+        assert " ..." in said.stdout
+        assert json.loads(run("sql", store, "select repeat('a', 600) as x", "--json").stdout)["rows"] == [["a" * 600]]
+
+    def test_a_long_name_of_a_column_is_cut_too(self, store):
+        said = run("sql", store, f"select '{'a' * 2000}'")
+        assert max(map(len, said.stdout.split("\n"))) < 600
+
+    def test_an_interrupt_ends_it_with_130_and_leaves_nothing_at_work(self, store):
+        words = [sys.executable, "-m", "trackdb.cli.main", "sql", str(store), BOMB]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as asking:
+            below = when(lambda: found if len(found := descendants(asking.pid)) == 2 else None)
+            time.sleep(0.2)
+            asking.send_signal(signal.SIGINT)
+            _, said = asking.communicate(timeout=PATIENCE_S)
+        assert asking.returncode == 130
+        assert "Traceback" not in said
+        when(lambda: not any(map(alive, below)))
