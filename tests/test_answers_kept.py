@@ -202,8 +202,8 @@ def test_files_that_rest_are_not_read_again_and_what_happens_to_them_is_seen(tmp
     log = DecisionLog(tmp_path)
     log.follow()
     opened = []
-    read = decision_log._bytes_from
-    monkeypatch.setattr(decision_log, "_bytes_from", lambda file, at: (opened.append(file), read(file, at))[1])
+    read = decision_log.bytes_from
+    monkeypatch.setattr(decision_log, "bytes_from", lambda file, at: (opened.append(file), read(file, at))[1])
     assert log.follow() == []
     assert opened == []
     write_lines(tmp_path, [more := replace(said[0], seq=3, key="k3", at=datetime(2026, 1, 31, 0, 0, 3))])
