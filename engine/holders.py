@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError, StoreLockedError
-from ..storage import tables
-from ..storage.connection import holder_of, require_store
-from ..storage.duckdb_store import DuckDBStore
+from ..storage import catalogue, tables
+from ..storage.connection import connect, holder_of, require_store
 from ..storage.founding import GRAPH
 from ..storage.leases import held_leases
 from ..storage.migrations import version_of
+from ..storage.pending import with_workers
 from ..storage.strays import bytes_of
 
 if TYPE_CHECKING:
@@ -70,15 +70,15 @@ def holders_of(path: Path) -> Holders:
     StoreMissingError
         If there is none.
     """
-    store = DuckDBStore(path, patience_s=0.0)
     version, trouble = None, None
     runs: list[tuple[str, bool]] = []
     require_store(path / GRAPH)
     held_by = holder_of(path / GRAPH)
     try:
-        with store.reading() as connection:
+        with connect(path / GRAPH, write=False, patience_s=0.0) as connection:
             version = version_of(connection)
-        runs = [(f"{run.kind} {run.name} by {run.process}", alive) for run, alive in store.unfinished()]
+            pending = with_workers(catalogue.runs(connection, tables.run.c.state == "pending"), path)
+        runs = [(f"{run.kind} {run.name} by {run.process}", alive) for run, alive in pending]
     except StoreLockedError as error:
         held_by = held_by or error.details.get("held by", error.message)
     except StoreError as error:

@@ -23,6 +23,7 @@ from .decision_log import all_decisions, merge_log
 from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import lease, lease_name
+from .migrations import require_known
 from .pending import give_up_twins, with_workers
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class DuckDBStore:
         self.path = path
         self.process = this_process(command)
         self._patience_s = patience_s
+        self._known = False  # whether its tables are of this trackdb
 
     def create(self) -> bool:
         """Make the store unless it is there; return whether this call made it.
@@ -66,6 +68,7 @@ class DuckDBStore:
             If the store is there and was written by a newer trackdb.
         """
         made = found_store(self.path, by=self.process, patience_s=self._patience_s)
+        self._known = made
         if not made:
             self.check_version()
         return made
@@ -73,6 +76,12 @@ class DuckDBStore:
     def check_version(self, *, whole: bool = True) -> None:
         """Refuse a store that is missing, unfinished, of a newer trackdb, or, with `whole`, one that lost commits."""
         require_readable(self.path, patience_s=self._patience_s, whole=whole)
+        self._known = True
+
+    def _require_known(self) -> None:
+        if not self._known:
+            require_known(self.path / GRAPH, patience_s=self._patience_s)
+            self._known = True
 
     def discard_if_empty(self) -> None:
         """Take the store away if it holds no dataset, finished or not: what a refused first ingest leaves."""
@@ -80,7 +89,8 @@ class DuckDBStore:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Open the tables for reading."""
+        """Open the tables for reading; those of an older trackdb are brought up to date first."""
+        self._require_known()
         with connect(self.path / GRAPH, write=False, patience_s=self._patience_s) as connection:
             yield connection
 
@@ -90,6 +100,7 @@ class DuckDBStore:
 
         Who commits finished work waits long for others; who only begins names them soon.
         """
+        self._require_known()
         with counted(self.path / GRAPH, by=self.process, patience_s=patience_s) as connection:
             yield connection
 

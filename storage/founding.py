@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import duckdb
 import sqlalchemy as sa
 
-from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissingError, VersionError
+from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissingError
 from . import queries, tables
 from .arrays import ARRAYS
 from .commits import COMMITS, note, notes, require_all
 from .connection import connect
 from .leases import LOCKS, lease
-from .migrations import upgrade
+from .migrations import require_known
 from .unfinished import UNFINISHED
 
 if TYPE_CHECKING:
@@ -114,15 +114,9 @@ def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> No
     lacking = [key for key in _FACTS if not facts.get(key, "").isdigit()]
     if lacking:
         raise StoreDamagedError(f"{path} lacks facts about itself", missing=", ".join(lacking))
-    if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
-        raise VersionError(
-            f"{path} has schema version {facts['schema_version']}, this trackdb reads up to {tables.SCHEMA_VERSION}",
-            **{"try": "pip install --upgrade trackdb"},
-        )
-    if whole:
+    if whole and int(facts["oldest_reader"]) <= tables.SCHEMA_VERSION:
         require_all(path, noted, int(facts["commits"]))
-    if int(facts["schema_version"]) < tables.SCHEMA_VERSION:
-        upgrade(path / GRAPH, patience_s=patience_s)
+    require_known(path / GRAPH, patience_s=patience_s)
 
 
 def discard_if_empty(path: Path, *, patience_s: float) -> None:

@@ -44,6 +44,53 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
 """Statements that lead to each version from the one before it; none where views alone have changed."""
 
 
+def require_known(file: Path, *, patience_s: float) -> None:
+    """Refuse a store of a newer trackdb, and bring one of an older up to date.
+
+    Parameters
+    ----------
+    file : Path
+        The database; one without tables passes, for whoever reads them to say so.
+    patience_s : float
+        Seconds to wait for a process that holds it.
+
+    Raises
+    ------
+    VersionError
+        If it is newer than this trackdb can read, or older and cannot be written.
+    """
+    with connect(file, write=False, patience_s=patience_s) as connection:
+        founded = "select count(*) from duckdb_tables() where table_name = 'meta'"
+        if not connection.exec_driver_sql(founded).scalar_one():
+            return
+        m = tables.meta
+        facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
+        if not all(facts.get(key, "").isdigit() for key in ("schema_version", "oldest_reader")):
+            return
+        if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
+            raise _too_new(file, facts["schema_version"], _written_by(connection))
+    if int(facts["schema_version"]) < tables.SCHEMA_VERSION:
+        upgrade(file, patience_s=patience_s)
+
+
+def _written_by(connection: sa.Connection) -> str | None:
+    """Return the version of trackdb that wrote to a store last; None where a later schema tells it otherwise."""
+    try:
+        newest = "select code_version from run order by run_id desc limit 1"
+        return connection.exec_driver_sql(newest).scalar_one_or_none()
+    except sa.exc.DBAPIError:
+        return None
+
+
+def _too_new(file: Path, version: str, by: str | None) -> VersionError:
+    needed = "trackdb" if by is None else f'"trackdb>={by}"'
+    return VersionError(
+        f"{file.parent} has schema version {version}, this trackdb reads up to {tables.SCHEMA_VERSION}",
+        **({} if by is None else {"needed": f"trackdb {by}, which wrote to it last"}),
+        **{"try": f"pip install --upgrade {needed}"},
+    )
+
+
 def upgrade(file: Path, *, patience_s: float) -> None:
     """Bring the tables of a store to `SCHEMA_VERSION`; a process that dies on the way leaves them as they were.
 

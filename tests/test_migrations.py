@@ -21,11 +21,11 @@ from trackdb.errors import StoreLockedError, VersionError
 from trackdb.storage import tables
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
-from trackdb.storage.migrations import STEPS, upgrade
+from trackdb.storage.migrations import STEPS, upgrade, version_of
 from trackdb.storage.sandbox import ask
 
 FIXTURES = Path(__file__).parent / "fixtures"
-VERSIONS = range(1, tables.SCHEMA_VERSION)
+VERSIONS = range(1, tables.SCHEMA_VERSION + 1)  # the fixture of today's is written before it goes up: `old_stores`
 ANSWERS = {version: json.loads((FIXTURES / f"store_v{version}.json").read_text()) for version in VERSIONS}
 
 
@@ -33,7 +33,7 @@ def unpacked(folder, version=1):
     """A store that trackdb wrote while it had a schema version.
 
     1: a movie of masks and one of points, both solved; 2 and 3: a movie of masks and images, solved, with annotations;
-    3 has a posterior, too.
+    3 has a posterior, too; 4: see `old_stores`.
     """
     with tarfile.open(FIXTURES / f"store_v{version}.tar.xz") as packed:
         packed.extractall(folder, filter="data")
@@ -62,6 +62,23 @@ def facts_of(path):
     """What a store tells of itself, read past trackdb."""
     with duckdb.connect(path / GRAPH, read_only=True) as connection:
         return dict(connection.execute("select key, value from meta").fetchall())
+
+
+def test_every_version_has_its_store():
+    kept = {int(file.stem.removeprefix("store_v")) for file in FIXTURES.glob("store_v*.json")}
+    assert kept == set(VERSIONS)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_whoever_opens_an_old_store_need_not_know_that_it_is_old(tmp_path, version):
+    """No version is asked for first: each way into the tables brings them up to date."""
+    kinds = {run.kind for run in DuckDBStore(unpacked(tmp_path / "a", version)).runs()}
+    assert {"ingest", "link", "score", "solve"} <= kinds
+    with DuckDBStore(unpacked(tmp_path / "b", version)).writing() as connection:
+        assert version_of(connection) == tables.SCHEMA_VERSION
+    store = DuckDBStore(unpacked(tmp_path / "c", version))
+    assert check(store) == []
+    assert facts_of(store.path)["schema_version"] == str(tables.SCHEMA_VERSION)
 
 
 def test_there_is_a_step_to_every_version():
@@ -213,9 +230,53 @@ def test_an_old_store_that_another_process_reads_is_locked(old):
     DuckDBStore(old).check_version()
 
 
-def test_a_store_of_a_later_version_is_no_old_one(old):
+@pytest.fixture
+def later(old):
+    """A store that trackdb 7.1 wrote, with tables that nobody here knows."""
     with duckdb.connect(old / GRAPH) as connection:
         connection.execute("update meta set value = '99' where key in ('schema_version', 'oldest_reader')")
-    with pytest.raises(VersionError, match="version 99"):
-        DuckDBStore(old).check_version()
+        connection.execute("update run set code_version = '7.1.0'")
+    return old
+
+
+def test_a_store_of_a_later_version_is_refused_with_the_version_that_it_needs(later):
+    for use in (DuckDBStore(later).check_version, DuckDBStore(later).runs, lambda: trackdb.open(later)):
+        with pytest.raises(VersionError, match=r"version 99.*trackdb 7.1.0, which wrote to it last.*trackdb>=7.1.0"):
+            use()
+    with duckdb.connect(later / GRAPH) as connection:
+        connection.execute("alter table run rename column code_version to written_by")
+    with pytest.raises(VersionError, match=r"pip install --upgrade trackdb$"):
+        DuckDBStore(later).check_version()
+    assert facts_of(later)["schema_version"] == "99"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info"],
+        ["log"],
+        ["check"],
+        ["check", "--repair"],
+        ["solve"],
+        ["sql", "from cells"],
+        ["compact"],
+        ["drop", "solution", "truth", "--yes"],
+        ["export", "csv", "-o", "out.csv"],
+    ],
+    ids=" ".join,
+)
+def test_any_command_refuses_a_store_of_a_later_version(later, words):
+    before = (later / GRAPH).read_bytes()
+    place = [*words[:2], str(later), *words[2:]] if words[0] == "export" else [words[0], str(later), *words[1:]]
+    result = CliRunner().invoke(app, place)
+    assert result.exit_code == 3, result.output
+    assert "trackdb 7.1.0" in result.stderr
+    assert (later / GRAPH).read_bytes() == before
+
+
+def test_a_later_version_that_we_still_understand_is_read(old):
+    DuckDBStore(old).check_version()
+    with duckdb.connect(old / GRAPH) as connection:
+        connection.execute("update meta set value = '99' where key = 'schema_version'")
+    assert DuckDBStore(old).runs()
     assert facts_of(old)["schema_version"] == "99"
