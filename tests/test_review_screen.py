@@ -195,6 +195,7 @@ def test_all_of_it_is_readable_reachable_and_large_enough(browser, served, size)
     width, height = size
     with tab(browser, served, viewport={"width": width, "height": height}) as screen:
         screen.open()
+        screen.page.evaluate("() => { document.getElementById('changes').hidden = false; }")
         screen.page.wait_for_timeout(300)
         poor = [(text, round(ratio, 1)) for text, ratio in screen.page.evaluate(CONTRASTS) if ratio < 4.5]
         assert poor == []
@@ -202,7 +203,14 @@ def test_all_of_it_is_readable_reachable_and_large_enough(browser, served, size)
         for button in screen.page.query_selector_all("button:visible, .outcome:visible"):
             assert button.bounding_box()["height"] >= 28, button.inner_text()
             assert button.get_attribute("aria-label") or button.inner_text().strip()
-        for name in ("[data-action=undo]", "[data-action=help]", "#outcomes", "#stage", "#tree"):
+        for name in (
+            "[data-action=changes]",
+            "[data-action=undo]",
+            "[data-action=help]",
+            "#outcomes",
+            "#stage",
+            "#tree",
+        ):
             box = screen.page.query_selector(name).bounding_box()
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width
