@@ -31,9 +31,11 @@ types: $(VENV)/.ready
 compiled: $(VENV)/.ready $(VENV)/.kernels
 	$(BIN)/python -m tests.kernels
 
-faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed at 400 moments, where `make test` has some 35
-	TRACKDB_KILLS=86 TRACKDB_REVIEW_KILLS=50 $(BIN)/python -m pytest -q -n auto \
-		tests/test_kills.py tests/test_decisions.py tests/test_review_kills.py
+faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed and refused at 700 moments, of which `make test` has some 30
+	rm -f .faults
+	TRACKDB_FAULTS=8 TRACKDB_KILLS=40 TRACKDB_REVIEW_KILLS=50 TRACKDB_FAULTS_TABLE=$(CURDIR)/.faults $(BIN)/python -m pytest -q -n auto \
+		tests/test_faults.py tests/test_kills.py tests/test_kills_of_scoring.py tests/test_decisions.py tests/test_review_kills.py
+	$(BIN)/python -m tests.fault_table .faults
 
 fuzz: $(VENV)/.ready $(VENV)/.kernels  ## importers under 12,000 harmed files, of which `make test` takes every fifth
 	TRACKDB_FUZZ_EVERY=1 $(BIN)/python -m pytest -q -n auto tests/test_fuzz_formats.py
@@ -53,4 +55,4 @@ $(VENV)/.kernels: $(VENV)/.ready $(shell grep -rlE 'njit|inner' --include=*.py e
 	touch $@
 
 clean:
-	rm -rf $(VENV) .types .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info demo
+	rm -rf $(VENV) .types .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info demo .faults

@@ -9,6 +9,7 @@ writes holds the lease `LEASE` of the store, so that what he read is still all t
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import time
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from ..errors import StoreDamagedError
 from . import tables
 from .catalogue import now
 from .decisions import CellPlace, Decision, DecisionKind, as_line, read_line, when
-from .folders import flush, not_written
+from .folders import appearing_file, flush, not_written
 from .leases import lease
 from .log_files import ANNOTATIONS as ANNOTATIONS
 from .log_files import SUFFIX, bytes_from, rows_to_merge, whole_lines
@@ -143,6 +144,11 @@ class DecisionLog:
         write_lines(self._store, decisions)
         self.follow()
 
+    def bring_in(self, decisions: Sequence[Decision]) -> None:
+        """Put entries of any people on the disk, all of them or none; else as `write`."""
+        write_together(self._store, decisions)
+        self.follow()
+
 
 def _seen(store: Path) -> dict[str, Stamp | None]:
     """Return the names of all files, and what changes with each; None where it changed a moment ago."""
@@ -222,6 +228,32 @@ def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
                     if made:  # so that its name is flushed by who makes it again
                         file.unlink()
                 raise
+    except OSError as error:
+        raise not_written(file, store, error) from error
+
+
+def write_together(store: Path, decisions: Sequence[Decision]) -> None:
+    """Put entries of any people on the disk in a file of their own: all of them count, or, after a kill, none.
+
+    The caller holds the lease `LEASE`.
+
+    Raises
+    ------
+    StoreFullError
+        If there is no room for them.
+    StoreError
+        If the store cannot be written otherwise.
+    """
+    text = "".join(map(as_line, decisions)).encode()
+    folder = store / ANNOTATIONS
+    file = folder / f"import-{hashlib.sha256(text).hexdigest()[:16]}{SUFFIX}"
+    try:
+        folder.mkdir(exist_ok=True)
+        with appearing_file(file) as partial:
+            partial.write_bytes(text)
+            flush(partial)
+        flush(folder)
+        flush(store)
     except OSError as error:
         raise not_written(file, store, error) from error
 

@@ -8,6 +8,7 @@ The movie of `movies`, by number of the cell::
     . . . .     . . . .     9 . . .
 """
 
+import errno
 import json
 import os
 import shutil
@@ -29,7 +30,15 @@ from trackdb.engine.annotations.undoing import moment, newest_answer, newest_und
 from trackdb.engine.annotations.words import told
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
-from trackdb.errors import ConfigError, ConflictError, InfeasibleError, MissingRowsError, StoreDamagedError, StoreError
+from trackdb.errors import (
+    ConfigError,
+    ConflictError,
+    InfeasibleError,
+    MissingRowsError,
+    StoreDamagedError,
+    StoreError,
+    StoreFullError,
+)
 from trackdb.storage import decision_log
 from trackdb.storage.catalogue import now
 from trackdb.storage.decision_log import ANNOTATIONS, DecisionLog, read_log, write_lines
@@ -519,3 +528,35 @@ def test_a_clock_that_was_set_back_puts_no_answer_before_the_last_one():
     last = Decision(1, "key", ahead, "ana", DecisionKind.CHOOSE, "movie", CellPlace(1), ())
     assert moment([last]) == ahead
     assert moment([]) < ahead
+
+
+def two_people_said(annotator, store, file):
+    annotator.answer("choose", 3, [6], who="ana")
+    annotator.answer("flag", 5, who="cy")
+    export_log(store, file)
+    return file
+
+
+def test_what_is_imported_of_several_people_comes_in_one_file(store, annotator, drawn_store, tmp_path):
+    said = two_people_said(annotator, store, tmp_path / "said.jsonl")
+    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+    assert len(import_log(other, said).new) == 2
+    [file] = (other.path / ANNOTATIONS).iterdir()
+    assert file.read_bytes() == said.read_bytes()
+
+
+def test_an_import_that_the_disk_does_not_take_whole_takes_nothing(
+    store, annotator, drawn_store, tmp_path, monkeypatch
+):
+    said = two_people_said(annotator, store, tmp_path / "said.jsonl")
+    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trackdb.storage.decision_log.flush", full)
+        with pytest.raises(StoreFullError, match="make room"):
+            import_log(other, said)
+    assert list((other.path / ANNOTATIONS).iterdir()) == other.decisions() == []
+    assert len(import_log(other, said).new) == 2

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import datetime
 
 import pytest
@@ -33,6 +34,8 @@ from trackdb.storage.decisions import (
 )
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
+
+from .faults import Counts, keep
 
 
 @pytest.fixture
@@ -365,3 +368,4 @@ def test_no_acknowledged_answer_is_lost_to_a_kill(store):
     assert len(said) <= len(acknowledged) + LIVES  # one that was not acknowledged may stand in each life
     assert [d.seq for d in said] == list(range(1, len(said) + 1))
     assert check(store) == []
+    keep(Counts("answers from Python, killed at random moments", counted=Counter(kills=LIVES)))

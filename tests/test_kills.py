@@ -1,27 +1,24 @@
-"""Killed at any moment, a store loses nothing that was committed, shows nothing half done, and goes on."""
+"""Killed again and again, an ingest loses nothing that was committed, shows nothing half done, and goes on."""
 
 import contextlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from trackdb.engine.check import check
-from trackdb.engine.config import Config, SolveConfig
-from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
-from trackdb.engine.pipeline import solve
-from trackdb.engine.posterior.stage import posterior
 from trackdb.storage.arrays import ARRAYS
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
+from .faults import Counts, keep
 from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")]
@@ -33,25 +30,12 @@ ZYGOTE = """
 import os, sys, time
 from pathlib import Path
 from trackdb.engine import ingest as engine_ingest
-from trackdb.engine.config import Config, SolveConfig
-from trackdb.engine.imports.importing import import_tracking
 from trackdb.engine.ingest import ingest
-from trackdb.engine.pipeline import solve
-from trackdb.engine.posterior.stage import posterior
 import numpy as np
-import scipy.spatial, zarr, tifffile, trackdb.engine.scorers.distance
-from trackdb.engine.grid import Grid, nearest_by_grid
+import zarr, tifffile
 from trackdb.engine.measure import measure
-from trackdb.solvers.ilp import IlpSolver
-from trackdb.solvers.posterior.marginals import estimate
 from trackdb.storage.duckdb_store import DuckDBStore
-from trackdb.testing.problems import crowded_movie
 
-small = crowded_movie(0, n_frames=3, per_frame=4)
-IlpSolver().solve(small)
-estimate(small)
-start = np.array([0, 1, 2])
-nearest_by_grid(Grid.of(np.zeros((2, 2)), start, 1.0), start, start[:2], 1.0, 1, 0)
 measure(np.ones((2, 2), dtype=np.uint16), {"a": np.ones((2, 2), dtype=np.uint16)})
 
 engine_ingest.BATCH_ROWS = 1
@@ -73,18 +57,10 @@ class Acknowledged:
 
 print("ready", flush=True)
 for line in sys.stdin:
-    verb, source, place = line.split()
+    source, place = line.split()
     child = os.fork()
     if child == 0:
-        store = Telling(Path(place), command=f"trackdb {verb}")
-        if verb == "ingest":
-            ingest(Path(source), store, name="movie")
-        elif verb == "import":
-            import_tracking(Path(source), store, store.detection_set(), name="theirs")
-        elif verb == "posterior":
-            posterior(store, *store.find_solution())
-        else:
-            solve(store, store.detection_set(), Config(solve=SolveConfig(window=int(source))))
+        ingest(Path(source), Telling(Path(place), command="trackdb ingest"), name="movie")
         os.write(1, b"done\\n")
         os._exit(0)
     os.write(1, f"born {child}\\n".encode())
@@ -102,9 +78,9 @@ class Zygote:
         )
         assert self.process.stdout.readline() == "ready\n"
 
-    def live(self, verb, source, place, *, commits, then_s):
+    def live(self, source, place, *, commits, then_s):
         """Let a life work until it has acknowledged some commits and a moment more, kill it, and return its lines."""
-        self.process.stdin.write(f"{verb} {source} {place}\n")
+        self.process.stdin.write(f"{source} {place}\n")
         self.process.stdin.flush()
         told, pid, left = [], None, commits
         for line in self.process.stdout:
@@ -206,7 +182,7 @@ def test_an_ingest_killed_at_any_moment_goes_on(zygote, sources, tmp_path, kind)
     kills = finished = 0
     while kills < KILLS // 2 or not finished:
         before, rows_before = committed(store)
-        told = zygote.live("ingest", sources[kind], store.path, commits=rng.randint(1, 4), then_s=rng.uniform(0, 0.02))
+        told = zygote.live(sources[kind], store.path, commits=rng.randint(1, 4), then_s=rng.uniform(0, 0.02))
         after, rows_after = committed(store)
         assert "commit" in told  # every life gets on
         assert after >= max(before, 1) + told.count("commit")  # the first commit of all makes the store
@@ -220,95 +196,7 @@ def test_an_ingest_killed_at_any_moment_goes_on(zygote, sources, tmp_path, kind)
             store = DuckDBStore(tmp_path / f"{finished}.trackdb")
         else:
             require_nothing_half_visible(store)
-    assert zygote.live("ingest", sources[kind], store.path, commits=float("inf"), then_s=0)[-1] == "done"
+    assert zygote.live(sources[kind], store.path, commits=float("inf"), then_s=0)[-1] == "done"
     assert everything(store) == wanted
     assert check(store) == []
-
-
-@pytest.mark.parametrize("window", [0, 2])
-def test_a_solve_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path, window):
-    ingested = DuckDBStore(tmp_path / "ingested.trackdb")
-    ingest(sources["table"], ingested, name="movie")
-    undisturbed = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "undisturbed.trackdb"))
-    config = Config(solve=SolveConfig(window=window))
-    solve(undisturbed, undisturbed.detection_set(), config)
-    solved, numbers = seen(undisturbed)
-    rng = random.Random("solve")
-    for kill in range(KILLS // 2 if window else KILLS):
-        store = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "killed.trackdb"))
-        before = int(store.meta()["commits"])
-        told = zygote.live("solve", window, store.path, commits=rng.randint(1, 6), then_s=rng.uniform(0, 0.03))
-        assert "commit" in told
-        assert int(store.meta()["commits"]) >= before + told.count("commit")
-        visible, _ = seen(store)
-        assert visible in ({}, solved), kill
-        assert all("was not finished by" in problem.what for problem in check(store))
-        if not visible:
-            solve(store, store.detection_set(), config)
-        assert seen(store) == (solved, numbers)
-        if kill % 6 == 0:  # a second for each
-            assert check(store) == []
-        shutil.rmtree(store.path)
-
-
-def test_a_posterior_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path):
-    solved = DuckDBStore(tmp_path / "solved.trackdb")
-    ingest(sources["table"], solved, name="movie")
-    solve(solved, solved.detection_set())
-    undisturbed = DuckDBStore(shutil.copytree(solved.path, tmp_path / "undisturbed.trackdb"))
-    posterior(undisturbed, *undisturbed.find_solution())
-    wanted = weighed(undisturbed)
-    assert all(wanted)
-    rng = random.Random("posterior")
-    for kill in range(KILLS // 2):
-        store = DuckDBStore(shutil.copytree(solved.path, tmp_path / "killed.trackdb"))
-        told = zygote.live("posterior", "-", store.path, commits=rng.randint(1, 2), then_s=rng.uniform(0, 0.05))
-        assert weighed(store) in (([], [], 0), wanted), kill
-        assert all("posterior posterior-1 was not finished by" in problem.what for problem in check(store))
-        if not weighed(store)[0]:
-            assert "done" not in told
-            posterior(store, *store.find_solution())
-        assert weighed(store) == wanted
-        assert check(store) == []
-        shutil.rmtree(store.path)
-
-
-def weighed(store):
-    """The probabilities and outcomes that the views show, and the number of links that have one."""
-    told = ask(store.path, "from probabilities order by all").rows.to_pylist()
-    outcomes = ask(store.path, "from outcomes order by all").rows.to_pylist()
-    links = ask(store.path, "select count(probability) as n from links").rows["n"].to_pylist()
-    return told, outcomes, links[0]
-
-
-def test_an_import_killed_at_any_moment_can_be_given_again(zygote, sources, tmp_path):
-    ingested = DuckDBStore(tmp_path / "ingested.trackdb")
-    ingest(sources["table"], ingested, name="movie")
-    undisturbed = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "undisturbed.trackdb"))
-    import_tracking(sources["table"], undisturbed, undisturbed.detection_set(), name="theirs")
-    wanted = seen(undisturbed)
-    rng = random.Random("import")
-    for kill in range(KILLS // 2):
-        store = DuckDBStore(shutil.copytree(ingested.path, tmp_path / "killed.trackdb"))
-        told = zygote.live(
-            "import", sources["table"], store.path, commits=rng.randint(1, 2), then_s=rng.uniform(0, 0.05)
-        )
-        assert seen(store) in (seen(ingested), wanted), kill
-        assert all("import theirs was not finished by" in problem.what for problem in check(store))
-        if not seen(store)[0]:
-            assert "done" not in told
-            import_tracking(sources["table"], store, store.detection_set(), name="theirs")
-        assert seen(store) == wanted
-        assert check(store) == []
-        shutil.rmtree(store.path)
-
-
-def seen(store):
-    """The links of solutions that the views show, and the counts of candidates and finished scores."""
-    links = {}
-    rows = ask(store.path, "select solution, source, target from links where solution <> 'truth' order by all").rows
-    for row in rows.to_pylist():
-        links.setdefault(row["solution"], []).append((row["source"], row["target"]))
-    scored = ask(store.path, "select scores, count(*) as n from scores group by 1 order by 1").rows.to_pylist()
-    candidates = ask(store.path, "select count(*) as n from candidates").rows.to_pylist()
-    return links, (scored, candidates)
+    keep(Counts(f"ingest of {kind}, killed again and again", counted=Counter(kills=kills, before=kills)))

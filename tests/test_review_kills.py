@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections import Counter
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from trackdb.engine.pipeline import solve
 from trackdb.storage.decisions import live
 from trackdb.storage.duckdb_store import DuckDBStore
 
+from .faults import Counts, keep
 from .movies import jostling_cells, write_rows
 from .reviews import Tab
 
@@ -89,6 +91,7 @@ def test_every_acknowledged_answer_survives_kills_at_random_moments(path, zygote
     assert [d.seq for d in said] == list(range(1, len(said) + 1))
     assert len(said) - len(acknowledged) <= KILLS  # of each life at most what was under way
     assert len(acknowledged) > KILLS
+    keep(Counts("review, a server killed at random moments", counted=Counter(kills=KILLS)))
 
 
 def answered_before_its_death(tab):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import groupby
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -185,8 +184,8 @@ def import_log(store: DuckDBStore, path: Path) -> Imported:
         log = DecisionLog(store.path, merged_decisions(connection))
     with log.writing():
         new = _numbered(log.entries, brought)
-        for _, group in groupby(sorted(new, key=lambda d: d.who), key=lambda d: d.who):
-            log.write(list(group))
+        if new:
+            log.bring_in(new)
     keys = {d.key for d in new}
     conflicting = [c for c in conflicts(store, log.entries) if c.open and {c.earlier.key, c.later.key} & keys]
     lost = [e.decision for e in entries(store) if e.decision.key in keys and not e.attached]

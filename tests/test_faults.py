@@ -1,0 +1,220 @@
+"""Killed or refused at any step on the disk, a command loses nothing, shows nothing half, and can be given again."""
+
+import errno
+import importlib.util
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from trackdb.engine.check import check
+from trackdb.errors import TrackdbError
+from trackdb.storage.commits import COMMITS
+from trackdb.storage.decision_log import read_log
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from . import fault_commands, faults
+from .fault_commands import COMMANDS, STORE
+from .faults import FAIL_ON, FAIL_ONCE, KILL, TEAR, Counts, half_visible, kind_of, state_of
+
+LIVES = int(os.environ.get("TRACKDB_FAULTS", "1"))  # `make faults` takes 8, and every kind of step
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+REFUSALS = {
+    "a full disk": (FAIL_ON, errno.ENOSPC),
+    "one error of the disk": (FAIL_ONCE, errno.EIO),
+    "a broken disk": (FAIL_ON, errno.EIO),
+    "a disk that is read-only": (FAIL_ON, errno.EROFS),
+    "no permission": (FAIL_ON, errno.EACCES),
+}
+IN_CI = ("ingest masks", "solve", "posterior", "annotate", "annotations import", "drop", "migration", "export csv")
+"""What is disturbed where nobody asks for more."""
+ASKED = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(command.network and not HAS_TORCH, reason="needs PyTorch: pip install '.[models]'"),
+    )
+    for name, command in COMMANDS.items()
+    if LIVES > 1 or name in IN_CI
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")]
+
+
+class Bench:
+    """Commands on a faulty disk, and what they do when nothing disturbs them."""
+
+    def __init__(self, folder):
+        library = faults.build_disk(folder)
+        if library is None:
+            pytest.skip("the faulty disk is a library of Linux that a C compiler makes, and there is none")
+        self.folder, self.sources, self.stages = folder, folder / "sources", folder / "stages"
+        self.sources.mkdir()
+        self.stages.mkdir()
+        fault_commands.write_sources(self.sources)
+        networks = LIVES > 1 and HAS_TORCH
+        if networks:
+            making = f"from tests.test_networks import write_model as w; w(Path({str(self.sources / 'model')!r}))"
+            words = [sys.executable, "-c", f"from pathlib import Path; {making}"]  # PyTorch stays out of this process
+            subprocess.run(words, check=True, cwd=faults.HERE.parent)
+        self.lives = faults.Lives(library, folder, networks=networks)
+        self._undisturbed = {}
+
+    def begin(self, name):
+        """Return a folder in which a command can begin."""
+        place = self.folder / "life.of"
+        shutil.rmtree(place, ignore_errors=True)
+        fault_commands.begin(COMMANDS[name], self.stages, self.sources, place)
+        return place
+
+    def live(self, name, place, **disturbance):
+        return self.lives.live(place, COMMANDS[name].words(place, self.sources), **disturbance)
+
+    def undisturbed(self, name):
+        """Return the steps of a command, and the states before and after it."""
+        if name not in self._undisturbed:
+            place = self.begin(name)
+            before = state_of(place)
+            life = self.live(name, place)
+            assert life.code == 0, life.said
+            after = state_of(place)
+            assert (after != before) == COMMANDS[name].changes
+            self._undisturbed[name] = life.steps, before, after
+        return self._undisturbed[name]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    made = Bench(tmp_path_factory.mktemp("bench"))
+    yield made
+    made.lives.end()
+
+
+def moments(steps, count, rng):
+    """Return steps at which to disturb: the first of each kind where there are so many lives, and others at random."""
+    named = {kind_of(step): number for number, step in reversed(list(enumerate(steps, start=1)))}
+    first = sorted(named.values())
+    chosen = first if count >= 8 else rng.sample(first, min(count, len(first)) - 1)
+    others = [number for number in range(1, len(steps) + 1) if number not in chosen]
+    return chosen + rng.sample(others, min(len(others), max(count - len(chosen), count // 4, 1)))
+
+
+def in_order(steps):
+    """Return what a trace of steps gives a name, or acknowledges, before it is on the disk."""
+    unsynced, early = set(), []
+    for step in steps:
+        what, _, path = step.partition(" ")
+        path, _, old = path.partition(" <- ")
+        if what in ("write", "truncate"):
+            unsynced.add(path)
+        elif what in ("sync", "remove"):
+            unsynced.discard(path)
+        elif what == "rename":
+            moved = {name for name in unsynced if name == old or name.startswith(f"{old}/")}
+            unsynced = unsynced - moved | {path + name.removeprefix(old) for name in moved}
+            if "/arrays/" in path and ".tmp-" not in path:
+                early += [f"{path} before {name}" for name in moved]
+        if what == "write" and path.endswith(COMMITS):
+            early += [f"note before {name}" for name in unsynced if name.endswith(".wal")]
+    return early + [f"end before {name}" for name in unsynced if "/annotations/" in name]
+
+
+@pytest.mark.parametrize(
+    "name", [p for p in ASKED if LIVES > 1 or p.values[0] in ("ingest masks", "annotate", "solve")]
+)
+def test_what_gets_a_name_or_is_acknowledged_is_on_the_disk_before(bench, name):
+    steps, *_ = bench.undisturbed(name)
+    assert in_order(steps) == []
+
+
+def lost(place, before, life):
+    """Return what a life acknowledged and its store does not hold."""
+    if not (place / STORE).exists():
+        return ["the store"] * bool(life.commits)
+    keys = {d.key for d in read_log(place / STORE)}
+    gone = sorted(life.entries - keys)
+    if life.commits:
+        store = DuckDBStore(place / STORE)
+        missing = before + life.commits - int(store.meta()["commits"])
+        gone += [f"{missing} commits"] if missing > 0 else []
+    return gone
+
+
+def commits_of(place):
+    try:
+        return int(DuckDBStore(place / STORE).meta()["commits"])
+    except TrackdbError:  # no store yet
+        return 0
+
+
+def seen(state):
+    """What of a state can be seen: arrays that no row refers to cannot."""
+    return {name: digest for name, digest in state.items() if name not in ("files", "schema")}
+
+
+def judged(bench, name, counts, disturbance):
+    """Live once in a disturbed way, and again in peace; return all that is wrong about it."""
+    _, before, after = bench.undisturbed(name)
+    place = bench.begin(name)
+    commits = commits_of(place)
+    life = bench.live(name, place, **disturbance)
+    state = state_of(place)
+    command, gone = COMMANDS[name], lost(place, commits, life)
+    torn = half_visible(state, before, after, staged=command.staged, gradual=command.gradual)
+    wrong = [f"half visible: {torn}"] * bool(torn) + [f"lost: {gone}"] * bool(gone)
+    counts.counted.update(half=bool(torn), lost=bool(gone))
+    where = "after" if seen(state) == seen(after) else "before" if seen(state) == seen(before) else "between"
+    counts.counted.update([where])
+    if life.code == 0 and where != "after":
+        wrong.append(f"said that it was done, and is {where}")
+    if not life.killed and life.code != 0 and not ("error: " in life.said and 1 <= life.code <= 5):
+        wrong.append(f"ended with {life.code} and said {life.said}")
+    if where != "after" or not command.changes:
+        again = bench.live(name, place)
+        if again.code or state_of(place) != after:
+            wrong.append(f"given again: {again.code} {again.said} differs in {differing(state_of(place), after)}")
+    return life, wrong
+
+
+def differing(state, other):
+    return sorted(name for name in {**state, **other} if state.get(name) != other.get(name))
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_command_killed_at_any_step_can_be_given_again(bench, name):
+    steps, *_ = bench.undisturbed(name)
+    rng = random.Random(name)
+    counts = Counts(name, steps=len(steps), kinds=len(set(map(kind_of, steps))))
+    wrong = []
+    for number in moments(steps, LIVES, rng):
+        action = TEAR if steps[number - 1].startswith("write") and rng.random() < 0.5 else KILL
+        life, complaints = judged(bench, name, counts, {"action": action, "step": number})
+        if not life.killed:  # each life got as far as the step at which it was to die
+            complaints.append(f"was not killed: {life.code} {life.said}")
+        counts.counted.update(kills=1, torn=action == TEAR)
+        wrong += [f"{name} killed at step {number} ({life.steps[-1:]}): {complaint}" for complaint in complaints]
+    faults.keep(counts, wrong)
+    assert wrong == []
+    if (bench.folder / "life.of" / STORE).exists():
+        found = [problem.what for problem in check(DuckDBStore(bench.folder / "life.of" / STORE))]
+        assert [what for what in found if not what.startswith("nothing ")] == []  # refers to, or waits for
+
+
+@pytest.mark.parametrize("name", ASKED if LIVES > 1 else ["ingest masks", "annotate", "export csv"])
+def test_a_disk_that_refuses_is_told_and_the_command_can_be_given_again(bench, name):
+    steps, *_ = bench.undisturbed(name)
+    rng = random.Random(f"{name} is refused")
+    counts = Counts(name)
+    wrong = []
+    kinds = list(REFUSALS) if LIVES > 1 else rng.sample(list(REFUSALS), 1)
+    for what in kinds:
+        action, error = REFUSALS[what]
+        for number in moments(steps, max(LIVES // 3, 1), rng)[: max(LIVES // 3, 1)]:
+            life, complaints = judged(bench, name, counts, {"action": action, "step": number, "error": error})
+            counts.counted.update(refusals=1, told=life.code != 0)
+            wrong += [f"{name}, {what} at step {number} ({steps[number - 1]}): {c}" for c in complaints]
+    counts.counted = {key: n for key, n in counts.counted.items() if key in ("refusals", "told", "lost", "half")}
+    faults.keep(counts, wrong)
+    assert wrong == []
