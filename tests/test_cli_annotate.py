@@ -266,6 +266,8 @@ def test_what_the_newest_solve_changed_is_told_without_names(store):
     told = answer("diff", store)
     assert (told["a"], told["b"], told["only_b"]) == ("ilp-1", "ilp-2", 0)
     assert [source for source, _ in told["links_only_a"]] == [3]
+    run("solve", store)
+    assert [answer("diff", store)[one] for one in ("a", "b")] == ["ilp-2", "ilp-3"]
     assert answer("diff", store, "ilp-2")["shared"] == answer("diff", store, "ilp-2", "ilp-2")["shared"]
 
 
