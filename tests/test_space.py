@@ -157,6 +157,7 @@ def second_set(store):
                 from array_ref where kind = 'masks'""",
         ):
             connection.exec_driver_sql(statement.format(90))
+        connection.exec_driver_sql("update meta set value = '100' where key like 'next_%%'")
     (store.path / "arrays" / "f00").mkdir()
 
 
