@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
+
 from trackdb.storage.decision_log import read_log
 from trackdb.storage.decisions import live
-from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH, HEADERS
 
 HERE = Path(__file__).parent
@@ -147,14 +149,28 @@ def state_of(folder: Path) -> dict[str, str]:
     return state
 
 
-def _tables(path: Path) -> dict[str, str]:
+@contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """Open the tables past trackdb, which would upgrade them; None where there are none yet."""
     if not (path / GRAPH).exists() or (path / GRAPH).stat().st_size < HEADERS:
-        return {}  # killed before the database had a head
-    with DuckDBStore(path).reading() as connection:
-        if not connection.exec_driver_sql("select count(*) from duckdb_tables()").scalar_one():
-            return {}
-        found = {name: connection.exec_driver_sql(query).fetchall() for name, query in SEEN.items()}
+        yield None  # killed before the database had a head
+        return
+    with duckdb.connect(path / GRAPH, read_only=True) as connection:
+        founded = connection.execute("select count(*) from duckdb_tables()").fetchone()[0]
+        yield connection if founded else None
+
+
+def _tables(path: Path) -> dict[str, str]:
+    with _reading(path) as connection:
+        found = {name: connection.execute(query).fetchall() for name, query in SEEN.items()} if connection else {}
     return {name: _digest(sorted(map(repr, rows))) for name, rows in found.items() if rows}
+
+
+def commits_of(path: Path) -> int:
+    """Return the counter of commits of a store; 0 where there is none."""
+    with _reading(path) as connection:
+        told = connection and connection.execute("select value from meta where key = 'commits'").fetchone()
+    return int(told[0]) if told else 0
 
 
 def _answers(path: Path) -> list[str]:

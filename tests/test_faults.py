@@ -11,14 +11,13 @@ import sys
 import pytest
 
 from trackdb.engine.check import check
-from trackdb.errors import TrackdbError
 from trackdb.storage.commits import COMMITS
 from trackdb.storage.decision_log import read_log
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from . import fault_commands, faults
 from .fault_commands import COMMANDS, STORE
-from .faults import FAIL_ON, FAIL_ONCE, KILL, TEAR, Counts, half_visible, kind_of, state_of
+from .faults import FAIL_ON, FAIL_ONCE, KILL, TEAR, Counts, commits_of, half_visible, kind_of, state_of
 
 LIVES = int(os.environ.get("TRACKDB_FAULTS", "1"))  # `make faults` takes 8, and every kind of step
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -103,7 +102,7 @@ def moments(steps, count, rng):
 
 def in_order(steps):
     """Return what a trace of steps gives a name, or acknowledges, before it is on the disk."""
-    unsynced, early = set(), []
+    unsynced, early, committed = set(), [], False
     for step in steps:
         what, _, path = step.partition(" ")
         path, _, old = path.partition(" <- ")
@@ -116,8 +115,11 @@ def in_order(steps):
             unsynced = unsynced - moved | {path + name.removeprefix(old) for name in moved}
             if "/arrays/" in path and ".tmp-" not in path:
                 early += [f"{path} before {name}" for name in moved]
+        if what == "sync" and path.endswith(".wal"):
+            committed = True
         if what == "write" and path.endswith(COMMITS):
-            early += [f"note before {name}" for name in unsynced if name.endswith(".wal")]
+            early += [] if committed else ["note before its commit"]
+            committed = False
     return early + [f"end before {name}" for name in unsynced if "/annotations/" in name]
 
 
@@ -136,36 +138,29 @@ def lost(place, before, life):
     keys = {d.key for d in read_log(place / STORE)}
     gone = sorted(life.entries - keys)
     if life.commits:
-        store = DuckDBStore(place / STORE)
-        missing = before + life.commits - int(store.meta()["commits"])
+        missing = before + life.commits - commits_of(place / STORE)
         gone += [f"{missing} commits"] if missing > 0 else []
     return gone
 
 
-def commits_of(place):
-    try:
-        return int(DuckDBStore(place / STORE).meta()["commits"])
-    except TrackdbError:  # no store yet
-        return 0
-
-
-def seen(state):
-    """What of a state can be seen: arrays that no row refers to cannot."""
-    return {name: digest for name, digest in state.items() if name not in ("files", "schema")}
+def seen(state, before):
+    """What of a state can be seen: arrays that no row refers to cannot, nor tables without rows."""
+    return {name: digest for name, digest in state.items() if name != "files" and (before or name != "schema")}
 
 
 def judged(bench, name, counts, disturbance):
     """Live once in a disturbed way, and again in peace; return all that is wrong about it."""
     _, before, after = bench.undisturbed(name)
     place = bench.begin(name)
-    commits = commits_of(place)
+    commits = commits_of(place / STORE)
     life = bench.live(name, place, **disturbance)
     state = state_of(place)
     command, gone = COMMANDS[name], lost(place, commits, life)
     torn = half_visible(state, before, after, staged=command.staged, gradual=command.gradual)
     wrong = [f"half visible: {torn}"] * bool(torn) + [f"lost: {gone}"] * bool(gone)
     counts.counted.update(half=bool(torn), lost=bool(gone))
-    where = "after" if seen(state) == seen(after) else "before" if seen(state) == seen(before) else "between"
+    now, then, first = (seen(each, before) for each in (state, after, before))
+    where = "after" if now == then else "before" if now == first else "between"
     counts.counted.update([where])
     if life.code == 0 and where != "after":
         wrong.append(f"said that it was done, and is {where}")
