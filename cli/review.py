@@ -61,9 +61,7 @@ def review(
     opened = open_store(store, face.command)
     settings = load_config(store, config, {})
     wanted = Wanted(dataset, solution, posterior)
-    with face.progress() as progress:
-        progress.start("opening the posterior")
-        session = _session(face, opened, settings, wanted, who=who, audit=audit, limit=limit)
+    session = _session(face, opened, settings, wanted, who=who, audit=audit, limit=limit)
     before = session.answered
     _note_lost(face, session)
     found = session.material.revision.posterior
@@ -108,9 +106,20 @@ def _serving() -> Any:
 def _session(face: Face, store: "DuckDBStore", settings: "Config", wanted: Any, **given: Any) -> "ReviewSession":
     """Open the review; where there is no posterior to review, compute it if the user wants that."""
     from ..engine.review.session import ReviewSession
+    from ..server.ending import INTERRUPTED, leave_at_once, waited_for
+
+    def opened() -> ReviewSession:
+        try:
+            with face.progress() as progress:
+                progress.start("opening the posterior")
+                return waited_for(lambda: ReviewSession(store, settings, wanted=wanted, progress=progress, **given))
+        except KeyboardInterrupt:
+            typer.echo("Aborted.", err=True)
+            leave_at_once(INTERRUPTED)
+            raise
 
     try:
-        return ReviewSession(store, settings, wanted=wanted, **given)
+        return opened()
     except MissingRowsError as missing:
         chosen, info = store.find_solution(wanted.dataset, wanted.solution, doubtful=True)
         if wanted.posterior is not None or face.json or not _is_terminal():
@@ -122,7 +131,7 @@ def _session(face: Face, store: "DuckDBStore", settings: "Config", wanted: Any, 
 
     with face.progress() as progress:
         weigh(store, chosen, info, settings, progress=progress)
-    return ReviewSession(store, settings, wanted=wanted, **given)
+    return opened()
 
 
 def _is_terminal() -> bool:

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import signal
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from starlette.concurrency import run_in_threadpool
 
+from ..engine.progress import Silent
 from ..errors import ConfigError, StoreLockedError, TrackdbError
 from ..storage.founding import GRAPH
 from . import plain
 from .app import review_app
+from .ending import Ending
 from .events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import FrameType
 
     from ..engine.review.session import ReviewSession
 
 HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 PORT: Final = 8765
 LOOK_S: Final = 1.0  # from one look at what others wrote to the next
-GRACE_S: Final = 2  # for replies that are under way when the server ends
+GRACE_S: Final = 1  # for replies that are under way when the server ends
 
 
 def require_loopback(host: str, port: int) -> str:
@@ -47,7 +51,7 @@ def require_loopback(host: str, port: int) -> str:
 def serve(
     session: ReviewSession, store: Path, *, host: str = HOSTS[0], port: int = PORT, opened: Callable[[str], None]
 ) -> None:
-    """Serve a review until an interrupt.
+    """Serve a review until an interrupt; what is still read or computed then ends with the process, soon after.
 
     Parameters
     ----------
@@ -84,9 +88,11 @@ def serve(
             timeout_graceful_shutdown=GRACE_S,
         )
         shown = f"[{host}]" if ":" in host else host
-        server = _Server(config, events, Watch(session, store, events))
+        ending = Ending()
+        server = _Server(config, events, Watch(session, store, events), ending)
         opened(f"http://{shown}:{port}/?token={token}")
         asyncio.run(server.serve(sockets=[listener]))
+        ending.settle()
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -150,7 +156,7 @@ class Watch:
             resolved = await run_in_threadpool(self._session.solved_again)
             if resolved is not None:
                 self._events.tell("solved", plain.solved(resolved))
-            anew = await run_in_threadpool(self._session.reload)
+            anew = await run_in_threadpool(self._session.reload, _Told(self._events, asyncio.get_running_loop()))
         except StoreLockedError as error:
             if not self._busy:
                 self._events.tell("busy", {"by": error.details.get("held by"), "message": error.message})
@@ -174,12 +180,26 @@ class Watch:
         return found.st_mtime_ns, found.st_size
 
 
+class _Told(Silent):
+    """Tells the pages how far reading a newer solution is; it is called in another thread."""
+
+    def __init__(self, events: Events, loop: asyncio.AbstractEventLoop) -> None:
+        self._events, self._loop = events, loop
+
+    def start(self, stage: str, total: int | None = None) -> None:
+        """Tell a stage."""
+        message = f"the store was solved again: {stage}; questions go on meanwhile"
+        told = {"by": None, "message": message}
+        with suppress(RuntimeError):  # the server has ended
+            self._loop.call_soon_threadsafe(self._events.tell, "busy", told)
+
+
 class _Server(uvicorn.Server):
     """A server that lets its pages go, and returns, when it is interrupted."""
 
-    def __init__(self, config: uvicorn.Config, events: Events, watch: Watch) -> None:
+    def __init__(self, config: uvicorn.Config, events: Events, watch: Watch, ending: Ending) -> None:
         super().__init__(config)
-        self._events, self._watch = events, watch
+        self._events, self._watch, self._ending = events, watch, ending
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         watching = asyncio.create_task(self._watch.run())
@@ -189,8 +209,13 @@ class _Server(uvicorn.Server):
             watching.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").disabled = True  # requests that are given up now are no errors
         self._events.close()
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._ending.begin()
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

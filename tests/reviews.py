@@ -40,7 +40,7 @@ def review_server(store, *options):
             [sys.executable, "-m", "trackdb.cli.main", *words], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
         )
     try:
-        yield Running(_address(process, output), process, output)
+        yield Running(address_of(process, output), process, output)
     finally:
         if process.poll() is None:
             process.send_signal(SIGINT)
@@ -51,7 +51,7 @@ def review_server(store, *options):
         process.wait(20)
 
 
-def _address(process, output):
+def address_of(process, output):
     deadline = time.monotonic() + STARTS_S
     while time.monotonic() < deadline:
         for line in output.read_text().split("\n")[:-1]:

@@ -96,6 +96,12 @@ class Choosing:
         turn = sum(d.who == self._who and d.kind not in NO_TURN for d in entries)
         return self._audited(standing, taken, turn) or self._overlapping(standing, taken, turn)
 
+    def _drawn(self, standing: Sequence[Decision], taken: set[int], turn: int) -> Drawn | None:
+        """Return what is asked blind at a turn; never at the first, when a person has yet to see what a question is."""
+        if turn == 0:
+            return None
+        return self._audited(standing, taken, turn) or self._overlapping(standing, taken, turn)
+
     def _audited(self, standing: Sequence[Decision], taken: set[int], turn: int) -> Drawn | None:
         if not audit_turn(self._seed, turn, self._audit):
             return None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...storage.posteriors import PosteriorInfo
     from ...storage.schema import Detections
     from ..config import Config
+    from ..progress import Progress
     from .live import OpenReview
 
 
@@ -112,8 +113,8 @@ class Material:
         return self.followed.movie.movie.detections
 
 
-def read_material(store: DuckDBStore, revision: Revision, config: Config) -> Material:
-    """Open a posterior for review, with all that people said up to now.
+def read_material(store: DuckDBStore, revision: Revision, config: Config, progress: Progress) -> Material:
+    """Open a posterior for review, with all that people said up to now; tells the stages.
 
     Raises
     ------
@@ -121,10 +122,11 @@ def read_material(store: DuckDBStore, revision: Revision, config: Config) -> Mat
         If an entry of the log asks for a link that is no candidate.
     """
     with store.reading():  # one connection for all that is read here
-        return _read(store, revision, config)
+        return _read(store, revision, config, progress)
 
 
-def _read(store: DuckDBStore, revision: Revision, config: Config) -> Material:
+def _read(store: DuckDBStore, revision: Revision, config: Config, progress: Progress) -> Material:
+    progress.start("reading cells and candidates")
     annotator = Annotator(store, revision.chosen)
     annotator.prepare()
     movie = review_movie(store, revision.chosen, revision.solution, revision.posterior, config)
@@ -133,10 +135,12 @@ def _read(store: DuckDBStore, revision: Revision, config: Config) -> Material:
     descent = Descent(cells.id, cells.frame, movie.source, movie.target)
     descent.heed(standing)
     candidates = Candidates(cells, movie.movie.edges)
+    progress.start(f"weighing {candidates.n_links:,} candidate links")
+    followed = FollowedReview(movie, [d for d in standing if d.key not in annotator.in_dispute()])
     return Material(
         revision,
         annotator,
-        FollowedReview(movie, [d for d in standing if d.key not in annotator.in_dispute()]),
+        followed,
         candidates,
         descent,
         Pictures(Scenes(store.path, cells, store.arrays(revision.chosen)), candidates),

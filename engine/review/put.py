@@ -105,6 +105,11 @@ class Candidates:
         self._by_target = np.argsort(edges.target, kind="stable")
         self._targets = edges.target[self._by_target]
 
+    @property
+    def n_links(self) -> int:
+        """Number of links."""
+        return len(self._targets)
+
     def row(self, cell: int) -> int:
         """Return the row of a cell.
 

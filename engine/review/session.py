@@ -18,6 +18,7 @@ from ...storage.decisions import CellPlace, Decision, DecisionKind, require_who
 from ...storage.duckdb_store import DuckDBStore
 from ..annotations.answered import Asked
 from ..annotations.records import work
+from ..progress import Silent
 from .audit import audit_of
 from .choosing import Choosing
 from .known import KnownLog
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from ..annotations.answered import AnswerReport
     from ..config import Config
+    from ..progress import Progress as Stages
     from .choosing import Drawn
     from .descent import Relative
     from .material import Material
@@ -51,6 +53,7 @@ AHEAD: Final = 2  # questions that are made ready while one is answered
 RECENT: Final = 5
 AGREED: Final = 30  # answers in a row that agree with the solver: time to offer an end
 KEEP: Final = "keep"
+FIRST_QUESTION: Final = "finding the first question"
 GLANCE_S: Final = 0.2  # who only looks whether the store was solved again does not wait for who writes
 
 
@@ -73,6 +76,8 @@ class ReviewSession:
         Share of questions that are such as somebody else has answered.
     limit : int or None
         Answers after which nothing more is asked.
+    progress : engine.progress.Progress or None
+        Is told the stages of opening.
 
     Raises
     ------
@@ -94,7 +99,9 @@ class ReviewSession:
         audit: float = 0.1,
         overlap: float = OVERLAP,
         limit: int | None = None,
+        progress: Stages | None = None,
     ) -> None:
+        progress = progress or Silent()
         self.who, self.audit, self.overlap, self.limit = require_who(who), audit, overlap, limit
         self._store, self._config, self._wanted = store, config, wanted or Wanted()
         self._lock = threading.RLock()
@@ -103,7 +110,9 @@ class ReviewSession:
         self._heard: list[Heard] = []
         self._glance = DuckDBStore(store.path, patience_s=GLANCE_S)
         self._resolves = Resolves(self._glance, self._wanted.dataset)
-        self._take_up(read_material(store, revision_of(store, self._wanted), config))
+        material = read_material(store, revision_of(store, self._wanted), config, progress)
+        progress.start(FIRST_QUESTION)
+        self._take_up(material)
         self._open_start, self._wrong_start = self._list.open, self._expected_wrong()
 
     def _take_up(self, material: Material) -> None:
@@ -402,8 +411,13 @@ class ReviewSession:
         """What the last newer solution changed."""
         return self._resolves.last
 
-    def reload(self) -> bool:
+    def reload(self, progress: Stages | None = None) -> bool:
         """Read the store again if it was solved again since, and return whether it was; meanwhile questions go on.
+
+        Parameters
+        ----------
+        progress : engine.progress.Progress or None
+            Is told the stages of reading.
 
         Raises
         ------
@@ -416,7 +430,10 @@ class ReviewSession:
             return False
         if str(revision) == self.revision:
             return False
-        material = read_material(self._store, revision, self._config)
+        progress = progress or Silent()
+        material = read_material(self._store, revision, self._config, progress)
+        progress.start(FIRST_QUESTION)
+        Order().listed(material.review, LISTED, set())  # what the first list prepares, nobody waits for
         with self._lock:
             self._take_up(material)
         return True

@@ -139,6 +139,7 @@ export class Review {
     const { cell, frame, blind, entropy_bits: bits, outcomes } = question;
     const told = [
       blind ? "blind: no ★, no percentages" : null,
+      this.session.images ? null : `no images in this store: ${this.session.masks ? "outlines" : "positions"} only`,
       bits === null ? null : `uncertainty ${bits.toFixed(2)} bit`,
       `question ${question.number}`,
       question.answers.length ? `answered already: ${question.answers.map(({ text, who }) => `${text} (${who})`).join("; ")}` : null,
