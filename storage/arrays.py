@@ -8,6 +8,8 @@ process left behind is either continued or swept away.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ import zarr
 
 from ..errors import FormatError, StoreDamagedError, StoreError
 from .folders import flush
+from .within import require_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 ARRAYS = "arrays"
 DATA = "data"  # the one array in each group
 PARTIAL = ".partial"  # ends the name under which zarr writes a file before it renames it
+METADATA = "zarr.json"
+NAME = re.compile(rf"{ARRAYS}/[0-9a-f]{{64}}")
+NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
+CODECS = ("sharding_indexed", "bytes", "zstd", "crc32c")
 TILE_PX = 256  # side of a chunk: what a crop has to decode
 
 
@@ -96,8 +103,9 @@ class ArrayWriter:
     def _left_behind(self) -> zarr.Array[Any] | None:
         """Return the array that an earlier process began, if it is the same one."""
         try:
-            array = zarr.open_array(self._folder / DATA, mode="r+")
-        except (FileNotFoundError, ValueError, KeyError):
+            _require_ours(self._folder / DATA)
+            array = zarr.open_array(self._folder / DATA, mode="r+", zarr_format=3)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
         if array.shape != self.shape or array.dtype != self._dtype:
             return None
@@ -206,14 +214,47 @@ def read_window(store: Path, ref: ArrayRef, frame: int, window: tuple[slice, ...
     StoreDamagedError
         If the array is gone or cannot be read.
     """
-    files = [f for f in (store / ref.path / DATA / "c" / str(frame)).rglob("*") if f.is_file()]
+    folder = _own_folder(store, ref)
+    files = [f for f in (folder / DATA / "c" / str(frame)).rglob("*") if f.is_file()]
     if not files or not all(file.stat().st_size for file in files):
         raise StoreDamagedError(f"{store / ref.path} lacks frame {frame}", **{"try": "restore the folder from a copy"})
+    for file in (folder / DATA / METADATA, *files):
+        require_own(file, store)
     try:
-        array = zarr.open_array(store / ref.path / DATA, mode="r")
+        _require_ours(folder / DATA)
+        array = zarr.open_array(folder / DATA, mode="r", zarr_format=3)
         return np.asarray(array[(frame, *window)])  # type: ignore[index]  # zarr knows slices of whole numbers alone
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreDamagedError(f"{store / ref.path} cannot be read", reason=str(error)) from error
+
+
+def _own_folder(store: Path, ref: ArrayRef) -> Path:
+    """Return the folder of an array, which is named by its digest and nowhere but in the store."""
+    if not NAME.fullmatch(ref.path):
+        raise StoreDamagedError(f"{store}: an array is said to stand in {ref.path!r}", expected=f"{ARRAYS}/<sha256>")
+    return store / ref.path
+
+
+def _require_ours(folder: Path) -> None:
+    """Raise ValueError unless the metadata of an array are such as `ArrayWriter` writes: no codec that runs anything.
+
+    Zarr takes codecs by name, one of which unpickles what it decodes, and believes any size of a chunk.
+    """
+    told = json.loads((folder / METADATA).read_bytes())
+    if (folder / ".zarray").exists() or told.get("zarr_format") != 3 or told.get("storage_transformers"):
+        raise ValueError("an array as trackdb does not write it")
+    if not NUMBERS.fullmatch(str(told["data_type"])):
+        raise ValueError(f"an array of {told['data_type']}")
+    shape, shards = told["shape"], told["chunk_grid"]["configuration"]["chunk_shape"]
+    if len(shape) != len(shards) or any(not 0 < c <= max(TILE_PX, 2 * n) for n, c in zip(shape, shards, strict=True)):
+        raise ValueError(f"shards of {shards} in an array of {shape}")
+    codecs = list(told["codecs"])
+    while codecs:
+        codec = codecs.pop()
+        if codec["name"] not in CODECS:
+            raise ValueError(f"compressed by {codec['name']}")
+        inner = codec.get("configuration") or {}
+        codecs += [*inner.get("codecs", ()), *inner.get("index_codecs", ())]
 
 
 def digest(folder: Path) -> tuple[str, int]:

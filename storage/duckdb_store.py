@@ -24,6 +24,7 @@ from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import lease, lease_name
 from .migrations import require_known
+from .own_schema import is_trusted, trust
 from .pending import give_up_twins, with_workers
 
 if TYPE_CHECKING:
@@ -101,8 +102,11 @@ class DuckDBStore:
         Who commits finished work waits long for others; who only begins names them soon.
         """
         self._require_known()
+        ours = is_trusted(self.path / GRAPH)
         with counted(self.path / GRAPH, by=self.process, patience_s=patience_s) as connection:
             yield connection
+        if ours:
+            trust(self.path / GRAPH)
 
     def meta(self) -> dict[str, str]:
         """Return the facts about the store itself: schema version, commits, and so on."""

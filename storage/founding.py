@@ -14,10 +14,12 @@ from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissi
 from . import queries, tables
 from .arrays import ARRAYS
 from .commits import COMMITS, note, notes, require_all
-from .connection import connect
+from .connection import connect, driver
 from .leases import LOCKS, lease
 from .migrations import require_known
+from .own_schema import defined, table_names, trust
 from .unfinished import UNFINISHED
+from .within import require_own_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +52,7 @@ def found_store(path: Path, *, by: str, patience_s: float) -> bool:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path} cannot be made", reason=error.strerror or str(error)) from error
+    require_own_files(path)
     with lease(path, "founding", holder="another process that makes it", wait_s=patience_s):
         _take_away_stub(path)
         if (path / GRAPH).exists() and is_founded(path, patience_s=patience_s):
@@ -80,6 +83,7 @@ def _make_tables(path: Path, *, by: str, patience_s: float) -> None:
         }
         values = [{"key": key, "value": str(value)} for key, value in facts.items()]
         connection.execute(sa.insert(tables.meta), values)
+    trust(path / GRAPH)
 
 
 def _take_away_stub(path: Path) -> None:
@@ -93,8 +97,8 @@ def _take_away_stub(path: Path) -> None:
 def is_founded(path: Path, *, patience_s: float) -> bool:
     """Return whether the tables stand; False after a kill while the store was made."""
     with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
-        count = "select count(*) from duckdb_tables() where table_name = 'meta'"
-        return bool(connection.exec_driver_sql(count).scalar_one())
+        defined(driver(connection), path / GRAPH)
+        return tables.meta.name in table_names(connection)
 
 
 def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> None:
@@ -104,6 +108,7 @@ def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> No
     """
     if not (path / GRAPH).exists():
         raise StoreMissingError(f"{path} is not a store", **{"try": f"trackdb ingest SRC -o {path}"})
+    require_own_files(path)
     noted = notes(path)  # before the counter, which may rise meanwhile
     if not is_founded(path, patience_s=patience_s):
         require_all(path, noted, 0)

@@ -63,7 +63,7 @@ class _Instance:
         self._guard = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None
         self._attached: tuple[str, str, bool] | None = None  # place, name, for writing
-        self._beside = ""  # the place beside which the root keeps what does not fit in memory
+        self._beside = ""  # the place beside which alone the root reads and writes
         self._users = 0
         self._apart: Counter[str] = Counter()
 
@@ -77,7 +77,7 @@ class _Instance:
             if self._attached is None and not self._apart[place]:
                 self._attach(place, name, write=write)
             elif self._attached != (place, name, False) or write:
-                connection = duckdb.connect(place, read_only=not write)
+                connection = duckdb.connect(place, read_only=not write, config={"enable_external_access": "false"})
                 self._apart[place] += 1
                 return connection, False
             assert self._root is not None
@@ -87,12 +87,10 @@ class _Instance:
             return connection, True
 
     def _attach(self, place: str, name: str, *, write: bool) -> None:
-        root, beside = (self._root, self._beside) if self._root else (duckdb.connect(":memory:"), "")
-        self._root = None  # if the file cannot be attached, whatever is left of the attempt goes with the instance
+        root = self._root if self._root and place == self._beside else _confined(place)
+        # if the file cannot be attached, whatever is left of the attempt goes with the instance
+        self._root, self._beside = None, place
         quoted = place.replace("'", "''")
-        if place != beside:  # a tenth of what an opening costs
-            root.execute(f"set temp_directory = '{quoted}.tmp'")
-            self._beside = place
         root.execute(f"attach '{quoted}' as \"{name}\"" + ("" if write else " (read_only)"))
         self._root, self._attached = root, (place, name, write)
 
@@ -116,6 +114,16 @@ class _Instance:
                     self._root = root
                     return
             root.close()
+
+
+def _confined(place: str) -> duckdb.DuckDBPyConnection:
+    """Start a DuckDB that reads and writes beside one file alone, whatever stands in that file."""
+    root = duckdb.connect(":memory:")
+    file, folder = place.replace("'", "''"), os.path.dirname(place).replace("'", "''")
+    root.execute(f"set temp_directory = '{file}.tmp'")
+    root.execute(f"set allowed_directories = ['{folder}']")
+    root.execute("set enable_external_access = false")
+    return root
 
 
 _OF_THIS_PROCESS = _Instance()

@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from ..errors import StoreError, VersionError
 from . import queries, tables
 from .commits import counted
-from .connection import connect, this_process
+from .connection import connect, driver, this_process
+from .own_schema import defined, is_trusted, require_ours, table_names, trust
+from .within import require_own_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +60,15 @@ def require_known(file: Path, *, patience_s: float) -> None:
     ------
     VersionError
         If it is newer than this trackdb can read, or older and cannot be written.
+    StoreDamagedError
+        If something leads out of the store, or acts in its database that trackdb did not make.
     """
+    if is_trusted(file):
+        return
+    require_own_files(file.parent)
     with connect(file, write=False, patience_s=patience_s) as connection:
-        founded = "select count(*) from duckdb_tables() where table_name = 'meta'"
-        if not connection.exec_driver_sql(founded).scalar_one():
+        found = defined(driver(connection), file)
+        if tables.meta.name not in table_names(connection):
             return
         m = tables.meta
         facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
@@ -69,8 +76,14 @@ def require_known(file: Path, *, patience_s: float) -> None:
             return
         if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
             raise _too_new(file, facts["schema_version"], _written_by(connection))
-    if int(facts["schema_version"]) < tables.SCHEMA_VERSION:
+    version = int(facts["schema_version"])
+    if version < tables.SCHEMA_VERSION:
         upgrade(file, patience_s=patience_s)
+        with connect(file, write=False, patience_s=patience_s) as connection:
+            found = defined(driver(connection), file)
+    if version <= tables.SCHEMA_VERSION:  # a newer one has views that we do not know; nothing but queries uses them
+        require_ours(found, file)
+    trust(file)
 
 
 def _written_by(connection: sa.Connection) -> str | None:

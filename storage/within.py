@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+FOLDERS = ("annotations", "arrays", "locks", "unfinished")
 REMEDY = "remove it, or put a file of its own in its place"
 
 
@@ -40,17 +41,12 @@ def require_own(path: Path, store: Path) -> Path:
     return path
 
 
-def require_own_files(store: Path, folders: tuple[str, ...]) -> None:
-    """Raise StoreDamagedError if what stands in a store, or in one of these folders of it, leads out of it.
+def require_own_files(store: Path) -> None:
+    """Raise StoreDamagedError if what stands in a store, or in a folder of it, leads out of it.
 
-    Parameters
-    ----------
-    store : Path
-        The store.
-    folders : tuple of str
-        Folders in it whose entries are looked at, too; those further down are whoever reads them to look at.
+    Files that stand further down, of pixels, are whoever reads them to look at.
     """
-    for folder in (store, *(store / name for name in folders)):
+    for folder in (store, *(store / name for name in FOLDERS)):
         for path in _strange(folder):
             require_own(path, store)
 
@@ -62,7 +58,7 @@ def _strange(folder: Path) -> Iterator[Path]:
             for entry in entries:
                 if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
                     yield folder / entry.name
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise StoreDamagedError(f"{folder} cannot be read", reason=error.strerror or str(error)) from error
