@@ -74,8 +74,8 @@ def defined(connection: duckdb.DuckDBPyConnection, graph: Path) -> Defined:
 
 def _looked_at(connection: duckdb.DuckDBPyConnection, graph: Path) -> Defined:
     for what, query in _FOREIGN.items():
-        for name in _of(connection, query, graph.stem):
-            raise _strange(graph, what, str(name[0]))
+        for row in _of(connection, query, graph.stem):
+            raise _strange(graph, what, str(row[0]))
     found = _defined(connection, graph.stem)
     for name in sorted(set(found.views) & set(tables.metadata.tables)):
         raise _strange(graph, "a view in the place of a table", name)
