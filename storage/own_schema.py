@@ -41,7 +41,7 @@ _MACROS: Final = """select database_name, function_name, function_type, macro_de
 _BUILT_IN: Final = "select function_name from system.main.duckdb_functions() where internal"
 
 
-_TRUSTED: set[tuple[object, ...]] = set()  # states of databases that this process made or looked at
+_TRUSTED: dict[str, tuple[object, ...]] = {}  # how each database was when this process made it or looked at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,11 @@ def defined(connection: duckdb.DuckDBPyConnection, graph: Path) -> Defined:
         If something else stands there, a view in the place of a table, or a macro in that of a function of the
         database.
     """
-    state = _state(graph)
+    state = (str(graph.absolute()), *_state(graph))
     if state not in _LOOKED_AT:
-        _LOOKED_AT[state] = _looked_at(connection, graph)
+        found = _looked_at(connection, graph)
+        _LOOKED_AT.clear()
+        _LOOKED_AT[state] = found
     return _LOOKED_AT[state]
 
 
@@ -133,12 +135,12 @@ def _strange(graph: Path, what: str, name: str) -> StoreDamagedError:
 
 def trust(graph: Path) -> None:
     """Take note that what stands in a database now is ours."""
-    _TRUSTED.add(_state(graph))
+    _TRUSTED[str(graph.absolute())] = _state(graph)
 
 
 def is_trusted(graph: Path) -> bool:
     """Return whether a database is as it was when it was looked at, or as this process left it."""
-    return graph.exists() and _state(graph) in _TRUSTED
+    return graph.exists() and _TRUSTED.get(str(graph.absolute())) == _state(graph)
 
 
 def _state(graph: Path) -> tuple[object, ...]:
@@ -146,4 +148,4 @@ def _state(graph: Path) -> tuple[object, ...]:
     told = graph.stat()
     log = graph.with_name(f"{graph.name}.wal")
     rest = (log.stat().st_size, log.stat().st_mtime_ns) if log.exists() else ()
-    return str(graph.absolute()), told.st_ino, told.st_size, told.st_mtime_ns, *rest
+    return told.st_ino, told.st_size, told.st_mtime_ns, *rest
