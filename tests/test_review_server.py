@@ -137,6 +137,7 @@ def test_the_same_answer_sent_again_is_not_kept_again(tab, path):
     first, again = tab.post("/api/decisions", body), tab.post("/api/decisions", body)
     assert (first.json()["repeated"], again.json()["repeated"]) == (False, True)
     assert again.json()["saved"] == first.json()["saved"]
+    assert again.json()["progress"]["sitting"] == 1
     assert len(log_of(path)) == 1
     restarted = tab_of(opened(path))  # the reply was lost, and the server with it
     assert restarted.post("/api/decisions", body).json()["repeated"]
@@ -157,6 +158,18 @@ def test_a_second_tab_is_asked_something_else_and_a_stale_one_is_told_to_reload(
     assert len(log_of(path)) == 1
     refused(tab.answer(revision="ilp-0/posterior-0/1-1"), 409, "stale")
     assert len(log_of(path)) == 1
+
+
+def test_a_tab_whose_question_an_answer_touched_is_stale(tab, path):
+    question, second = tab.question, tab.question["outcomes"][1]["daughters"]
+    asked = {"client": "tab", "cell": question["cell"], "kind": "choose", "daughters": second}
+    near = tab.post("/api/preview", asked).json()["changes"][0]["cell"]
+    other = another(tab, "other")
+    other.state = other.get("/api/question", client="other", cell=near)
+    assert tab.answer(second).status_code == 200
+    told = refused(other.answer(), 409, "stale")
+    assert told["error"]["details"]["since"] == "#1 of ana"
+    assert (told["question"]["cell"], len(log_of(path))) == (near, 1)
 
 
 def test_an_answer_elsewhere_makes_no_tab_stale(tab, path):
@@ -355,6 +368,16 @@ def test_after_a_restart_the_draw_tells_what_is_of_the_audit_and_not_the_page(pa
     restarted = tab_of(opened(path, audit=1.0), "new")
     assert restarted.post("/api/decisions", claimed).status_code == 200
     assert (log_of(path)[1].cell.id, log_of(path)[1].blind) == (other, False)
+
+
+def test_after_a_restart_an_audit_that_was_taken_back_is_one_again(path):
+    tab = tab_of(opened(path, audit=1.0))
+    cell = tab.question["cell"]
+    tab.answer()
+    tab.post("/api/undo", {"key": str(uuid.uuid4()), "client": "tab"})
+    assert (tab.question["cell"], tab.question["blind"]) == (cell, True)
+    assert tab_of(opened(path, audit=0.0), "new").post("/api/decisions", tab.body()).status_code == 200
+    assert [(d.cell.id, d.blind) for d in trackdb_live(path)] == [(cell, True)]
 
 
 def session_lineage_is_blind(path, cell):
