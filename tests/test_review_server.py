@@ -370,13 +370,15 @@ def test_after_a_restart_the_draw_tells_what_is_of_the_audit_and_not_the_page(pa
     assert (log_of(path)[1].cell.id, log_of(path)[1].blind) == (other, False)
 
 
-def test_after_a_restart_an_audit_that_was_taken_back_is_one_again(path):
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_audit_that_was_taken_back_is_one_again(path, restart):
     tab = tab_of(opened(path, audit=1.0))
     cell = tab.question["cell"]
     tab.answer()
     tab.post("/api/undo", {"key": str(uuid.uuid4()), "client": "tab"})
     assert (tab.question["cell"], tab.question["blind"]) == (cell, True)
-    assert tab_of(opened(path, audit=0.0), "new").post("/api/decisions", tab.body()).status_code == 200
+    now = tab_of(opened(path, audit=0.0), "new") if restart else tab
+    assert now.post("/api/decisions", tab.body()).status_code == 200
     assert [(d.cell.id, d.blind) for d in trackdb_live(path)] == [(cell, True)]
 
 
@@ -409,6 +411,11 @@ def test_a_few_questions_that_another_answered_are_asked_again_as_they_were_put_
     people = {p["who"]: p for p in ben.get("/api/stats")["people"]}
     assert (people["ben"]["asked_too"], people["ben"]["agreed"]) == (1, 1)
     assert ben.question["cell"] != asked[0]
+
+
+def test_what_another_was_asked_blind_is_nobodys_second_question(path):
+    tab_of(opened(path, "ana", audit=1.0)).answer()
+    assert not tab_of(opened(path, "ben", overlap=1.0)).question["blind"]
 
 
 def test_answers_of_another_server_are_picked_up_and_told(path):

@@ -118,7 +118,7 @@ class Choosing:
             return None
         mine = {d.cell.id for d in standing if d.who == self._who and d.cell is not None}
         for d in standing:
-            if d.kind is DecisionKind.CHOOSE and d.who != self._who and d.cell is not None and not d.blind:
+            if d.kind is DecisionKind.CHOOSE and d.cell is not None and not d.blind:
                 shown = _as_outcomes(d.shown)
                 if shown and d.cell.id not in mine | taken:
                     return Drawn(d.cell.id, blind=True, shown=shown)
