@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,10 @@ from trackdb.engine.demo import demo
 from trackdb.errors import FormatError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import Limits, ask
+
+from .pages import run_page
+
+FIRST = "trackdb demo demo"
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +63,24 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_the_demo_is_one_object_in_json(tmp_path):
-    result = CliRunner().invoke(app, ["demo", str(tmp_path / "d"), "--json", "-q"])
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory):
+    """The folder in which somebody typed the first command of the tutorial, and what it answered."""
+    folder = tmp_path_factory.mktemp("typed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder, CliRunner().invoke(app, [*FIRST.split()[1:], "--json", "-q"])
+
+
+def test_the_demo_is_one_object_in_json(typed):
+    result = typed[1]
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert found["schema_version"] == 1
     assert found["steps"][0]["command"].startswith("trackdb simulate")
+
+
+@pytest.mark.usefixtures("own_home_and_log")
+def test_the_tutorial_runs_as_it_stands(typed, monkeypatch):
+    monkeypatch.chdir(typed[0])
+    assert run_page(Path(__file__).parents[1] / "docs" / "tutorial.md", done=FIRST) > 10
