@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # some machines set it; then each of hundreds of processes would compile all that it imports
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types compiled faults fuzz uncertainty clean
+.PHONY: demo test lint types compiled faults fuzz uncertainty docs clean
 
 demo: $(VENV)/.ready $(VENV)/.kernels  ## from a simulated movie to a queried lineage
 	rm -rf demo
@@ -42,6 +42,16 @@ fuzz: $(VENV)/.ready $(VENV)/.kernels  ## importers under 12,000 harmed files, o
 
 uncertainty: $(VENV)/.ready $(VENV)/.kernels  ## docs/uncertainty: how far probabilities of links can be trusted; MODEL=FOLDER takes a transformer too
 	$(BIN)/python benchmarks/uncertainty $(if $(MODEL),--model $(MODEL))
+
+docs: $(VENV)/.docs $(VENV)/.kernels  ## the documentation as a site in build/site; a warning or a broken link is an error
+	$(BIN)/python docs/reference/generate.py
+	$(BIN)/python docs/pictures.py
+	$(BIN)/python -m sphinx -q -W --keep-going -E -j auto -b html docs build/site
+	$(BIN)/python docs/own_site.py build/site
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
 
 # of what is installed a tenth is ever imported: Python compiles that when it meets it
 $(VENV)/.ready: pyproject.toml constraints.txt

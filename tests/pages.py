@@ -13,7 +13,7 @@ from trackdb.storage.sandbox import ask
 from .command_line import run
 
 RUN = ("bash", "python", "sql", "toml")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
+FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", flags=re.M | re.S)
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*(<!-- \w+ -->\s*)?$")
 STORE = re.compile(r"[\w/-]+\.trackdb\b")
 

@@ -14,7 +14,10 @@ from .pages import RUN, blocks_of, run_page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-OWN = sorted((DOCS / "howto").glob("*.md"))  # the tutorial is run by test_demo, which has its first step
+OWN = [
+    *sorted((DOCS / "howto").glob("*.md")),
+    DOCS / "reference" / "settings.md",
+]  # the tutorial is run by test_demo, which has its first step
 ELSEWHERE = ("sql.md", "cookbook.md")
 """Pages whose queries run in test_docs."""
 ALL = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if p.name not in ELSEWHERE)]
@@ -32,7 +35,7 @@ def own_copy_of_the_docs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", ALL, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_says_what_it_is(page):
     languages = {block.language for block in blocks_of(page)}
-    assert languages <= {*RUN, "text"}, f"{page.name}: {languages}"
+    assert languages <= {*RUN, "text", "{toctree}"}, f"{page.name}: {languages}"
 
 
 @pytest.mark.parametrize("page", OWN, ids=lambda page: page.stem)
