@@ -30,6 +30,7 @@ import pyarrow as pa
 from ..errors import TrackdbError
 from .instance import draw_no_bar
 from .log_files import rows_to_merge
+from .turns import give_way
 
 LENGTH: Final = struct.Struct("<Q")  # before a question, and behind a verdict
 STATUS: Final = struct.Struct("<i")  # how a process has ended, as `os.waitpid` tells it
@@ -181,6 +182,7 @@ def opened(question: Question) -> duckdb.DuckDBPyConnection:
         "max_execution_time": str(max(1, round(1000 * question.timeout_s))),
     }
     deadline = time.monotonic() + question.patience_s
+    give_way(Path(question.graph).parent)
     while True:
         try:
             connection = duckdb.connect(question.graph, read_only=True, config=settings)

@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from platform import node
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -22,6 +23,7 @@ from sqlalchemy.pool import NullPool
 from ..errors import StoreDamagedError, StoreError, StoreLockedError, StoreMissingError, VersionError
 from .folders import allowing
 from .instance import opened
+from .turns import give_way, waiting_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,16 +106,21 @@ def require_store(file: Path) -> None:
 def _open_patiently(stack: ExitStack, file: Path, patience_s: float, *, write: bool) -> duckdb.DuckDBPyConnection:
     """Try to connect until the holder of the file lets go or the patience is over."""
     deadline = time.monotonic() + patience_s
-    pause_s = 0.01
-    while True:
-        try:
-            return stack.enter_context(opened(file, write=write))
-        except duckdb.Error as error:
-            reason = explained(error, file)
-            if not isinstance(reason, StoreLockedError) or time.monotonic() > deadline:
-                raise reason from error
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, 0.25)
+    pause_s, longest_s = 0.01, 0.1 if write else 0.25
+    if not write:
+        give_way(file.parent)
+    with ExitStack() as waiting:
+        while True:
+            try:
+                return stack.enter_context(opened(file, write=write))
+            except duckdb.Error as error:
+                reason = explained(error, file)
+                if not isinstance(reason, StoreLockedError) or time.monotonic() > deadline:
+                    raise reason from error
+            if write and pause_s == 0.01:
+                waiting.enter_context(waiting_to_write(file.parent))
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
 
 
 def explained(error: Exception, file: Path) -> StoreError:
@@ -146,15 +153,16 @@ def explained(error: Exception, file: Path) -> StoreError:
 
 
 def process_name(pid: int) -> str:
-    """Return ``pid 20658 (trackdb solve)``; the command is left out where the system does not tell it."""
+    """Return ``pid 20658 (trackdb solve) on HOST``; the command is left out where the system does not tell it."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return f"pid {pid}"
-    names = [Path(word).name for word in words if word and not word.startswith("-")]
+        words = []
+    code = words.index("-c") + 1 if "-c" in words else None  # the text of a program is no name of it
+    names = [Path(word).name for n, word in enumerate(words) if word and not word.startswith("-") and n != code]
     if names and names[0].startswith("python"):
         names = names[1:]
-    return f"pid {pid} ({' '.join(names[:2])})" if names else f"pid {pid}"
+    return f"pid {pid} ({' '.join(names[:2])}) on {node()}" if names else f"pid {pid} on {node()}"
 
 
 def holder_of(file: Path) -> str | None:
@@ -176,8 +184,8 @@ def holder_of(file: Path) -> str | None:
 
 
 def this_process(command: str) -> str:
-    """Return how this process is named to others, for example ``pid 20658 (trackdb solve)``."""
-    return f"pid {os.getpid()} ({command})"
+    """Return how this process is named to others, for example ``pid 20658 (trackdb solve) on HOST``."""
+    return f"pid {os.getpid()} ({command}) on {node()}"
 
 
 @contextmanager
