@@ -646,6 +646,23 @@ def test_a_request_that_says_something_else_is_refused_by_name(shown, wrong):
     assert shown.get("/api/decisions")["items"] == []
 
 
+@pytest.mark.parametrize("number", ["", "abc", "-1", "1e3", "1" * 19, "\u0663"])
+def test_a_number_that_is_none_is_refused_by_name(shown, number):
+    told = refused(shown.http.get("/api/question", {"client": "tab", "cell": number}), 400, "bad_request")
+    assert told["error"]["message"] == "cell is a whole number"
+
+
+def test_pages_are_told_of_an_answer_and_of_its_undoing_once(path):
+    events, told = Events(), []
+    events.tell = lambda name, data: told.append((name, data["record"]["seq"], data["client"]))
+    app = review_app(opened(path), events, port=8765, token=TOKEN)
+    tab = Tab(f"{ORIGIN}/?token={TOKEN}", "tab", http=Local(app, ORIGIN))
+    body, undo = tab.body(), {"key": str(uuid.uuid4()), "client": "tab"}
+    for path_, sent in [("/api/decisions", body)] * 2 + [("/api/undo", undo)] * 2:
+        assert tab.post(path_, sent).status_code == 200
+    assert told == [("answered", 1, "tab"), ("undone", 1, "tab")]
+
+
 def test_what_is_no_answer_at_all_is_refused(tab, path):
     for body in ([], "x", 3):
         refused(tab.http.post("/api/decisions", body), 400, "bad_request")

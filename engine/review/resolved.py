@@ -85,8 +85,7 @@ class Resolves:
                 found = resolved(material.detections, before.name, ends, newest.name, self._store.link_ends(newest))
             elif newest.id > before.id:
                 found = Resolved(before.name, newest.name, 0, 0, [], comparable=False)
-        self._newest = newest.id
-        self.last = found or self.last
+        self._newest, self.last = newest.id, found
         return found
 
 
