@@ -124,20 +124,23 @@ def simulate(
             _refuse(life, "--on tells what the cells do")
             movie = _known(on, source, common, drawing, scale_um, frame_interval, progress)
         report = None if dry_run else write_movie(out, movie, images=images, progress=progress)
-    _close(face, out, movie, seed, report)
+    _close(face, out, movie, seed, report, images=images)
 
 
-def _close(face: Face, out: Path, movie: "SimulatedMovie", seed: int, report: "SimulationReport | None") -> None:
+def _close(
+    face: Face, out: Path, movie: "SimulatedMovie", seed: int, report: "SimulationReport | None", *, images: bool
+) -> None:
     """Say what was written, or what would be, and what comes next."""
     counts = ("tracks", "cells", "divisions", "errors")
     planned = {"path": str(out), "frames": movie.cast.n_frames, "seed": seed, "shape": list(movie.shape)}
     if report is None:
         face.close(f"would write {plural(movie.cast.n_frames, 'frame')} to {out}", {**planned, **dict.fromkeys(counts)})
         return
+    drawn = f" --images {out}/01" if images else ""
     face.close(
         f"{out}: {plural(report.frames, 'simulated frame')} of {' x '.join(map(str, movie.shape))}, "
         f"{plural(report.tracks, 'track')}, {plural(report.divisions, 'division')}, seed {seed}; "
-        f"next: trackdb ingest {out}/01_SEG --truth {out}/01_GT -o {out.name}.trackdb",
+        f"next: trackdb ingest {out}/01_SEG --truth {out}/01_GT{drawn} -o {out.name}.trackdb",
         {**planned, **{name: getattr(report, name) for name in counts}},
     )
 

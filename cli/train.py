@@ -1,13 +1,16 @@
 """`trackdb train`: a network that learns from stores with truth."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import ConfigError
 from .options import ConfigFile
 from .view import Face, command, plural
+
+if TYPE_CHECKING:
+    from ..engine.training.association.stage import TrainReport
 
 NETWORKS = ("association",)
 
@@ -95,10 +98,16 @@ def train(
             tensorboard=tensorboard,
             progress=progress,
         )
+    face.close(_told(report), report.as_dict())
+
+
+def _told(report: "TrainReport") -> str:
+    """Return the closing line of a training."""
     why = {"epochs": "", "no better": ", no better any more", "time limit": ", stopped by the time limit"}[report.ended]
-    face.close(
+    within = "within " if report.best.epoch > report.epochs else ""
+    earlier = f" ({report.earlier_s:.0f} s of them in earlier commands)" if report.resumed else ""
+    return (
         f"model {report.name}: {plural(report.epochs, 'epoch')}{why}, best validation loss "
-        f"{report.best.val_loss:.4g} (epoch {report.best.epoch}), links F1 {report.best.val_f1:.4f}, "
-        f"{report.seconds:.0f} s",
-        report.as_dict(),
+        f"{report.best.val_loss:.4g} ({within}epoch {report.best.epoch}), links F1 {report.best.val_f1:.4f}, "
+        f"{report.seconds:.0f} s{earlier}"
     )

@@ -80,7 +80,7 @@ class Break:
         )
 
 
-def told(breaks: Sequence[Break], path: str, reach: int) -> list[str]:
+def told(breaks: Sequence[Break], path: str, reach: int, model: str = "") -> list[str]:
     """Return in words what breaks there are and what helps.
 
     Parameters
@@ -91,10 +91,13 @@ def told(breaks: Sequence[Break], path: str, reach: int) -> list[str]:
         Of the store.
     reach : int
         Most frames that a candidate spans.
+    model : str
+        Model whose scores the solution goes by, if it does: then it may be that, not the movie.
     """
     jumps = [one for one in breaks if one.shift is not None]
     wide = [one for one in breaks if one.shift is None and one.second - one.first > reach]
     others = [one for one in breaks if one.shift is None and one.second - one.first <= reach]
+    knows = f", and does the model {model} know such cells" if model else ""
     widest = max((one.second - one.first for one in wide), default=0) - 1
     groups = (
         (
@@ -102,7 +105,7 @@ def told(breaks: Sequence[Break], path: str, reach: int) -> list[str]:
             "what ends, begins and divides there may be made up: align the frames (registration), then ingest again",
         ),
         (wide, f"no candidate skips as many frames: trackdb link {path} --max-gap {widest}, then solve again"),
-        (others, "far fewer than elsewhere: do these frames show the same place, in focus?"),
+        (others, f"far fewer than elsewhere: do these frames show the same place, in focus{knows}?"),
     )
     return [f"{_listed(found)}: {advice}" for found, advice in groups if found]
 

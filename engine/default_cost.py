@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from .config import AUTO, ScoreConfig
 from .costs import MOST_CELLS
 from .linkers import GOES_BY, LEARNED
+from .scorers.base import ScoreScale
 
 if TYPE_CHECKING:
     from .config import Config
@@ -19,12 +20,21 @@ DENSITY: Final = "density"
 FEWEST: Final = 200
 """Detections from which on a movie is learned from unasked: on pieces of real movies with fewer, the plain cost links
 as well or better (design 25)."""
+PRICED_BY: Final = {
+    ScoreScale.LOG_DENSITY: "the plain cost",
+    ScoreScale.PROBABILITY: "the odds of these probabilities",
+    ScoreScale.IOU: "distance and overlap, for what they are worth here",
+    ScoreScale.SIMILARITY: "distance and these scores, for what they are worth here",
+}
+"""What the plain cost is of scores of each scale."""
 MISSED: Final = 3
 """Frames that the learned cost looks over, as misses come in runs; one in movies that are learned from in part, where
 the candidates would take too long."""
 
 
-def cost_for(config: Config, *, scores: str | None, own_solver: bool, n_detections: int) -> tuple[str, str]:
+def cost_for(
+    config: Config, *, scores: str | None, own_solver: bool, n_detections: int, scale: str = ScoreScale.LOG_DENSITY
+) -> tuple[str, str]:
     """Return the name of the cost, and where it is not the learned one although nobody said so, why.
 
     Parameters
@@ -37,6 +47,8 @@ def cost_for(config: Config, *, scores: str | None, own_solver: bool, n_detectio
         Whether the user made the solver.
     n_detections : int
         Size of the movie.
+    scale : str
+        What the numbers of these scores mean, a `ScoreScale`.
     """
     settings = config.solve
     if settings.cost != AUTO:
@@ -46,7 +58,7 @@ def cost_for(config: Config, *, scores: str | None, own_solver: bool, n_detectio
     if settings.linker in GOES_BY:  # squared distances, or one link at a time: no pairs in either
         return DENSITY, ""
     reason = _against_learning(config, scores, own_solver, n_detections)
-    return (DENSITY, f"{reason}: priced by the plain cost") if reason else (LEARNED, "")
+    return (DENSITY, f"{reason}: priced by {PRICED_BY[ScoreScale(scale)]}") if reason else (LEARNED, "")
 
 
 def missed_frames(config: Config, n_detections: int) -> int:

@@ -19,11 +19,13 @@ import numpy as np
 from ..errors import ConfigError
 from ..storage.arrays import ArrayWriter, sweep
 from ..storage.unfinished import FinishedParts, forget
+from .by_models import hardly_taught, scored_before
 from .candidates import edges_of
 from .models.installed import require_torch
 from .models.registry import KNOWN, find
 from .names import done, free_score_name
 from .pixels import pixels_of
+from .remarks import without_score
 from .scorers.base import Scores, ScoreScale
 
 if TYPE_CHECKING:
@@ -123,6 +125,10 @@ def score_by_network(
     name = free_score_name(store, chosen, name, card.name)
     device = next(model.parameters()).device.type
     params = {"by": by, **asdict(config), "device": device, "model": card.as_dict()}
+    there = done(store, chosen, "score")
+    for note in (hardly_taught(card.name, card.training), scored_before(name, card.as_dict(), there)):
+        if note:
+            progress.note(note)
     with store.running("score", name, params, chosen=chosen, model_digest=card.digest) as run:
         detections = store.detections(chosen)
         channel = _channel(store, chosen, config, card, progress)
@@ -162,7 +168,7 @@ def score_by_network(
         after = store.count_candidates(chosen)
     parts.forget()
     if after > len(edges):
-        progress.note(f"{after - len(edges):,} candidates have no score by {name}: solve leaves them out")
+        progress.note(without_score(after - len(edges), after, name))
     log.info("scored: %d links by %s on %s", len(edges), card.name, device)
     seconds = time.perf_counter() - started
     return NetworkScored(name, len(edges), after - before, len(windows), kept.known, device, seconds)

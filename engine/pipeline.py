@@ -24,10 +24,11 @@ from .default_cost import cost_for, missed_frames
 from .lineages import solution_table
 from .linkers import ACTIVITY, ASSOCIATION, COST, LEARNED, TWO_DISTANCE, choose_linker
 from .names import done, free_solution_name, linked_gap, named_scores
+from .networks import names_a_model
 from .pixels import pixels_of
 from .pricing import learned_costs, pins_of, priced, with_forced
 from .progress import Progress, Silent
-from .remarks import remark, same_scores
+from .remarks import remark, same_scores, without_score
 from .reports import LinkReport, Merged, SolveReport, report_of
 from .scorers.base import Scores, ScoreScale
 from .scoring import ready_scores, score
@@ -202,7 +203,8 @@ def solve(
         bound = linker.solver(detections, edges.take(left.rows), free, pixels_of(store, chosen, progress))
         selection = left.whole(bound.solve(left.problem))
         require_sound(left.asked, selection, settings)
-        breaks = remark(detections, edges, selection, settings, str(store.path), progress)
+        model = score_run.params.get("model", {}).get("name", "") if settings.cost != LEARNED else ""
+        breaks = remark(detections, edges, selection, settings, str(store.path), progress, model)
         table, merged = _labelled(detections, edges, selection)
         info = SolutionInfo(
             0, chosen.id, run.id, name, settings.linker, selection.objective, selection.lower_bound, selection.proven
@@ -226,10 +228,21 @@ def _with_cost(
 ) -> Config:
     """Return the settings with the cost that they come to, and tell where it is another than usual."""
     n = store.count_detections(chosen)
-    cost, why = cost_for(config, scores=scores, own_solver=solver is not None, n_detections=n)
+    scale = _scale_of(store, chosen, config, scores)
+    cost, why = cost_for(config, scores=scores, own_solver=solver is not None, n_detections=n, scale=scale)
     if why:
         progress.note(why)
     return replace(config, solve=replace(config.solve, cost=cost))
+
+
+def _scale_of(store: DuckDBStore, chosen: DetectionSet, config: Config, scores: str | None) -> str:
+    """Return what the numbers of the scores that are asked for mean, as far as that is known before they are made."""
+    made = done(store, chosen, "score")
+    asked = [run for run in made if (run.params.get("by") == config.score.by if scores is None else run.name == scores)]
+    if asked:
+        return str(asked[-1].params["scale"])
+    of_model = scores is None and names_a_model(config.score.by)
+    return ScoreScale.PROBABILITY if of_model else ScoreScale.LOG_DENSITY
 
 
 def _require_fitting(config: Config, linker: LinkerChoice, scores: str | None) -> None:
@@ -288,7 +301,7 @@ def _candidates(
     edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
     left_out = int(np.count_nonzero(~seen))
     if left_out:
-        progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
+        progress.note(without_score(left_out, len(seen), score_run.name))
     if config.solve.cost != LEARNED and (same := same_scores(value, score_run.name)):
         progress.note(same)
     scores = Scores(value, ScoreScale(score_run.params["scale"]), score_run.params["estimates"])

@@ -25,6 +25,7 @@ def remark(
     config: SolveConfig,
     path: str,
     progress: Progress,
+    model: str = "",
 ) -> tuple[Break, ...]:
     """Tell where the movie breaks and why an optimum is not proven; return the breaks.
 
@@ -42,15 +43,28 @@ def remark(
         Of the store, for what to do.
     progress : Progress
         Who is told.
+    model : str
+        Model whose scores it goes by, if it does.
     """
     chosen = edges.take(selection.edge)
     reach = int(edges.frames.max(initial=1))
     breaks = breaks_of(detections, chosen.source, chosen.target, reach)
-    for line in told(breaks, path, reach):
+    for line in told(breaks, path, reach, model):
         progress.note(line)
     if not selection.proven and np.isfinite(selection.lower_bound):
         progress.note(_not_proven(detections, selection, config))
     return breaks
+
+
+def without_score(count: int, of: int, scores: str) -> str:
+    """Return a note on candidates that a score run does not know.
+
+    Examples
+    --------
+    >>> without_score(1401, 2072, "mine")
+    '1,401 of 2,072 candidates have no score in mine: a solve by it leaves them out'
+    """
+    return f"{count:,} of {of:,} candidates have no score in {scores}: a solve by it leaves them out"
 
 
 def same_scores(value: NDArray[np.float64], scores: str) -> str:

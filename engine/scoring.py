@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..storage.formats.tabular.reader import SUFFIXES
+from .by_models import hardly_taught_of, scored_since
 from .config import AUTO, ScoreConfig
 from .names import done, free_score_name, named_scores, require_linked
 from .network_config import NetworkConfig
@@ -16,6 +17,7 @@ from .networks import names_a_model, score_by_network
 from .own_scores import digest_of, read_own_scores
 from .pixels import pixels_of
 from .progress import Progress, Silent
+from .remarks import without_score
 from .scorers import ScoreScale, known_scorers, open_scorer
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ def _by_table(
     if after > before:
         progress.note(f"{after - before:,} pairs of {path.name} were no candidates and are now")
     if after > len(own.edges):
-        progress.note(f"{after - len(own.edges):,} candidates have no score in {path.name}: solve leaves them out")
+        progress.note(without_score(after - len(own.edges), after, name))
     log.info("scored: %d pairs by %s", len(own.edges), path)
     return ScoreReport(name, own.scores.scale.value, len(own.edges), after - before, {}, time.perf_counter() - started)
 
@@ -199,9 +201,13 @@ def ready_scores(
     Scores that a scorer of ours made before the graph grew are made again under a new name, and so are those of a table
     that has changed. Scores that the user named are taken as they are.
     """
-    if name is not None:
-        return named_scores(store, chosen, name)
     there = done(store, chosen, "score")
+    if name is not None:
+        named = named_scores(store, chosen, name)
+        for note in (hardly_taught_of(named), scored_since(named, there)):
+            if note:
+                progress.note(note)
+        return named
     made = [run for run in there if run.params.get("by") == config.by]
     newest = made[-1] if made else None
     passed_over = [run.name for run in there[there.index(newest) + 1 if newest else 0 :]]

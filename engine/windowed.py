@@ -26,6 +26,7 @@ from .annotations.pins import Answer, PinSet, decided, pins_among, told_to
 from .costs import Extent
 from .lineages import label_lineages
 from .linkers import ASSOCIATION, LEARNED, TWO_DISTANCE
+from .remarks import without_score
 from .reports import Merged, SolveReport, report_of
 from .scorers.base import Scores, ScoreScale
 from .windowed_costs import LearnedInWindows
@@ -114,7 +115,8 @@ class WindowedMovie:
                     **{"try": "a larger --window, or without it"},
                 )
             if found.left_out:
-                self._progress.note(f"{found.left_out} candidates have no score in {score_run.name} and are left out")
+                of = self._store.count_candidates(self._chosen)
+                self._progress.note(without_score(found.left_out, of, score_run.name))
             self._progress.start("saving")
             table = found.labelled(*self._reader.cells())
             info = SolutionInfo(0, self._chosen.id, run.id, name, settings.linker, cost, bound, proven)

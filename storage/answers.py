@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ..errors import ConfigError
+from .folders import appearing_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,14 +40,11 @@ def write_parquet(answer: Answer, path: Path) -> None:
     """
     if not path.name:
         raise ConfigError(f"{path} is no name of a file", **{"try": "--parquet rows.parquet"})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        pyarrow.parquet.write_table(answer.rows, partial)
-        partial.replace(path)
+        with appearing_file(path) as partial:
+            pyarrow.parquet.write_table(answer.rows, partial)
     except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path} cannot be written", reason=str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -40,12 +40,12 @@ def appearing_file(file: Path) -> Iterator[Path]:
     Parameters
     ----------
     file : Path
-        A file that does not exist; the folders above it are made.
+        One that is there already is replaced; the folders above it are made.
     """
     partial = _sibling(file)
     try:
         yield partial
-        partial.rename(file)
+        partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
 

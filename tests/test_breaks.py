@@ -123,6 +123,9 @@ def test_frames_of_another_place_are_told_without_a_shift():
     assert (found.shift, found.links) == (None, 15)
     [line] = told([found], "m.trackdb", REACH)
     assert line.startswith("between frames 2 and 3 15 of 60 cells go on: far fewer than elsewhere")
+    assert line.endswith("in focus?")
+    [line] = told([found], "m.trackdb", REACH, "mine")
+    assert line.endswith("in focus, and does the model mine know such cells?")
 
 
 def test_frames_that_no_candidate_bridges_are_told_with_the_command_that_does():

@@ -59,6 +59,21 @@ def test_linkers_that_know_no_pairs_go_by_the_plain_cost_and_nothing_is_said(lin
 
 
 @pytest.mark.parametrize(
+    ("scale", "by"),
+    [
+        ("probability", "the odds of these probabilities"),
+        ("iou", "distance and overlap, for what they are worth here"),
+        ("similarity", "distance and these scores, for what they are worth here"),
+        ("log_density", "the plain cost"),
+    ],
+)
+def test_scores_are_priced_by_what_they_mean_and_that_is_told(scale, by):
+    config = Config(solve=SolveConfig())
+    said = cost_for(config, scores="network", own_solver=False, n_detections=1000, scale=scale)[1]
+    assert said.endswith(f"the scores network: priced by {by}")
+
+
+@pytest.mark.parametrize(
     ("asked", "why"),
     [
         ({"scores": "network"}, "reads places and masks, not the scores network"),

@@ -56,6 +56,7 @@ def trackings(draw):
             "m", len(counts), position.shape[1], scale_um=scale, interval_s=draw(st.sampled_from([None, 12.5]))
         ),
         about={"store": "s", "dataset": "m", "solution": "x", "linker": "l", "posterior": None},
+        path="s.trackdb",
         cells=Detections(ids, frame, position, np.arange(n), area, scale),
         track=labels.track_id,
         lineage=labels.tracks.lineage[labels.pre],

@@ -140,6 +140,35 @@ def test_scores_of_a_model_solve(store, model):
     assert found(store, "again")[0] == found(store, "small")[0]
 
 
+def test_who_scored_before_and_since_is_told(store, model):
+    chosen = store.detection_set()
+    assert not [note for note in scored(store, model)[1].notes if "there already" in note]
+    report, progress = scored(store, model)
+    assert report.scores == "small-2"
+    assert any(note.startswith("scores small are there already, by the very same model") for note in progress.notes)
+    with (model / "config.yaml").open("a") as stream:
+        stream.write("\n")  # another digest, as of a model that was taught on
+    third = scored(store, model)[1].notes
+    assert any(
+        "scores small, small-2 are there already, by small as it was then: the new ones are small-3" in n for n in third
+    )
+    for scores, told in (("small", "newer small-2, small-3, by small as it was taught since"), ("small-3", "")):
+        progress = Recorded()
+        solve(store, chosen, scores=scores, progress=progress)
+        newer = [note for note in progress.notes if "newer" in note]
+        assert [told in note for note in newer] == ([True] if told else [])
+
+
+def test_a_model_that_has_hardly_learned_is_told_when_it_scores_and_when_it_solves(store, model):
+    (model / "train_config.yaml").write_text("features: wrfeat\ntrackdb: '1'\nepochs: 0\n")
+    notes = scored(store, model)[1].notes
+    progress = Recorded()
+    solve(store, store.detection_set(), scores="small", progress=progress)
+    for told in (notes, progress.notes):
+        assert any(note.startswith("small was stopped in its first epoch and has hardly learned") for note in told)
+    assert any(note.endswith("the scores small: priced by the odds of these probabilities") for note in progress.notes)
+
+
 def test_a_name_that_is_taken_is_refused_before_any_work(store, model):
     scored(store, model)
     with pytest.raises(StoreExistsError):

@@ -204,7 +204,7 @@ def test_scores_that_the_user_names_are_taken_as_they_are(walking):
     progress = Recorded()
     report = solve(walking, chosen, scores="distance", progress=progress)
     assert report.left_out == many - few > 0
-    assert any(f"{many - few} candidates have no score in distance" in note for note in progress.notes)
+    assert any(f"{many - few} of {many} candidates have no score in distance" in note for note in progress.notes)
     assert run_states(walking, "score") == [("distance", "done")]
 
 

@@ -85,7 +85,7 @@ def test_the_largest_lineages_are_drawn_first_and_a_cell_chooses_its_own(trackin
     own = plot_tree(tracking, tmp_path / "own.png", cell=cell[9])
     assert (own.lineages, own.tracks, own.links) == (1, 1, 2)
     assert (tmp_path / "own.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(MissingRowsError, match="cell 99 is not part of solution truth; try: trackdb sql"):
+    with pytest.raises(MissingRowsError, match=f"solution truth; try: trackdb sql {tmp_path}/family"):
         plot_tree(tracking, tmp_path / "none.svg", cell=99)
     assert not (tmp_path / "none.svg").exists()
 
@@ -131,6 +131,20 @@ def test_images_are_scaled_and_volumes_are_shown_by_their_brightest():
     ramp = grey(np.arange(1001).reshape(7, 143))
     assert (ramp.min(), ramp.max()) == (0, 1)
     assert ramp.flat[500] == pytest.approx((500 - 10) / (998 - 10))
+
+
+@drawn
+def test_a_plot_that_fails_half_way_leaves_nothing(tracking, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def fails(_figure, file, **_options):
+        file.write_text("half of it")
+        raise OSError("no room")
+
+    monkeypatch.setattr(Figure, "savefig", fails)
+    with pytest.raises(OSError, match="no room"):
+        plot_tree(tracking, tmp_path / "a.svg")
+    assert [*tmp_path.glob("*.svg*"), *tmp_path.glob(".*.svg*")] == []
 
 
 @drawn

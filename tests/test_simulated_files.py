@@ -18,6 +18,9 @@ from trackdb.errors import FormatError
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats.base import SourceOptions
 
+from .command_line import answer as of_command
+from .command_line import run
+
 SMALL = Simulation(frames=8, cells=12, division_rate=0.1, missed=0.1, false=0.1, merged=0.1, split=0.1, seed=3)
 FLAT = replace(SMALL, modality="phase", condition="b", scale_um=(0.5, 0.4), interval_s=300.0)
 DEEP = replace(SMALL, frames=4, ndim=3, scale_um=(2.0, 0.5, 0.5), interval_s=60.0)
@@ -166,6 +169,17 @@ def test_the_command_passes_on_what_is_asked(tmp_path):
     assert (found["errors"], found["divisions"]) == (report.errors, report.divisions)
     for file in ("01/t002.tif", "01_SEG/mask002.tif", "README.txt"):
         assert (tmp_path / "cli" / file).read_bytes() == (tmp_path / "python" / file).read_bytes()
+
+
+def test_the_command_that_comes_next_brings_the_images_that_were_drawn(tmp_path):
+    words = ["simulate", "-o", tmp_path / "m", "--cells", 4, "--frames", 1]
+    said = run(*words, "--dry-run").stdout
+    assert "next" not in said
+    said = run(*words).stdout
+    command = said[said.index("trackdb ingest") :].split()
+    assert command[command.index("--images") + 1] == str(tmp_path / "m" / "01")
+    assert of_command(*command[1:-1], tmp_path / "m.trackdb")["frames"] == 1
+    assert "--images" not in run(*words[:2], tmp_path / "dark", *words[3:], "--no-images").stdout
 
 
 def test_the_command_draws_phase_contrast_of_a_shape(tmp_path):

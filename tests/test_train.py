@@ -127,7 +127,14 @@ def test_a_model_is_not_overwritten_unless_asked(place):
         "train", "association", place / "six.trackdb", "--config", place / "small.toml", "-o", place / "mine", code=3
     )
     assert "holds a model" in said
+    assert "of these very settings" in said
     assert "--overwrite" in said
+
+
+def test_a_model_of_other_settings_is_refused_by_name_and_before_anything_else_is_said(words, place):
+    said = refusal(*words[:-1], place / "mine", "--seed", "4", code=3)
+    assert "seed 0, now 4" in said
+    assert "note: " not in said
 
 
 def test_a_command_that_is_refused_keeps_the_model_that_it_was_to_overwrite(words, place, tmp_path):
@@ -143,6 +150,7 @@ def test_a_folder_with_something_else_is_left_alone(words, tmp_path):
     (tmp_path / "again" / "thesis.txt").write_text("mine")
     for more in ([], ["--overwrite"]):
         assert "thesis.txt" in refusal(*words, *more, code=1)
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["thesis.txt"]
     (tmp_path / "file").touch()
     assert "is a file" in refusal(*words[:-1], tmp_path / "file", code=1)
     assert (tmp_path / "again" / "thesis.txt").read_text() == "mine"
@@ -183,8 +191,9 @@ def test_ctrl_c_leaves_a_training_that_goes_on_to_the_same_end(words, place, tmp
 
 def test_an_unfinished_training_of_other_settings_is_refused_by_name(words, tmp_path, monkeypatch):
     interrupted(monkeypatch, words, 1)
-    said = refusal(*words, "--seed", "4", code=2)
+    said = refusal(*words, "--seed", "4", code=3)
     assert "seed 0, now 4" in said
+    assert "note: " not in said
     assert answer(*words, "--seed", "4", "--overwrite")["resumed"] is False
 
 
@@ -197,9 +206,35 @@ def test_after_a_time_limit_there_is_a_model_and_the_command_goes_on(words, plac
     found = answer(*words, "--time-limit", "1e-9")
     assert (found["ended"], found["steps"]) == ("time limit", 0)
     load_model(tmp_path / "again", device="cpu")
-    assert "stopped by the time limit" in run(*words, "--time-limit", "1e-9").stdout
-    assert answer(*words)["resumed"]
+    assert (tmp_path / "again" / "metrics.csv").read_text().startswith("epoch,step,")
+    said = run(*words, "--time-limit", "1e-9")
+    assert "stopped by the time limit, best validation loss" in said.stdout
+    assert "(within epoch 1)" in said.stdout
+    assert "in earlier commands)" in said.stdout
+    assert "has hardly learned: what it links is of little use; the same command goes on" in said.stderr
+    last = answer(*words)
+    assert last["resumed"]
+    assert 0 < last["earlier_s"] < last["seconds"]
     assert (tmp_path / "again" / "model.pt").read_bytes() == (place / "mine" / "model.pt").read_bytes()
+
+
+def test_who_is_to_learn_from_a_movie_that_is_not_there_leaves_no_folder(words, tmp_path):
+    refusal(*words, "--against", "right", code=3)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_folder_is_looked_at_when_it_is_held(words, place, tmp_path, monkeypatch):
+    """Who comes while another training ends finds its model."""
+    acquire = FileLock.acquire
+
+    def another_ends(lock, *args, **kwargs):
+        found = acquire(lock, *args, **kwargs)
+        shutil.copytree(place / "mine", tmp_path / "again", dirs_exist_ok=True)
+        return found
+
+    monkeypatch.setattr(FileLock, "acquire", another_ends)
+    assert "holds a model" in refusal(*words, code=3)
+    assert {path.name for path in (tmp_path / "again").iterdir()} == LAYOUT
 
 
 def test_a_model_to_begin_with_gives_its_weights_and_its_shape(words, place, tmp_path):

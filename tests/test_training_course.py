@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from trackdb.engine.progress import Recorded, Silent
-from trackdb.errors import ConfigError, FormatError, TrainingError
+from trackdb.errors import ConfigError, FormatError, StoreExistsError, TrainingError
 
 from .taught import RECIPE, SHAPE, Walks
 
@@ -144,6 +144,30 @@ def test_a_time_limit_leaves_a_network_and_a_training_that_goes_on(tmp_path, und
     require_same(run(course(tmp_path / "c.pt", seed=5)), undisturbed)
 
 
+@pytest.mark.parametrize(("lr", "last"), [(RECIPE.lr, "at work"), (50.0, "best")])
+def test_a_time_limit_within_an_epoch_gives_the_better_of_the_network_at_work_and_the_best(tmp_path, lr, last):
+    def stops(epoch, step):
+        if (epoch, step) == (1, 3):
+            made._limit = -1.0
+
+    made = course(tmp_path / "c.pt", Walks(stops), replace(RECIPE, lr=lr, warmup=0, clip=0.0))
+    ended, [first] = run(made)
+    assert made.steps == 4 + 3
+    found = validate(made._pupil.model, Walks().validation(), Precision.chosen("32", CPU)).loss
+    assert (found < first.val_loss) == (last == "at work")
+    assert ended.best.val_loss == min(found, first.val_loss)
+    assert ended.best.epoch == (2 if last == "at work" else 1)
+    made._pupil.model.load_state_dict(ended.weights)
+    assert validate(made._pupil.model, Walks().validation(), Precision.chosen("32", CPU)).loss == ended.best.val_loss
+
+
+def test_a_time_limit_leaves_time_for_the_examination(tmp_path):
+    made = course(tmp_path / "c.pt")
+    made._limit, made._examination_s = 1000.0, 1000.0
+    ended, _ = run(made)
+    assert (ended.why, made.steps) == ("time limit", 0)
+
+
 def test_it_ends_when_nothing_gets_better(tmp_path):
     recipe = replace(RECIPE, lr=1e-12, patience=2, epochs=9)
     ended, history = run(course(tmp_path / "c.pt", recipe=recipe))
@@ -198,7 +222,7 @@ def test_a_loss_that_is_no_number_stops_it_and_names_the_step(tmp_path):
 
 def test_a_training_of_something_else_is_refused_by_name(tmp_path):
     course(tmp_path / "c.pt")._checkpoint.keep({})
-    with pytest.raises(ConfigError, match="what 'the same', now 'another'"):
+    with pytest.raises(StoreExistsError, match="what 'the same', now 'another'"):
         course(tmp_path / "c.pt", follows="another")
 
 

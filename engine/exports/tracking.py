@@ -37,6 +37,8 @@ class Tracking:
         The dataset.
     about : dict
         Where it comes from: ``store dataset detections solution linker objective lower_bound proven posterior``.
+    path : str
+        Folder of the store, for what to do next; exports tell its name alone.
     cells : Detections
         The cells of the solution, ordered by frame.
     track, lineage : (n,) int64
@@ -65,6 +67,7 @@ class Tracking:
 
     movie: Movie
     about: About
+    path: str
     cells: Detections
     track: NDArray[np.int64]
     lineage: NDArray[np.int64]
@@ -199,6 +202,7 @@ def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) ->
             "proven": info.proven,
             "posterior": evidence.posterior,
         },
+        path=str(store.path),
         cells=cells,
         track=table.track_id,
         lineage=table.tracks.lineage[rows_of(table.tracks.pre, table.pre, "place in the walk")],

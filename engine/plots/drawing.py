@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ...errors import ConfigError
+from ...storage.folders import appearing_file
 from ..exports.base import require_place_for
 
 if TYPE_CHECKING:
@@ -46,14 +47,16 @@ def require_plottable(what: str, out: Path) -> None:
 
 @contextmanager
 def figure_for(out: Path, width_in: float, height_in: float) -> Iterator[Any]:
-    """Give a figure of so many inches, and write it when it is drawn; the same drawing gives the same file."""
+    """Give a figure of so many inches, and write it whole when it is drawn; the same drawing gives the same file."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type, unused-ignore]  # its stubs list keys one by one
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         yield figure
-        figure.savefig(out, dpi=DOTS_PER_INCH, metadata={"Date": None} if out.suffix.lower() == ".svg" else None)
+        kind = out.suffix.lower().removeprefix(".")
+        with appearing_file(out) as partial:
+            figure.savefig(partial, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
 
 
 def doubt_of(probability: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConfigError
+from ...storage.folders import appearing_file
 from ..exports.base import require_place_for
 from ..review.queue import PARENTS
 from .crops import likely, pictures_of, told
@@ -68,7 +69,8 @@ def write_page(asked: ReviewList, detections: Detections, pixels: Pixels, out: P
         f"{len(asked.items):,} of {asked.open:,} open questions of posterior {asked.posterior}, by {asked.by}."
     )
     articles = [_article(question, detections, pixels) for question in asked.items]
-    out.write_text("\n".join([head, f"<p>{line}</p>", *articles, "</html>\n"]), encoding="utf-8")
+    with appearing_file(out) as partial:
+        partial.write_text("\n".join([head, f"<p>{line}</p>", *articles, "</html>\n"]), encoding="utf-8")
     return len(articles)
 
 

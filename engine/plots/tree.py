@@ -151,7 +151,7 @@ def _row_of(tracking: Tracking, cell: int | None) -> int | None:
     if not len(rows):
         raise MissingRowsError(
             f"cell {cell} is not part of solution {tracking.about['solution']}",
-            **{"try": f'trackdb sql {tracking.about["store"]} "select cell, t, y, x from tracked limit 10"'},
+            **{"try": f'trackdb sql {tracking.path} "select cell, t, y, x from tracked limit 10"'},
         )
     return int(rows[0])
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import ConfigError
 from ...storage.catalogue import TRUTH
+from ...storage.folders import appearing_file
 from ..annotations.pins import pins_among
 from ..config import Config
 from ..evaluate import true_parents
@@ -171,7 +172,8 @@ def calibrate(
     temperature = {method: fit.temperature for method, fit in fits.items()}
     shifts = None if learned is None else learned.shifts
     calibration = CalibrationFile(scores, temperature, shifts, tuple(movie.named for movie in movies))
-    out.write_text(as_toml(calibration), encoding="utf-8")
+    with appearing_file(out) as unfinished:
+        unfinished.write_text(as_toml(calibration), encoding="utf-8")
     with_mother = sum(movie.asked.with_mother for movie in movies)
     return CalibrationReport(
         str(out),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import CalibrationError
+from ...storage.folders import appearing_file
 from ..config import Config
 from ..exports.base import require_place_for
 from ..progress import Silent
@@ -144,7 +145,8 @@ def calibrate_without_truth(
         progress.note(f"links by {scores} keep their costs: how far cells go is learned by distance alone")
     fitted = [replace(named, daughters=fit.cells) for (named, _), fit in zip(movies, fits.values(), strict=True)]
     calibration = CalibrationFile(scores, {}, average(list(fits.values())), tuple(fitted))
-    out.write_text(as_toml(calibration), encoding="utf-8")
+    with appearing_file(out) as partial:
+        partial.write_text(as_toml(calibration), encoding="utf-8")
     return UnlabelledReport(str(out), calibration, fits, time.perf_counter() - started)
 
 

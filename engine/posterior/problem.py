@@ -21,6 +21,7 @@ from ..evidence import LearnedConfig
 from ..linkers import ASSOCIATION, COST, LEARNED, TWO_DISTANCE
 from ..names import done, named_scores, require_linked
 from ..pricing import learned_cost, pins_of, with_forced
+from ..remarks import without_score
 from ..scorers.base import Scores, ScoreScale
 from ..scoring import ready_scores
 from ..teaching import Lesson
@@ -188,7 +189,7 @@ def priced_again(
     problem = price(detections, edges, scores)
     left_out = int(np.count_nonzero(~seen))
     if left_out:
-        progress.note(f"{left_out} candidates have no score in {score_run.name} and are left out")
+        progress.note(without_score(left_out, len(seen), score_run.name))
     return PricedMovie(detections, edges, score_run, densities, rates, price, problem, pinned, len(pins), left_out)
 
 

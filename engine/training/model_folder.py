@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from ...errors import FormatError, StoreExistsError, StoreLockedError
 from ...storage.folders import appearing_file, flush
 from ..models.checkpoint import CONFIG, TRAINING, WEIGHTS
+from .unfinished import Checkpoint, differing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,20 +36,22 @@ OURS: Final = (CONFIG, WEIGHTS, TRAINING, UNFINISHED, TABLE, TRAINED)
 
 
 @contextmanager
-def opened(folder: Path, *, overwrite: bool) -> Iterator[None]:
+def opened(folder: Path, follows: Mapping[str, str | int | float | bool], *, overwrite: bool) -> Iterator[None]:
     """Hold a folder for one training while the block runs; it is made if it is not there.
 
     Parameters
     ----------
     folder : Path
         A new or empty folder, one with an unfinished training, or with `overwrite` one with a model.
+    follows : mapping of str to str, int, float or bool
+        What the training follows from, as far as that is known before movies are read.
     overwrite : bool
-        Whether a finished model may be there; it stays until `clear` is called.
+        Whether a finished model, or another training, may be there; it stays until `clear` is called.
 
     Raises
     ------
     StoreExistsError
-        If it holds a finished model.
+        If it holds a finished model, or an unfinished training of other settings; what differs is named.
     FormatError
         If it holds something else, or is none.
     StoreLockedError
@@ -56,24 +59,52 @@ def opened(folder: Path, *, overwrite: bool) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise FormatError(f"{folder} is a file", expected="a folder for the model, new or empty")
-    there = {path.name for path in folder.iterdir() if not _left_behind(path)} if folder.exists() else set()
-    begun = UNFINISHED in there
-    if WEIGHTS in there and not begun and not overwrite:
-        raise StoreExistsError(f"{folder} holds a model", **{"try": "another -o, or --overwrite to give it up"})
-    if there and not there & {UNFINISHED, WEIGHTS, TRAINED}:
-        raise FormatError(f"{folder} holds something else", there=", ".join(sorted(there)[:4]), expected="a new folder")
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=0):
-            for path in folder.iterdir():
-                if path.name != LOCK and _left_behind(path):
-                    path.unlink()
-            yield
-            (folder / LOCK).unlink(missing_ok=True)
+            try:
+                _require_free(folder, follows, overwrite=overwrite)
+                for path in folder.iterdir():
+                    if path.name != LOCK and _left_behind(path):
+                        path.unlink()
+                yield
+            finally:
+                (folder / LOCK).unlink(missing_ok=True)
     except Timeout:
         raise StoreLockedError(
             f"another process teaches in {folder}", **{"try": "wait for it, or another -o"}
         ) from None
+    finally:
+        if made:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def _require_free(folder: Path, follows: Mapping[str, str | int | float | bool], *, overwrite: bool) -> None:
+    """Raise StoreExistsError or FormatError where a folder that is held has what is not to be given up."""
+    there = {path.name for path in folder.iterdir() if not _left_behind(path)}
+    if there and not there & {UNFINISHED, WEIGHTS, TRAINED}:
+        raise FormatError(f"{folder} holds something else", there=", ".join(sorted(there)[:4]), expected="a new folder")
+    if overwrite:
+        return
+    if UNFINISHED in there:
+        Checkpoint(folder / UNFINISHED, follows).require_alike()
+    elif WEIGHTS in there:
+        raise StoreExistsError(
+            f"{folder} holds a model",
+            **_taught_from(folder, follows),
+            **{"try": "another -o, or --overwrite to give it up"},
+        )
+
+
+def _taught_from(folder: Path, follows: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+    """Return in words what a finished model was taught from, beside what a training follows from."""
+    try:
+        settings = dict(json.loads((folder / TRAINED).read_text())["settings"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # a model of others
+    return {"there": differing(settings, follows) or "one of these very settings"}
 
 
 def clear(folder: Path) -> None:

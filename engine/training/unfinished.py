@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from ...errors import ConfigError, FormatError
+from ...errors import FormatError, StoreExistsError
 from ...storage.folders import appearing_file, flush
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 FORMAT: Final = 1  # raise it with the meaning
@@ -68,13 +68,24 @@ class Checkpoint:
         ------
         FormatError
             If the file is none, or would run code.
-        ConfigError
+        StoreExistsError
             If it is of another training; what differs is named.
         """
         if not self._file.exists():
             return None
+        follows, state = self._loaded(lazily=False)
+        self._require(follows, {**follows, **self._follows})
+        return state
+
+    def require_alike(self) -> None:
+        """Raise what `read` would, as far as what is known of this training tells; little of the file is read."""
+        if self._file.exists():
+            self._require(self._loaded(lazily=True)[0], self._follows)
+
+    def _loaded(self, *, lazily: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the training of the file follows from, and its state."""
         try:
-            found = torch.load(self._file, map_location="cpu", weights_only=True)
+            found = torch.load(self._file, map_location="cpu", weights_only=True, mmap=lazily)
             form, follows, state = found["format"], found["follows"], found["state"]
         except (
             RuntimeError,
@@ -94,19 +105,28 @@ class Checkpoint:
             raise FormatError(
                 f"{self._file} was kept by another trackdb", expected=f"format {FORMAT}", got=f"format {form}"
             )
-        different = [
-            f"{key} {follows.get(key)!r}, now {self._follows.get(key)!r}"
-            for key in {**follows, **self._follows}
-            if follows.get(key) != self._follows.get(key)
-        ]
+        return dict(follows), dict(state)
+
+    def _require(self, there: Mapping[str, Any], keys: Iterable[str]) -> None:
+        different = differing(there, {key: self._follows.get(key) for key in keys})
         if different:
-            raise ConfigError(
+            raise StoreExistsError(
                 f"{self._file.parent} holds an unfinished training that follows from something else",
-                there="; ".join(different),
+                there=different,
                 **{"try": "give it the same again, another -o, or --overwrite to begin anew"},
             )
-        return dict(state)
 
     def forget(self) -> None:
         """Remove the file: the training is done."""
         self._file.unlink(missing_ok=True)
+
+
+def differing(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return in words which settings a training has that are others now; nothing where all are the same.
+
+    Examples
+    --------
+    >>> differing({"seed": 0, "window": 4}, {"seed": 4, "window": 4})
+    'seed 0, now 4'
+    """
+    return "; ".join(f"{key} {there.get(key)!r}, now {now[key]!r}" for key in now if there.get(key) != now[key])

@@ -143,6 +143,7 @@ class Course:
         self._pupil, self._lessons, self._recipe, self._checkpoint = pupil, lessons, recipe, checkpoint
         self._limit = time_limit_s or math.inf
         self._began = time.monotonic()
+        self._examination_s = 0.0  # of the last one; it is to end within the limit, too
         self.standing = Standing()
         kept = checkpoint.read()
         self.resumed = kept is not None
@@ -195,7 +196,7 @@ class Course:
         """Take the steps of an epoch that are left, or as many as there is time for."""
         recipe, standing = self._recipe, self.standing
         for examples in self._lessons.batches(standing.epoch, standing.step):
-            if time.monotonic() - self._began >= self._limit:
+            if time.monotonic() - self._began >= self._limit - self._examination_s:
                 return
             rate = self._rate()
             loss = self._pupil.learn(examples, rate)
@@ -209,11 +210,15 @@ class Course:
                 self._checkpoint.keep_if_due(self._state)
 
     def _stopped(self) -> Ended:
-        """Keep how far it is, and return the best network so far: where no epoch is done, the one at work."""
+        """Keep how far it is, and return the best network so far; the one at work is examined for that, too."""
         self._checkpoint.keep(self._state())
-        if self.standing.best is not None:
-            return Ended("time limit", self.standing.best, self.standing.weights)
-        return Ended("time limit", self._examined(), weights_of(self._pupil.model))
+        best = self.standing.best
+        if best is not None and not self.standing.step:
+            return Ended("time limit", best, self.standing.weights)
+        at_work = self._examined()
+        if best is not None and best.val_loss <= at_work.val_loss:
+            return Ended("time limit", best, self.standing.weights)
+        return Ended("time limit", at_work, weights_of(self._pupil.model))
 
     def _astray(self, where: str) -> TrainingError:
         return TrainingError(
@@ -229,8 +234,9 @@ class Course:
 
     def _examined(self) -> Epoch:
         """Return how good the pupil is after the steps that are done."""
-        standing = self.standing
+        standing, begun = self.standing, time.monotonic()
         figures = validate(self._pupil.model, self._lessons.validation(), self._pupil.precision)
+        self._examination_s = time.monotonic() - begun
         if not math.isfinite(figures.loss):
             raise self._astray(f"the validation of epoch {standing.epoch + 1}")
         return Epoch(

@@ -17,6 +17,7 @@ import numpy as np
 
 from ....errors import SchemaError
 from ....storage.schema import require_equal_lengths
+from ...train_config import PAPER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 REACH: Final = 2
 """Most frames between two cells that are compared, Delta t of Eq. (7)."""
 
-DIV_UPWEIGHT: Final = 2.0
-"""What links of a division weigh more, as the authors' script has it; the paper has 10, lambda_div of Eq. (7)."""
+DIV_UPWEIGHT: Final = PAPER.div_upweight
+"""What links of a division weigh more: 10 in the paper, lambda_div of Eq. (7); the authors' script has 2."""
 
 UNKNOWN: Final = -1
 """Place in the walk of a cell that the truth does not know."""

@@ -162,7 +162,10 @@ def _cells(
     if features is not None:
         _require_shapes(name, detections, features)
     if features is not None and seen is None:
-        progress.note(f"{name} has no images: all of its cells are equally bright")
+        progress.note(
+            f"{name} has no images, so all of its cells are equally bright: where there are some, ingest it again "
+            "with --images FOLDER"
+        )
         return cells_for(settings, detections, equally_bright(features), NO_IMAGES, Brightness(0, 1)), None
     brightness = None if seen is None else _of_each_frame(store, chosen, detections, seen, progress)
     return cells_for(settings, detections, features, seen, brightness), seen

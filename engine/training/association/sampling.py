@@ -58,7 +58,7 @@ class Sampling:
         What weighs more: ``links`` of divisions and of cells that go on, as in the released code (`weights`), or all
         pairs of ``mothers`` and of cells that go on, as in the paper (`weights_by_mothers`).
     div_upweight : float
-        What divisions weigh more.
+        What divisions weigh more; the recipes have the same.
     augment : int
         How much examples are changed, 0 .. 3, see `augmented`; those to validate on never are.
     each_frame : bool

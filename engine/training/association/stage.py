@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....errors import ConfigError, FormatError
+from ....errors import ConfigError, FormatError, StoreExistsError
 from ....storage.catalogue import TRUTH, code_version
+from ...by_models import HARDLY_TAUGHT
 from ...models.checkpoint import FEATURES_READ, NO_BRIGHTNESS, device_of, digest_of_model, load_model
 from ...models.settings import FEATURES, TransformerSettings
 from ...models.transformer import AssociationTransformer
@@ -59,8 +60,8 @@ class TrainReport:
         Whether it went on from an earlier command.
     device, precision : str
         What it was taught on.
-    seconds : float
-        Of all commands together.
+    seconds, earlier_s : float
+        Of all commands together, and of these before this one.
     """
 
     name: str
@@ -75,6 +76,7 @@ class TrainReport:
     device: str
     precision: str
     seconds: float
+    earlier_s: float
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the JSON of the command has it."""
@@ -127,10 +129,9 @@ def train_association(
     Raises
     ------
     ConfigError
-        If there is no such device, the folder holds a training of other settings or movies, a movie is too short, or
-        `init` is `out`.
+        If there is no such device, a movie is too short, or `init` is `out`.
     StoreExistsError
-        If the folder holds a model.
+        If the folder holds a model, or a training of other settings or movies; what differs is named.
     MissingRowsError
         If a store has no truth, or lacks what the network looks at.
     CalibrationError
@@ -143,15 +144,18 @@ def train_association(
     if init is not None and init.resolve() == out.resolve():
         raise ConfigError(f"{out} is both the model to begin with and the one to be made", **{"try": "another -o"})
     precision = Precision.chosen(config.precision, device)
-    with opened(out, overwrite=overwrite):
-        settings, weights = _network(sources, validation, config, recipe, init)
+    settings, weights = _network(sources, validation, config, recipe, init)
+    planned = {
+        **settings.as_dict(),
+        **{key: value for key, value in asdict(recipe).items() if key not in OF_THE_SHAPE},
+        **{"device": device.type, "precision": precision.name, "seed": config.seed},
+        **{"sparse_truth": config.sparse_truth, "each_frame": config.each_frame, "weigh": config.weigh},
+        **{"init": "" if init is None else digest_of_model(init)},
+    }
+    with opened(out, planned, overwrite=overwrite):
         lessons = lessons_of(sources, validation, settings, config, recipe, truth=truth, progress=progress)
         follows = {
-            **settings.as_dict(),
-            **{key: value for key, value in asdict(recipe).items() if key not in OF_THE_SHAPE},
-            **{"device": device.type, "precision": precision.name, "seed": config.seed},
-            **{"sparse_truth": config.sparse_truth, "each_frame": config.each_frame, "weigh": config.weigh},
-            **{"init": "" if init is None else digest_of_model(init)},
+            **planned,
             **{"movies": digest_of(lessons.training), "validation": digest_of(lessons.validation_on)},
         }
         checkpoint = Checkpoint(out / UNFINISHED, follows)
@@ -182,6 +186,7 @@ def train_association(
         device=device.type,
         precision=precision.name,
         seconds=course.seconds,
+        earlier_s=course.standing.seconds,
     )
 
 
@@ -217,7 +222,7 @@ def _give_up_another(checkpoint: Checkpoint, out: Path) -> None:
     """Remove a model, or what is there of another training; one that follows from the same is gone on with."""
     try:
         kept = checkpoint.read()
-    except (ConfigError, FormatError):
+    except (StoreExistsError, FormatError):
         kept = None
     if kept is None:
         clear(out)
@@ -228,6 +233,7 @@ def _taught(course: Course, out: Path, tensorboard: bool, progress: Progress) ->
     standing = course.standing
     if course.resumed:
         progress.note(f"{out} goes on after step {standing.step:,} of epoch {standing.epoch + 1}")
+    write_table(out / TABLE, standing.history)  # also before there is an epoch, so that who looks finds it
     board = Board(out / BOARD if tensorboard else None, standing.epoch)
 
     def told(epoch: Epoch) -> None:
@@ -239,12 +245,23 @@ def _taught(course: Course, out: Path, tensorboard: bool, progress: Progress) ->
         )
 
     try:
-        return course.run(progress, told)
+        ended = course.run(progress, told)
+        if ended.why == "time limit":
+            progress.note(_unfinished(out, course))
+        return ended
     except KeyboardInterrupt:
         progress.note(f"{out} keeps what was learned: the same command goes on with it")
         raise
     finally:
         board.close()
+
+
+def _unfinished(out: Path, course: Course) -> str:
+    """Return what to know of a training that a time limit ended."""
+    standing = course.standing
+    if standing.epoch:
+        return f"{out} is unfinished after {standing.epoch:,} epochs: the same command goes on with it"
+    return f"{out} {HARDLY_TAUGHT}; the same command goes on after step {standing.step:,} of epoch 1"
 
 
 def _training(
