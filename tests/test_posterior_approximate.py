@@ -12,7 +12,7 @@ from trackdb.solvers.posterior.belief import propagate
 from trackdb.solvers.posterior.graph import ChoiceGraph
 from trackdb.solvers.posterior.marginals import estimate
 from trackdb.solvers.posterior.outcomes import HowWeighed
-from trackdb.solvers.posterior.swaps import with_swaps
+from trackdb.solvers.posterior.swaps import with_stand_ins, with_swaps
 from trackdb.solvers.problem import TrackingProblem
 from trackdb.testing.frame_pairs import frame_pair
 from trackdb.testing.problems import crowded_movie, with_every_pair
@@ -115,6 +115,68 @@ def test_a_swap_is_likelier_than_belief_says():
     said = propagate(graph).link
     assert said[1] < true[1] / 4
     assert with_swaps(graph, said) == pytest.approx(true, rel=0.05)
+
+
+def either_of_two(second, leap):
+    """Return a cell that goes on by way of one detection or of another, or over both, and what each way costs.
+
+    ::
+
+        frame   0   1   2
+                0---1---3      costs 0
+                 `--2--'       costs `second`; 0---3 costs `leap`
+    """
+    return TrackingProblem(
+        frame=np.array([0, 1, 1, 2]),
+        source=np.array([0, 0, 0, 1, 2]),
+        target=np.array([1, 2, 3, 3, 3]),
+        edge_cost=np.array([5.0, 5.0 + second / 2, leap, 5.0, 5.0 + second / 2]),
+        node_cost=np.array([0.0, -10.0, -10.0, 0.0]),
+        appear_cost=np.full(4, 12.0),
+        disappear_cost=np.full(4, 12.0),
+        division_cost=np.full(4, 12.0),
+        pinned_node=np.array([1, 0, 0, 1], dtype=np.int8),
+    )
+
+
+@pytest.mark.parametrize(("second", "leap"), [(3.0, 30.0), (30.0, 3.0), (2.0, 3.0), (-3.0, 30.0), (30.0, -3.0)])
+def test_a_detection_that_may_stand_in_for_another_is_likelier_than_belief_says(second, leap):
+    problem = either_of_two(second, leap)
+    true, graph = weigh_all(problem), ChoiceGraph.of(problem)
+    said = propagate(graph)
+    link, absent = with_stand_ins(graph, said.link, said.absent)
+    assert graph.row.tolist() == [0, 1, 2, 3, 4]
+    unlikely = (true.link > 1e-3) & (true.link < 0.5)
+    assert unlikely.any()
+    assert said.link[unlikely].min() < true.link[unlikely].min() / 2
+    assert np.all(link[unlikely] >= 0.6 * true.link[unlikely])
+    assert np.all(link <= np.maximum(said.link, 1.6 * true.link + 1e-3))
+    doubted = (problem.pinned_node == 0) & (1 - true.present > 1e-3) & (true.present > 0.5)
+    assert np.all(absent[doubted] >= 0.6 * (1 - true.present[doubted]))
+
+
+def test_which_of_two_detections_is_the_cell_is_weighed_where_pieces_are_cut():
+    """Many such choices side by side, tied by unlikely links; the odds of each are known."""
+    one, n = either_of_two(3.0, 30.0), 12
+    shift = 4 * np.arange(n)[:, None]
+    row = np.argsort(np.tile(one.frame, n), kind="stable")
+    place = np.argsort(row)
+    source, target = ((end + shift).ravel() for end in (one.source, one.target))
+    mother, daughter = np.repeat(4 * np.arange(n), 2), (4 * ((np.arange(n)[:, None] + [1, 2]) % n) + 1).ravel()
+    source, target = place[np.append(source, mother)], place[np.append(target, daughter)]
+    cost = np.append(np.tile(one.edge_cost, n), np.full(2 * n, 13.0))
+    order = np.lexsort((target, source))
+    columns = ("node_cost", "appear_cost", "disappear_cost", "division_cost", "pinned_node")
+    problem = TrackingProblem(
+        frame=np.tile(one.frame, n)[row],
+        source=source[order],
+        target=target[order],
+        edge_cost=cost[order],
+        **{name: np.tile(getattr(one, name), n)[row] for name in columns},
+    )
+    found = estimate(problem, width=3)
+    assert (found.how_cell == HowWeighed.PRUNED).any()
+    assert found.present[place[4 * np.arange(n) + 1]] == pytest.approx(1 / (1 + np.exp(-3.0)), abs=0.01)
 
 
 def test_samples_lie_within_their_errors():

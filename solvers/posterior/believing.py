@@ -13,7 +13,7 @@ import numpy as np
 from .belief import propagate
 from .components import no_messages
 from .graph import ChoiceGraph
-from .swaps import with_swaps
+from .swaps import with_stand_ins, with_swaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Beliefs:
     likely : (m,) float64
         Probability of each link, also by way of a swap.
     absent : (n,) float64
-        Probability that an optional cell is not selected.
+        Probability that an optional cell is not selected, also since another one stands in for it.
     converged : bool
         Whether all messages came to rest.
     """
@@ -73,12 +73,11 @@ class Beliefs:
         here[graph.target[links]] = True
         cells = np.flatnonzero(here)
         said = propagate(graph, cells)
-        likely = with_swaps(graph, said.link)
-        self.likely[links] = likely[links]
+        likely, absent = with_stand_ins(graph, with_swaps(graph, said.link), said.absent)
+        self.likely[links], self.absent[cells] = likely[links], absent[cells]
         for known, column in zip(self.messages[:2], said.messages[:2], strict=True):
             known[links] = column[links]
         for known, column in zip(self.messages[2:], said.messages[2:], strict=True):
             known[cells] = column[cells]
-        self.absent[cells] = said.absent[cells]
         self.converged = self.converged and said.converged
         self._known[lacking] = True

@@ -146,7 +146,7 @@ class Course:
         self._examination_s = 0.0  # of the last one; it is to end within the limit, too
         self.standing = Standing()
         kept = checkpoint.read()
-        self.resumed = kept is not None
+        self.resumed = self._begun = kept is not None
         if kept is not None:
             pupil.resume(kept["pupil"])
             self.standing = Standing.of(kept["standing"])
@@ -160,6 +160,12 @@ class Course:
     def steps(self) -> int:
         """Steps of all epochs that are done, and of the one at work."""
         return self.standing.step + (self.standing.history[-1].step if self.standing.history else 0)
+
+    def begin(self) -> None:
+        """Keep the first file if there is none: from then on the training can be gone on with."""
+        if not self._begun:
+            self._checkpoint.keep(self._state())
+            self._begun = True
 
     def run(self, progress: Progress, told: Callable[[Epoch], None]) -> Ended:
         """Teach until the end.
@@ -177,8 +183,7 @@ class Course:
             If a loss is no number; the step is named.
         """
         recipe, standing = self._recipe, self.standing
-        if not self.resumed:
-            self._checkpoint.keep(self._state())
+        self.begin()
         while standing.epoch < recipe.epochs and standing.stale < recipe.patience:
             progress.start(f"epoch {standing.epoch + 1} of {recipe.epochs}", recipe.steps)
             progress.advance(standing.step)

@@ -233,6 +233,7 @@ def _taught(course: Course, out: Path, tensorboard: bool, progress: Progress) ->
     standing = course.standing
     if course.resumed:
         progress.note(f"{out} goes on after step {standing.step:,} of epoch {standing.epoch + 1}")
+    course.begin()
     write_table(out / TABLE, standing.history)  # also before there is an epoch, so that who looks finds it
     board = Board(out / BOARD if tensorboard else None, standing.epoch)
 
