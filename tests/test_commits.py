@@ -24,6 +24,7 @@ WAL = f"{GRAPH}.wal"
 COMMITTING = """
 import os, sys
 from pathlib import Path
+from platform import node
 from trackdb.storage import commits
 from trackdb.storage.duckdb_store import DuckDBStore
 noted = commits.note
@@ -94,7 +95,7 @@ def test_a_harmed_log_is_told_with_what_is_lost_and_what_to_do(logged, harm):
     harm(path / WAL)
     said = refusal("info", path, code=3)
     assert f"{path} has lost its last commit: pid " in said
-    assert "(trackdb solve) at 20" in said
+    assert f"(trackdb solve) on {node()} at 20" in said
     assert "graph.duckdb.wal was cut or deleted" in said
     assert f"remove {path / COMMITS}" in said
     with pytest.raises(StoreDamagedError, match="has lost its last commit"):

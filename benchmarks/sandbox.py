@@ -1,0 +1,116 @@
+"""What trust costs: a query in a process of its own, and lineages that are asked for beside a solve.
+
+Run: python benchmarks/sandbox.py [sandbox] [readers]
+
+sandbox: a small query as the first of a process, all that is started for it included, and those after it; against the
+same query on a connection of the process itself with the same locks.
+
+readers: ten processes ask for the descendants of a cell at random, by SQL and each half a second after the last answer,
+while a movie of the same store is solved again and again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import head, row, trackdb
+
+QUERY = "select t, count(*) as n from cells group by t order by t"
+READERS = 10
+PAUSE_S = 0.5
+FIRST = """
+import json, sys, time
+from pathlib import Path
+import duckdb
+from trackdb.storage.confined import LOCKED
+from trackdb.storage.sandbox import ask
+store, query, seconds = Path(sys.argv[1]), sys.argv[2], []
+started = time.perf_counter()
+with duckdb.connect(store / "graph.duckdb", read_only=True, config=LOCKED) as connection:
+    connection.sql(query).to_arrow_table()
+seconds.append(time.perf_counter() - started)
+for _ in range(11):
+    started = time.perf_counter()
+    ask(store, query)
+    seconds.append(time.perf_counter() - started)
+print(json.dumps(seconds))
+"""
+READING = """
+import json, random, sys, time
+from pathlib import Path
+from trackdb.storage.sandbox import ask
+store, until, pause, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), []
+cells = ask(store, "select cell from tracked where solution = 'truth'").rows["cell"].to_pylist()
+print("ready", flush=True)
+while not until.exists():
+    started = time.perf_counter()
+    ask(store, "from descendants('truth', $cell)", {"cell": random.choice(cells)})
+    seconds.append(time.perf_counter() - started)
+    time.sleep(pause)
+print(json.dumps(seconds))
+"""
+
+
+def movie(folder: Path, frames: int, cells: int) -> Path:
+    """Return a store of a simulated movie with its truth, solved."""
+    store = folder / "movie.trackdb"
+    simulated = ("simulate", "-o", folder / "simulated", "--frames", frames, "--cells", cells, "--seed", 1)
+    for words in (simulated, ("ingest", folder / "simulated", "-o", store), ("solve", store)):
+        trackdb(*map(str, words))
+    return store
+
+
+def sandbox(folder: Path, processes: int = 5) -> None:
+    """Print what a small query takes in a process of its own."""
+    store = movie(folder, frames=20, cells=50)
+    told = []
+    for _ in range(processes):
+        words = [sys.executable, "-c", FIRST, str(store), QUERY]
+        told.append(json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    within, first = (statistics.median(seconds[n] for seconds in told) for n in (0, 1))
+    later = statistics.median(second for seconds in told for second in seconds[2:])
+    command = statistics.median(trackdb("sql", store, QUERY, "-q").wall_s for _ in range(processes))
+    head("query", "seconds", "more than within")
+    row("within the process", f"{within:.3f}", "")
+    row("first in a process of its own", f"{first:.3f}", f"{first - within:.3f}")
+    row("those after it", f"{later:.3f}", f"{later - within:.3f}")
+    row("`trackdb sql`, all of the command", f"{command:.2f}", "")
+
+
+def readers(folder: Path, solves: int = 3) -> None:
+    """Print how long lineages take beside a solve."""
+    store, until = movie(folder, frames=100, cells=100), folder / "until"
+    words = [sys.executable, "-c", READING, str(store), str(until), str(PAUSE_S)]
+    asking = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(READERS)]
+    for reader in asking:
+        reader.stdout.readline()
+    started = time.perf_counter()
+    for number in range(solves):
+        trackdb("solve", store, "--name", f"beside-{number}")
+    wall_s = time.perf_counter() - started
+    until.touch()
+    seconds = sorted(second for reader in asking for second in json.loads(reader.communicate()[0]))
+    p95 = seconds[int(0.95 * len(seconds))]
+    head("readers", "solves", "in s", "answers", "median ms", "p95 ms", "longest ms")
+    numbers = (f"{1e3 * statistics.median(seconds):.0f}", f"{1e3 * p95:.0f}", f"{1e3 * seconds[-1]:.0f}")
+    row(READERS, solves, f"{wall_s:.1f}", len(seconds), *numbers)
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="sandbox, readers; both by default")
+    for part in parser.parse_args().parts or ("sandbox", "readers"):
+        with tempfile.TemporaryDirectory() as folder:
+            {"sandbox": sandbox, "readers": readers}[part](Path(folder))
+
+
+if __name__ == "__main__":
+    main()
