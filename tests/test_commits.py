@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from platform import node
 
 import pytest
 
