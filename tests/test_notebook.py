@@ -269,7 +269,7 @@ def test_example_notebooks_run(path, tmp_path, monkeypatch):
     nbformat.validate(notebook)
     assert not [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")]
     where = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    NotebookClient(notebook, timeout=600, startup_timeout=600, kernel_name="python3", resources=where).execute()
     outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     html = [data["text/html"] for data in outputs if "text/html" in data]
     assert any("<svg" in made for made in html)
