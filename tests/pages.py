@@ -1,8 +1,11 @@
 """Documents as programs: the blocks of a page, and what runs each of them on small data."""
 
+import atexit
 import re
 import shlex
+import shutil
 import subprocess
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,8 @@ from .command_line import run
 RUN = ("bash", "python", "sql", "toml")
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", flags=re.M | re.S)
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*(<!-- \w+ -->\s*)?$")
+_simulated: dict[str, Path] = {}
+"""Movies that pages simulate, by the command: several pages begin with the same."""
 STORE = re.compile(r"[\w/-]+\.trackdb\b")
 
 
@@ -99,8 +104,15 @@ def _command(line: str) -> None:
     wanted = re.search(r"# exit (\d+)", line)
     code = int(wanted[1]) if wanted else 0
     words = shlex.split(line, comments=True)
+    if line in _simulated:
+        shutil.copytree(_simulated[line], words[words.index("-o") + 1])
+        return
     if words[0] == "trackdb":
         run(*words[1:], code=code)
+        if words[1] == "simulate":
+            place = _simulated[line] = Path(tempfile.mkdtemp()) / "movie"
+            atexit.register(shutil.rmtree, place.parent)
+            shutil.copytree(words[words.index("-o") + 1], place)
         return
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.returncode == code, done.stderr

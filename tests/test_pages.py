@@ -14,10 +14,8 @@ from .pages import RUN, blocks_of, run_page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-OWN = [
-    *sorted((DOCS / "howto").glob("*.md")),
-    DOCS / "reference" / "settings.md",
-]  # the tutorial is run by test_demo, which has its first step
+OWN = [page for page in (*sorted((DOCS / "howto").glob("*.md")), DOCS / "reference" / "settings.md") if blocks_of(page)]
+"""Pages with blocks to run; the tutorial is run by test_demo, which has its first step."""
 ELSEWHERE = ("sql.md", "cookbook.md")
 """Pages whose queries run in test_docs."""
 ALL = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if p.name not in ELSEWHERE)]
