@@ -53,12 +53,7 @@ class Bench:
         self.sources.mkdir()
         self.stages.mkdir()
         fault_commands.write_sources(self.sources)
-        networks = LIVES > 1 and HAS_TORCH
-        if networks:
-            making = f"from tests.test_networks import write_model as w; w(Path({str(self.sources / 'model')!r}))"
-            words = [sys.executable, "-c", f"from pathlib import Path; {making}"]  # PyTorch stays out of this process
-            subprocess.run(words, check=True, cwd=faults.HERE.parent)
-        self.lives = faults.Lives(library, folder, networks=networks)
+        self._library, self._warm = library, {}
         self._undisturbed = {}
 
     def begin(self, name):
@@ -69,7 +64,23 @@ class Bench:
         return place
 
     def live(self, name, place, **disturbance):
-        return self.lives.live(place, COMMANDS[name].words(place, self.sources), **disturbance)
+        command = COMMANDS[name]
+        return self._lives(command.network).live(place, command.words(place, self.sources), **disturbance)
+
+    def _lives(self, network):
+        """Return the warm process of commands that need PyTorch, or of those that do not."""
+        if network not in self._warm:
+            if network:
+                model = str(self.sources / "model")
+                making = f"from pathlib import Path; from tests.test_networks import *; write_model(Path({model!r}))"
+                # PyTorch stays out of this process
+                subprocess.run([sys.executable, "-c", making], check=True, cwd=faults.HERE.parent)
+            self._warm[network] = faults.Lives(self._library, self.folder, networks=network)
+        return self._warm[network]
+
+    def end(self):
+        for lives in self._warm.values():
+            lives.end()
 
     def undisturbed(self, name):
         """Return the steps of a command, and the states before and after it."""
@@ -88,7 +99,7 @@ class Bench:
 def bench(tmp_path_factory):
     made = Bench(tmp_path_factory.mktemp("bench"))
     yield made
-    made.lives.end()
+    made.end()
 
 
 def moments(steps, count, rng):
