@@ -4,7 +4,9 @@ python benchmarks/review_page.py STORE [-n 50] [--picture docs/review/page.png]
 
 The store is copied first, so that nothing is written to it. Each answer is one key, as a person presses it; the page
 says when a question is on the screen (two frames drawn and handed to the compositor), and the clock of the browser
-counts from the key. Needs a Chromium, and the extras `review` and `dev`.
+counts from the key. Parts of a wait: until the reply is there, which comes when the answer is on the disk; until the
+pictures of the next question are, where they were not asked for in advance; and until they are drawn and painted. Needs
+a Chromium, and the extras `review` and `dev`.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +27,20 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 WATCH = """() => {
   window.waits = [];
   let pressed = 0;
-  document.addEventListener("keydown", () => { pressed = performance.now(); }, true);
-  new MutationObserver(() => window.waits.push(performance.now() - pressed))
-    .observe(document.body, { attributeFilter: ["data-turn"] });
+  document.addEventListener("keydown", () => {
+    performance.clearResourceTimings();
+    pressed = performance.now();
+  }, true);
+  new MutationObserver(() => {
+    const now = performance.now();
+    const asked = performance.getEntriesByType("resource")
+      .filter(({ startTime, responseEnd }) => startTime >= pressed && responseEnd <= now);
+    const last = (path) =>
+      Math.max(0, ...asked.filter(({ name }) => path.test(name)).map(({ responseEnd }) => responseEnd - pressed));
+    const reply = last(/\\/api\\/decisions/);
+    const pictures = Math.max(reply, last(/\\/api\\/(scene|crop|mask)/));
+    window.waits.push([now - pressed, reply, pictures - reply, now - pressed - pictures]);
+  }).observe(document.body, { attributeFilter: ["data-turn"] });
 }"""
 
 
@@ -59,8 +73,8 @@ def serve(store: Path, out: Path) -> tuple[subprocess.Popen, str]:
     raise SystemExit("the server did not start within ten minutes")
 
 
-def answers(url: str, n: int, chromium: str, picture: Path | None) -> list[float]:
-    """Return how long each of n answers took, in milliseconds; a picture shows the question after them."""
+def answers(url: str, n: int, chromium: str, picture: Path | None) -> list[list[float]]:
+    """Return how long each of n answers took and its parts, in milliseconds; a picture shows what comes after them."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
@@ -95,15 +109,20 @@ def main() -> None:
         raise SystemExit("no Chromium")
     with tempfile.TemporaryDirectory() as folder:
         store = shutil.copytree(given.store, Path(folder) / given.store.name)
+        begun = time.perf_counter()
         server, url = serve(store, Path(folder) / "server.txt")
+        opened = time.perf_counter() - begun
         try:
-            waits = answers(url, given.n, chromium, given.picture)
+            waits = np.array(answers(url, given.n, chromium, given.picture))
         finally:
             server.terminate()
             server.wait(30)
-    median, p95 = np.percentile(waits, [50, 95])
-    told = {"store": given.store.name, "answers": len(waits), "median_ms": round(median), "p95_ms": round(p95)}
-    print(json.dumps(told | {"most_ms": round(max(waits))}))
+    told = {"store": given.store.name, "opened_s": round(opened, 1), "answers": len(waits)}
+    for part, column in zip(("all", "reply", "pictures", "drawing"), waits.T, strict=True):
+        told[f"{part}_ms"] = dict(
+            zip(("median", "p95", "most"), np.percentile(column, [50, 95, 100]).round(), strict=True)
+        )
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -824,3 +824,13 @@ def test_without_a_posterior_there_is_nothing_to_review(tmp_path, jostling):
     solve(store, store.detection_set(), SIMPLE)
     with pytest.raises(MissingRowsError, match="trackdb posterior"):
         opened(store.path)
+
+
+def test_the_very_first_question_is_not_a_blind_one(path):
+    """The movie draws an audit for one of its first turns at any share near 1; a person who is new sees all first."""
+    tab = tab_of(opened(path, audit=0.99))
+    assert not tab.question["blind"]
+    drawn = tab.state["next"][0]
+    tab.answer()
+    assert tab.question["blind"]
+    assert tab.question["cell"] == drawn  # the page has its pictures already

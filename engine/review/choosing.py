@@ -93,12 +93,33 @@ class Choosing:
 
     def draw(self, entries: Sequence[Decision], standing: Sequence[Decision], taken: set[int]) -> Drawn | None:
         """Return what is drawn for this turn, None if it is the list's; it follows from the log alone."""
-        turn = sum(d.who == self._who and d.kind not in NO_TURN for d in entries)
-        return self._audited(standing, taken, turn) or self._overlapping(standing, taken, turn)
+        return self._drawn(standing, taken, self._turn(entries))
+
+    def ahead(
+        self, listed: ReviewList, entries: Sequence[Decision], standing: Sequence[Decision], taken: set[int], at: int
+    ) -> list[int]:
+        """Return the cells that are likely asked about once the question at hand is answered, the likeliest first.
+
+        Parameters
+        ----------
+        listed, entries, standing, taken
+            As of `next`, before the answer.
+        at : int
+            Cell of the question at hand.
+        """
+        drawn = self._drawn(standing, taken | {at}, self._turn(entries) + 1)
+        cells = [item.cell for item in listed if item.cell not in taken | {at}]
+        place = min(self._before_me(entries), max(len(cells) - 1, 0))
+        found = ([] if drawn is None else [drawn.cell]) + cells[place:] + cells[:place]
+        return list(dict.fromkeys(found))
+
+    def _turn(self, entries: Sequence[Decision]) -> int:
+        """Return how many questions this person has answered."""
+        return sum(d.who == self._who and d.kind not in NO_TURN for d in entries)
 
     def _drawn(self, standing: Sequence[Decision], taken: set[int], turn: int) -> Drawn | None:
-        """Return what is asked blind at a turn; never at the first, when a person has yet to see what a question is."""
-        if turn == 0:
+        """Return what is asked blind at a turn: at the first nothing, unless all is."""
+        if turn == 0 and max(self._audit, self._overlap) < 1:
             return None
         return self._audited(standing, taken, turn) or self._overlapping(standing, taken, turn)
 

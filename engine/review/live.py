@@ -211,13 +211,17 @@ class OpenReview:
         """Return how likely each of some links is, as `probability`; all of them at once."""
         if not links:
             return []
-        found = self._listed(np.unique([self._row(source) for source, _ in links]))
-        likely: dict[tuple[int, int], float] = {}
-        owner = np.repeat(found.cell, np.diff(found.first)).tolist()
-        for cell, daughters, p in zip(owner, found.daughters, found.probability.tolist(), strict=True):
-            for daughter in daughters:
-                likely[cell, daughter] = likely.get((cell, daughter), 0.0) + p
-        return [likely.get(link, 0.0) for link in links]
+        source, target = (self._rows(np.array(ends)) for ends in zip(*links, strict=True))
+        wanted = source * len(self._ids) + target
+        place = np.minimum(np.searchsorted(self._key, wanted), len(self._key) - 1)
+        likely = np.zeros(len(links))
+        if len(self._key):
+            here = self._key[place] == wanted
+            likely[here] = self._open.link[self._order[place[here]]]
+        for forced in self._forced:
+            likely[forced[source] == self._ids[target]] = 1.0
+        found: list[float] = likely.tolist()
+        return found
 
     @property
     def asked_cells(self) -> NDArray[np.int64]:
@@ -371,6 +375,15 @@ class OpenReview:
         if row == len(self._ids) or self._ids[row] != cell:
             raise MissingRowsError(f"there is no cell {cell} among these detections")
         return row
+
+    def _rows(self, cells: NDArray[np.int64]) -> Ints:
+        """Return the rows of cells."""
+        rows = np.searchsorted(self._ids, cells)
+        known = rows < len(self._ids)
+        known[known] = self._ids[rows[known]] == cells[known]
+        if not known.all():
+            self._row(int(cells[~known][0]))  # which says that there is none
+        return rows
 
     def _link(self, row: int, daughter: int) -> int:
         wanted = row * len(self._ids) + self._row(daughter)

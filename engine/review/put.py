@@ -205,7 +205,10 @@ def blinded(told: Put) -> Put:
 
 def _weighed(review: OpenReview, links: Sequence[Candidate]) -> list[Candidate]:
     likely = review.probabilities([(link.source, link.target) for link in links])
-    return [replace(link, probability=p) for link, p in zip(links, likely, strict=True)]
+    return [
+        Candidate(link.source, link.target, link.source_frame, link.frame, p, link.distance)
+        for link, p in zip(links, likely, strict=True)
+    ]
 
 
 def _offered(outcomes: Sequence[Outcome]) -> list[Outcome]:

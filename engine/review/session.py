@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .saying import Said
 
 LISTED: Final = 20
-AHEAD: Final = 2  # questions that are made ready while one is answered
+AHEAD: Final = 3  # questions that are made ready while one is answered
 RECENT: Final = 5
 AGREED: Final = 30  # answers in a row that agree with the solver: time to offer an end
 KEEP: Final = "keep"
@@ -181,7 +181,7 @@ class ReviewSession:
     def _state(self, client: str, question: Put | None, why: str | None) -> State:
         taken = frozenset(self._turns.taken(client))
         at = -1 if question is None else question.cell
-        ahead = tuple(item.cell for item in self._list if item.cell not in taken | {at})[:AHEAD]
+        ahead = self._choosing.ahead(self._list, self._log.entries, self._log.standing, set(taken), at)[:AHEAD]
         answers = [d for d in self._log.standing if d.cell is not None and d.cell.id == at]
         hidden = question is not None and question.blind
         return State(
@@ -190,7 +190,7 @@ class ReviewSession:
             question,
             [] if hidden else answers,
             why,
-            ahead,
+            tuple(ahead),
             self._list,
             taken,
             self.recent(RECENT),

@@ -14,12 +14,12 @@ export function showOutcomes(box, question, { keyOf, choose, look }) {
   box.replaceChildren(...items);
 }
 
-/** Mark the outcome at a place as highlighted; -1 marks none. */
-export function highlight(/** @type {HTMLElement} */ box, /** @type {number} */ place) {
+/** Mark the outcome at a place as highlighted, and bring it into sight if a person moved there; -1 marks none. */
+export function highlight(/** @type {HTMLElement} */ box, /** @type {number} */ place, moved = true) {
   [...box.children].forEach((child, at) => child.setAttribute("aria-selected", String(at === place)));
   if (place >= 0) {
     box.setAttribute("aria-activedescendant", `outcome-${place + 1}`);
-    box.children[place]?.scrollIntoView({ block: "nearest" });
+    if (moved) box.children[place]?.scrollIntoView({ block: "nearest" });
   } else box.removeAttribute("aria-activedescendant");
 }
 

@@ -32,18 +32,25 @@ export function contrastOf(crops, name) {
 /**
  * Draw a part of a crop so that it fills the canvas; beyond the crop it stays black.
  * @param {HTMLCanvasElement} canvas
+ * @param {{width: number, height: number}} box its size on the screen: reading it here would lay the page out again
  * @param {Crop | null} crop null where the movie has no images
  * @param {Contrast} contrast
  * @param {View} view
  */
-export function drawCrop(canvas, crop, contrast, view) {
+export function drawCrop(canvas, box, crop, contrast, view) {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
-  canvas.width = Math.max(1, Math.round(canvas.clientWidth * ratio));
-  canvas.height = Math.max(1, Math.round(canvas.clientHeight * ratio));
+  const width = Math.max(1, Math.round(box.width * ratio));
+  const height = Math.max(1, Math.round(box.height * ratio));
+  const blank = !crop || !crop.pixels.length;
+  const same = canvas.width === width && canvas.height === height;
+  if (blank && same && canvas.dataset.blank) return;
+  if (!same) [canvas.width, canvas.height] = [width, height];
+  if (blank) canvas.dataset.blank = "true";
+  else delete canvas.dataset.blank;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
   context.fillStyle = "#000";
   context.fillRect(0, 0, canvas.width, canvas.height);
-  if (!crop || !crop.pixels.length) return;
+  if (blank) return;
   const kx = canvas.width / view.width;
   const ky = canvas.height / view.height;
   context.imageSmoothingEnabled = Math.min(kx, ky) < 2; // few pixels are shown as what they are

@@ -18,6 +18,7 @@ import { clearNotice, isNoticed, notify, say, showProgress } from "./status.js";
 
 const EFFECT_AFTER_MS = 120;
 const FRAME_MS = 350;
+const SLOW_AFTER_MS = 150;
 /** Why a key is refused while the page is in a phase. @type {Object<string, string>} */
 const NOT_YET = { saving: "the answer before is on its way", loading: "this question is not drawn yet" };
 
@@ -54,6 +55,10 @@ export class Review {
 
   phase(name) {
     document.body.dataset.phase = name;
+    clearTimeout(this.slowly);
+    delete document.body.dataset.slow;
+    // what is over in a moment is not painted twice
+    if (NOT_YET[name]) this.slowly = setTimeout(() => (document.body.dataset.slow = "true"), SLOW_AFTER_MS);
   }
 
   get isFree() {
@@ -197,7 +202,7 @@ export class Review {
 
   pick(place, redraw = true) {
     this.picked = place;
-    highlight(byId("outcomes"), place);
+    highlight(byId("outcomes"), place, redraw);
     if (!redraw) return;
     this.draw();
     this.showEffectSoon();

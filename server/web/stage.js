@@ -3,7 +3,7 @@
 import { byId } from "./dom.js";
 import { drawLinks } from "./links.js";
 import { contrastOf, drawCrop, viewOf } from "./picture.js";
-import { drawStrip, sizeOf } from "./strip.js";
+import { drawStrip, sizeOf, stripOf } from "./strip.js";
 
 const SEEN = 0.02;
 
@@ -25,20 +25,24 @@ export function drawStage({ question, scene, crops, picked, look, go }) {
   const toCrop = (y, x) => [(y - y0 + 0.5) / step, (x - x0 + 0.5) / step];
   const matters = [point(scene, question.cell, toCrop), ...question.candidates.filter(seen(question)).map(({ cell }) => point(scene, cell, toCrop))].filter(Boolean);
   const contrast = contrastOf([...crops.values()], look.contrast);
-  const stage = byId("stage").getBoundingClientRect();
   const figures = [...byId("stage").querySelectorAll("figure")];
+  const strip = stripOf(byId("strip"));
+  // all is measured before anything is drawn, so that the page is laid out once
+  const stage = byId("stage").getBoundingClientRect();
+  const boxes = figures.map((figure) => figure.getBoundingClientRect());
+  const small = strip.map((figure) => ({ width: figure.clientWidth, height: figure.clientHeight }));
   const size = sizeOf(scene);
   const panes = figures.map((figure, place) => {
     const t = question.frame + look.offset + (look.swapped ? 1 - place : place);
-    const box = figure.getBoundingClientRect();
+    const box = boxes[place];
     const view = viewOf(size, box, matters, look.zoom);
     const canvas = /** @type {HTMLCanvasElement} */ (figure.firstElementChild);
-    drawCrop(canvas, crops.get(t) ?? null, contrast, view);
+    drawCrop(canvas, box, crops.get(t) ?? null, contrast, view);
     return paneOf(t, box, stage, view, toCrop, captionOf(scene, crops.get(t), t, look));
   });
   const links = look.offset === 0;
   drawLinks(/** @type {any} */ (byId("links")), { scene, question, panes, picked, outlines: look.outlines || !scene.images, links });
-  drawStrip(byId("strip"), {
+  drawStrip(strip, small, {
     scene,
     question,
     crops,

@@ -8,41 +8,47 @@ import { drawCrop, viewOf } from "./picture.js";
 const AROUND = [-2, -1, 0, 1, 2, 3];
 
 /**
- * Draw the strip.
+ * Return the figures of the strip, made once: frames of the movie, and empty places beyond it.
  * @param {HTMLElement} target
+ */
+export function stripOf(target) {
+  if (!target.children.length) {
+    target.append(...AROUND.map(() => html("figure", {}, html("canvas"), svg("svg", { "aria-hidden": "true" }), html("figcaption"))));
+  }
+  return /** @type {HTMLElement[]} */ ([...target.children]);
+}
+
+/**
+ * Draw the strip.
+ * @param {HTMLElement[]} figures
+ * @param {{width: number, height: number}[]} boxes their sizes on the screen
  * @param {{scene: any, question: any, crops: Map<number, any>, contrast: any, matters: any[], toCrop: any, now: number[], outlines: boolean, go: (t: number) => void}} shown
  */
-export function drawStrip(target, { scene, question, crops, contrast, matters, toCrop, now, outlines, go }) {
+export function drawStrip(figures, boxes, { scene, question, crops, contrast, matters, toCrop, now, outlines, go }) {
   const marks = marksOf(question);
   const size = sizeOf(scene);
   const there = new Map(scene.frames.map((frame) => [frame.t, frame]));
-  const figures = AROUND.map((offset) => figure(question.frame + offset, there, now, go));
-  target.replaceChildren(...figures);
   figures.forEach((made, place) => {
     const t = question.frame + AROUND[place];
     const cells = there.get(t)?.cells;
-    if (!cells) return;
-    const [canvas, over] = made.children;
-    const pane = { width: canvas.clientWidth, height: canvas.clientHeight };
+    const [canvas, over, caption] = made.children;
+    made.className = cells ? "" : "beyond";
+    made.onclick = cells ? () => go(t) : null;
+    if (!cells) {
+      for (const name of ["data-t", "data-now"]) made.removeAttribute(name);
+      return;
+    }
+    made.setAttribute("data-t", String(t));
+    made.setAttribute("data-now", String(now.includes(t)));
+    caption.textContent = `t = ${t}`;
+    const pane = boxes[place];
     const view = viewOf(size, pane, matters, 1);
-    drawCrop(/** @type {HTMLCanvasElement} */ (canvas), crops.get(t) ?? null, contrast, view);
+    drawCrop(/** @type {HTMLCanvasElement} */ (canvas), pane, crops.get(t) ?? null, contrast, view);
     const scale = pane.width / view.width;
     const at = { place: placing(toCrop, view, scale), scale: scale / scene.window.step };
     const drawn = cells.filter(({ cell }) => cell === question.cell || marks.has(cell) || (outlines && !scene.images));
     over.replaceChildren(...drawn.map((cell) => outline(at, cell, styleOf(cell.cell, question, marks))));
   });
-}
-
-/** Return a frame of the strip; beyond the movie its place stays empty. */
-function figure(t, there, now, go) {
-  if (!there.has(t)) return html("figure", { class: "beyond" });
-  return html(
-    "figure",
-    { "data-t": t, "data-now": String(now.includes(t)), click: () => go(t) },
-    html("canvas"),
-    svg("svg", { "aria-hidden": "true" }),
-    html("figcaption", {}, `t = ${t}`),
-  );
 }
 
 /** Return where on the screen a place of the frame lies. */
