@@ -22,8 +22,10 @@ export function drawLinks(target, { scene, question, panes, picked, outlines, li
   panes.forEach((pane, place) => {
     const drawn = (cells.get(pane.t) ?? []).filter(({ cell }) => outlines || cell === question.cell || marks.has(cell));
     if (links && pane.t !== question.frame) drawn.push(...laterCandidates(question, cells, marks));
-    const inside = drawn.map((cell) => outline(pane, cell, styleOf(cell.cell, question, marks, rivals)));
-    parts.push(svg("g", { "clip-path": `url(#pane-${place})` }, ...inside));
+    const isAsked = ({ cell }) => cell === question.cell || marks.has(cell) || rivals.has(cell);
+    const others = outlineOfAll(pane, drawn.filter((cell) => !isAsked(cell)), { stroke: FAINT, "stroke-width": 1 });
+    const inside = drawn.filter(isAsked).map((cell) => outline(pane, cell, styleOf(cell.cell, question, marks)));
+    parts.push(svg("g", { "clip-path": `url(#pane-${place})` }, others, ...inside));
   });
   if (links) {
     parts.push(svg("g", {}, ...rivalLinks(question, cells, panes, marks)));
@@ -57,11 +59,11 @@ function told(question, marks) {
 const clip = (pane, place) =>
   svg("clipPath", { id: `pane-${place}` }, svg("rect", { x: pane.x, y: pane.y, width: pane.width, height: pane.height, rx: 6 }));
 
-function styleOf(cell, question, marks, rivals) {
+function styleOf(cell, question, marks) {
   if (cell === question.cell) return { stroke: "#fff", "stroke-width": 3.5 };
   const mark = marks.get(cell);
   if (mark) return { stroke: mark.colour, "stroke-width": 3, "stroke-dasharray": mark.dash };
-  return rivals.has(cell) ? { stroke: RIVAL, "stroke-width": 1.6 } : { stroke: FAINT, "stroke-width": 1 };
+  return { stroke: RIVAL, "stroke-width": 1.6 };
 }
 
 /** Return the outline of a cell: of its mask, or else a circle of its size. */
@@ -70,8 +72,23 @@ export function outline(pane, cell, style) {
     const [x, y] = pane.place(cell.y, cell.x);
     return svg("circle", { cx: x, cy: y, r: Math.max(3, cell.radius * pane.scale), fill: "none", ...style });
   }
-  const loop = (points) => `M${points.map(([y, x]) => pane.place(y, x).map((v) => v.toFixed(1)).join(" ")).join("L")}Z`;
-  return svg("path", { d: cell.outline.map(loop).join(""), fill: "none", "stroke-linejoin": "round", ...style });
+  return svg("path", { d: wayAround(pane, cell), fill: "none", "stroke-linejoin": "round", ...style });
+}
+
+/** Return the outlines of many cells as one element, for a page of a thousand elements is slow; null of none. */
+export function outlineOfAll(pane, cells, style) {
+  if (!cells.length) return null;
+  return svg("path", { class: "cells", d: cells.map((cell) => wayAround(pane, cell)).join(""), fill: "none", "stroke-linejoin": "round", ...style });
+}
+
+function wayAround(pane, cell) {
+  if (!cell.outline?.length) {
+    const [x, y] = pane.place(cell.y, cell.x);
+    const r = Math.max(3, cell.radius * pane.scale).toFixed(1);
+    return `M${(x - Number(r)).toFixed(1)} ${y.toFixed(1)}a${r} ${r} 0 1 0 ${2 * Number(r)} 0a${r} ${r} 0 1 0 ${-2 * Number(r)} 0`;
+  }
+  const loop = (points) => `M${points.map(([row, column]) => pane.place(row, column).map((v) => v.toFixed(1)).join(" ")).join("L")}Z`;
+  return cell.outline.map(loop).join("");
 }
 
 function label(pane, cell) {

@@ -1,10 +1,11 @@
 /** The film strip: two frames before and three after, for a division is seen in time, not in two frames. */
 
 import { html, svg } from "./dom.js";
-import { outline } from "./links.js";
+import { outline, outlineOfAll } from "./links.js";
 import { marksOf } from "./marks.js";
 import { drawCrop, viewOf } from "./picture.js";
 
+const FAINT = { stroke: "#7d8992", "stroke-width": 0.8 };
 const AROUND = [-2, -1, 0, 1, 2, 3];
 
 /**
@@ -46,8 +47,10 @@ export function drawStrip(figures, boxes, { scene, question, crops, contrast, ma
     drawCrop(/** @type {HTMLCanvasElement} */ (canvas), pane, crops.get(t) ?? null, contrast, view);
     const scale = pane.width / view.width;
     const at = { place: placing(toCrop, view, scale), scale: scale / scene.window.step };
-    const drawn = cells.filter(({ cell }) => cell === question.cell || marks.has(cell) || (outlines && !scene.images));
-    over.replaceChildren(...drawn.map((cell) => outline(at, cell, styleOf(cell.cell, question, marks))));
+    const isAsked = ({ cell }) => cell === question.cell || marks.has(cell);
+    const others = outlines && !scene.images ? outlineOfAll(at, cells.filter((cell) => !isAsked(cell)), FAINT) : null;
+    const drawn = cells.filter(isAsked).map((cell) => outline(at, cell, styleOf(cell.cell, question, marks)));
+    over.replaceChildren(...(others ? [others] : []), ...drawn);
   });
 }
 
@@ -66,6 +69,6 @@ export function sizeOf({ window: { height, width, step } }) {
 
 function styleOf(cell, question, marks) {
   if (cell === question.cell) return { stroke: "#fff", "stroke-width": 2 };
-  const mark = marks.get(cell);
-  return mark ? { stroke: mark.colour, "stroke-width": 1.8, "stroke-dasharray": mark.dash } : { stroke: "#7d8992", "stroke-width": 0.8 };
+  const { colour, dash } = marks.get(cell);
+  return { stroke: colour, "stroke-width": 1.8, "stroke-dasharray": dash };
 }
