@@ -20,7 +20,7 @@ from ...solvers.posterior.outcomes import HowWeighed
 from ...solvers.posterior.plan import WIDTH
 from ...solvers.problem import FORBIDDEN
 from ...storage.posteriors import HOW
-from .queue import ERROR_REDUCTION, Listed, ReviewList, items_of, require_list
+from .queue import ERROR_REDUCTION, Listed, Outcome, ReviewList, items_of, require_list
 from .ranking import LEAST, best_of_pieces, most_reducing
 from .rerun import AnswerWorth
 from .standing import Standing, restore
@@ -202,6 +202,15 @@ class OpenReview:
         """Return what a cell may do next: its daughters, and how likely that is, the likeliest first."""
         found = self._listed(np.array([self._row(cell)]))
         return dict(zip(found.daughters, found.probability.tolist(), strict=True))
+
+    def likeliest(self, cells: Sequence[int]) -> list[Outcome]:
+        """Return what each of some cells most likely does next; all of them at once."""
+        if not cells:
+            return []
+        found = self._listed(self._rows(np.array(cells)))
+        first = found.first[:-1]
+        best = zip(*(column[first].tolist() for column in (found.a, found.b, found.probability)), strict=True)
+        return [Outcome(tuple(daughter for daughter in (a, b) if daughter >= 0), p) for a, b, p in best]
 
     def probability(self, cell: int, daughter: int) -> float:
         """Return how likely a cell becomes, or divides into, another one; 0 where that is no candidate."""

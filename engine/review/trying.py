@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..annotations.pins import Answer
-from .queue import Outcome
 from .saying import Change, Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ...storage.decisions import Decision
     from .material import Material
 
@@ -41,20 +38,14 @@ def effect_of(material: Material, entry: Decision, *, calibrated: bool) -> Effec
     doubt, wrong = followed.review.in_doubt, followed.review.expected_errors if calibrated else None
     with followed.trying(Answer(entry, cell, tuple(daughters))) as touched:
         others = sorted(touched - {int(material.detections.id[cell])})
-        after = {at: followed.review.question(at) for at in others}
+        after = followed.review.likeliest(others)
         left, fewer = followed.review.in_doubt, followed.review.expected_errors if calibrated else None
     changes = []
-    for at, question in after.items():
-        before, then = followed.review.outcomes(at), {o.cells: o.probability for o in question.outcomes}
-        settled = bool(doubt[row_of(at)] and not left[row_of(at)])
-        change = Change(at, question.frame, _likeliest(before), _likeliest(then), settled)
+    frames = material.detections.frame
+    for at, before, then in zip(others, followed.review.likeliest(others), after, strict=True):
+        row = row_of(at)
+        change = Change(at, int(frames[row]), before, then, bool(doubt[row] and not left[row]))
         if change.flips or abs(change.after.probability - change.before.probability) >= SEEN:
             changes.append(change)
     changes.sort(key=lambda c: (not c.flips, -abs(c.after.probability - c.before.probability), c.cell))
     return Effect(changes, None if fewer is None or wrong is None else fewer - wrong)
-
-
-def _likeliest(outcomes: Mapping[tuple[int, ...], float]) -> Outcome:
-    """Return the outcome that is likeliest, the first of equals."""
-    daughters = max(outcomes, key=lambda key: outcomes[key])
-    return Outcome(daughters, outcomes[daughters])
