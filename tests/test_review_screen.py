@@ -313,14 +313,20 @@ def test_without_images_and_masks_places_are_shown_alone(browser, served):
                 cell["outline"] = None
         route.fulfill(json=found | {"images": False, "masks": False, "channels": []})
 
+    def poor(route):
+        route.fulfill(json=route.fetch().json() | {"images": False, "masks": False, "channels": []})
+
     with tab(browser, served) as screen:
         screen.page.route("**/api/scene/*", bare)
+        screen.page.route("**/api/session?*", poor)
         screen.open()
+        assert "no images in this store: positions only" in screen.text("#question")
         assert inked(screen, 0) == 0
         assert len(screen.page.query_selector_all("#links circle")) > 2
         assert screen.page.query_selector("#links path.candidate")
         screen.answer("1")
         assert len(screen.said()) == 1
+        screen.page.unroute_all(behavior="ignoreErrors")  # what the page asks for in advance may be on its way
 
 
 def test_a_volume_is_projected_or_cut_by_v(browser, tmp_path):
