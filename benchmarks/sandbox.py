@@ -5,8 +5,8 @@ Run: python benchmarks/sandbox.py [sandbox] [readers]
 sandbox: a small query as the first of a process, all that is started for it included, and those after it; against the
 same query on a connection of the process itself with the same locks.
 
-readers: ten processes ask for the descendants of a cell at random, by SQL and each half a second after the last answer,
-while a movie of the same store is solved again and again.
+readers: ten processes ask for the family of a cell at random, each two seconds after the last answer, while the movie
+is solved three times by commands; once by SQL (`descendants`), once by `solution.lineage` of the notebook.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from measure import head, row, trackdb
 
 QUERY = "select t, count(*) as n from cells group by t order by t"
 READERS = 10
-PAUSE_S = 0.5
+PAUSE_S = 2.0
 FIRST = """
 import json, sys, time
 from pathlib import Path
@@ -45,15 +45,20 @@ print(json.dumps(seconds))
 READING = """
 import json, random, sys, time
 from pathlib import Path
-from trackdb.storage.sandbox import ask
-store, until, pause, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), []
-cells = ask(store, "select cell from tracked where solution = 'truth'").rows["cell"].to_pylist()
+import trackdb
+store, until, pause, way, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4], []
+db = trackdb.open(store)
+cells = db.sql("select cell from tracked where solution = 'truth'").rows["cell"].to_pylist()
+truth = db.solution("truth")
 print("ready", flush=True)
 while not until.exists():
-    started = time.perf_counter()
-    ask(store, "from descendants('truth', $cell)", {"cell": random.choice(cells)})
+    time.sleep(pause * random.uniform(0.5, 1.5))
+    cell, started = random.choice(cells), time.perf_counter()
+    if way == "sql":
+        db.sql("from descendants('truth', $cell)", cell=cell)
+    else:
+        truth.lineage(cell)
     seconds.append(time.perf_counter() - started)
-    time.sleep(pause)
 print(json.dumps(seconds))
 """
 
@@ -86,21 +91,22 @@ def sandbox(folder: Path, processes: int = 5) -> None:
 
 def readers(folder: Path, solves: int = 3) -> None:
     """Print how long lineages take beside a solve."""
-    store, until = movie(folder, frames=100, cells=100), folder / "until"
-    words = [sys.executable, "-c", READING, str(store), str(until), str(PAUSE_S)]
-    asking = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(READERS)]
-    for reader in asking:
-        reader.stdout.readline()
-    started = time.perf_counter()
-    for number in range(solves):
-        trackdb("solve", store, "--name", f"beside-{number}")
-    wall_s = time.perf_counter() - started
-    until.touch()
-    seconds = sorted(second for reader in asking for second in json.loads(reader.communicate()[0]))
-    p95 = seconds[int(0.95 * len(seconds))]
-    head("readers", "solves", "in s", "answers", "median ms", "p95 ms", "longest ms")
-    numbers = (f"{1e3 * statistics.median(seconds):.0f}", f"{1e3 * p95:.0f}", f"{1e3 * seconds[-1]:.0f}")
-    row(READERS, solves, f"{wall_s:.1f}", len(seconds), *numbers)
+    store = movie(folder, frames=100, cells=100)
+    head("ten readers by", "solves", "in s", "answers", "median ms", "p95 ms", "longest ms")
+    for way in ("sql", "lineage"):
+        until = folder / f"until-{way}"
+        words = [sys.executable, "-c", READING, str(store), str(until), str(PAUSE_S), way]
+        asking = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(READERS)]
+        for reader in asking:
+            reader.stdout.readline()
+        started = time.perf_counter()
+        for number in range(solves):
+            trackdb("solve", store, "--name", f"beside-{way}-{number}")
+        wall_s = time.perf_counter() - started
+        until.touch()
+        seconds = sorted(second for reader in asking for second in json.loads(reader.communicate()[0]))
+        times = (statistics.median(seconds), seconds[int(0.95 * len(seconds))], seconds[-1])
+        row(way, solves, f"{wall_s:.1f}", len(seconds), *(f"{1e3 * one:.0f}" for one in times))
 
 
 def main() -> None:
