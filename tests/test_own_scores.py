@@ -194,7 +194,9 @@ def test_a_store_that_was_never_linked_takes_the_pairs_alone(swap, tmp_path):
     progress = Recorded()
     report = solve(swap, swap.detection_set(), scores="net", progress=progress)
     assert report.left_out == 0
-    assert progress.notes == ["the learned cost reads places and masks, not the scores net: priced by the plain cost"]
+    assert progress.notes == [
+        "the learned cost reads places and masks, not the scores net: priced by the odds of these probabilities"
+    ]
     assert swap.count_candidates(swap.detection_set()) == 8
 
 
