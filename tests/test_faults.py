@@ -103,10 +103,10 @@ def bench(tmp_path_factory):
 
 
 def moments(steps, count, rng):
-    """Return steps at which to disturb: the first of each kind where there are so many lives, and others at random."""
-    named = {kind_of(step): number for number, step in reversed(list(enumerate(steps, start=1)))}
-    first = sorted(named.values())
-    chosen = first if count >= 8 else rng.sample(first, min(count, len(first)) - 1)
+    """Return steps at which to disturb: of each kind the first and the last, or some of them, and others at random."""
+    numbered = [(kind_of(step), number) for number, step in enumerate(steps, start=1)]
+    named = sorted({*dict(reversed(numbered)).values(), *dict(numbered).values()})
+    chosen = named if count >= 8 else rng.sample(named, min(count, len(named)) - 1)
     others = [number for number in range(1, len(steps) + 1) if number not in chosen]
     return chosen + rng.sample(others, min(len(others), max(count - len(chosen), count // 4, 1)))
 
