@@ -92,7 +92,7 @@ def test_the_way_from_files_to_a_lineage_in_json(tmp_path):
     wanted = "path store_schema_version datasets solutions scores posteriors annotations learned unfinished bytes"
     assert set(found) == set(wanted.split())
     assert [s["solution"] for s in found["solutions"]] == ["truth", "ilp-1"]
-    assert answer("check", store) == {"ok": True, "problems": []}
+    assert answer("check", store) == {"ok": True, "problems": [], "mended": []}
     assert [r["kind"] for r in answer("log", store)["runs"]] == ["ingest", "link", "score", "solve"]
 
 
