@@ -127,9 +127,10 @@ def test_readers_give_way_to_who_waits_to_write_but_not_for_ever(tmp_path):
         give_way(tmp_path, most_s=0.1)
         assert time.perf_counter() - started >= 0.1
     started = time.perf_counter()
-    with waiting_to_write(tmp_path):
-        with waiting_to_write(tmp_path):  # a second one, who is served first
-            pass
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(waiting_to_write(tmp_path))
+        second.enter_context(waiting_to_write(tmp_path))
+        first.close()  # is served first: the other one waits on
         give_way(tmp_path, most_s=0.1)
         assert time.perf_counter() - started >= 0.1
     started = time.perf_counter()
