@@ -139,10 +139,12 @@ class Watched:
         found, self.solved = self.solved, None
         return found
 
-    def reload(self):
+    def reload(self, progress):
         found = self.again.pop(0)
         if isinstance(found, Exception):
             raise found
+        if found:
+            progress.start("weighing")
         return found
 
 
@@ -168,8 +170,9 @@ def test_pages_are_told_of_others_of_a_busy_store_and_of_a_new_solution(tmp_path
     assert look() == ["busy"]
     assert told[0][1]["by"] == "pid 7 (trackdb solve)"
     assert look() == []  # it is said once
-    assert look() == ["free", "store"]
-    assert told[1][1]["revision"] == session.revision
+    assert look() == ["busy", "free", "store"]
+    assert told[0][1]["message"] == "the store was solved again: weighing; questions go on meanwhile"
+    assert told[2][1]["revision"] == session.revision
     assert look() == []
     graph.write_text("333")
     session.again = [False]  # others wrote something that is none of our business
