@@ -158,8 +158,10 @@ def answer(question: Question, out: IO[bytes]) -> dict[str, Any]:
     n_threads = connection.execute("select current_setting('threads')").fetchall()[0][0]
     confine(question, n_threads)
     try:
-        if len(connection.extract_statements(question.query)) != 1:
-            return {"error": "QueryError", "text": "give one SQL statement at a time"}
+        statements = connection.extract_statements(question.query)
+        if len(statements) != 1:
+            text = "give one SQL statement at a time" if statements else "the query is empty: give one SQL statement"
+            return {"error": "QueryError", "text": text}
         relation = connection.sql(question.query, params=question.parameters)
         truncated = relation is not None and _write_rows(relation, question, out)
     except Exception as error:  # whatever a stranger's text brings about is told, not raised

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LINE_VERSION: Final = 1
 EARLIEST_YEAR: Final = 1970
 MOST_DAUGHTERS: Final = 2
-MENDING: Final = "restore the file from a copy, or mend the line"
+MENDING: Final = "restore the file from a copy, or mend the line; trackdb check --repair sets it aside"
 WHO: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 

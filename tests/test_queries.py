@@ -131,7 +131,7 @@ def test_an_unfinished_run_is_in_no_view(solved):
         ("update cells set t = 1", "may not change"),
         ("delete from cells", "may not change"),
         ("select 1; select 2", "one SQL statement"),
-        ("", "one SQL statement"),
+        ("", "the query is empty: give one SQL statement"),
         ("selec 1", "cannot be answered"),
         ("from cellz", "Did you mean"),
         ("from python_table", "cannot be answered"),

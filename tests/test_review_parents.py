@@ -219,3 +219,13 @@ def test_which_posterior_is_asked_stands_before_its_questions_where_a_newer_one_
     )
     assert "asking" not in run("uncertain", store.path, "--posterior", "posterior-2", "--by", "entropy").stderr
     assert "asking" not in run("uncertain", store.path, "-q").stderr
+
+
+def test_a_solution_that_was_not_weighed_yet_is_named(store):
+    keep(store, method="auto")
+    assert "not weighed" not in run("uncertain", store.path).stderr
+    run("solve", store.path, "--name", "again")
+    wanted = "note: again was not weighed yet, older ones are asked: trackdb posterior --solution again\n"
+    assert wanted in run("uncertain", store.path).stderr
+    keep(store, method="softmax")
+    assert "not weighed" not in run("uncertain", store.path).stderr

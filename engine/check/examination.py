@@ -226,7 +226,7 @@ def _unread_log(store: DuckDBStore) -> list[Problem]:
         else Problem(
             f"{lines.file} line {_listed(lines.numbers)} is no decision: {lines.reason}",
             len(lines.numbers),
-            f"{MENDING}; {REPAIR} sets it aside",
+            MENDING,
             True,
         )
         for lines in unread

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from ...errors import MissingRowsError
 from ...storage.parents import tells_of_cells
 from ...storage.posteriors import find_posterior
 from ..progress import Silent
@@ -47,13 +49,23 @@ def posterior_to_ask(
         If there is none.
     """
     found = find_posterior(store, dataset, name, solution=solution, of_cells=True)
-    newest = find_posterior(store, dataset, name, solution=solution)[2]
+    _, weighed, newest = find_posterior(store, dataset, name, solution=solution)
     if progress is not None and newest.id != found[2].id:
         progress.note(
             f"asking {found[2].name} by {found[2].method}: the newer {newest.name} by {newest.method} tells of links "
             f"alone; --posterior {newest.name} asks it whose daughters cells are"
         )
+    if progress is not None and name is None and solution is None:
+        _note_unweighed(store, dataset, {found[1].name, weighed.name}, progress)
     return found
+
+
+def _note_unweighed(store: DuckDBStore, dataset: str | None, weighed: set[str], progress: Progress) -> None:
+    """Tell if the newest solution is none of those that are asked about."""
+    with suppress(MissingRowsError):  # there is none but the truth
+        latest = store.find_solution(dataset, doubtful=True)[1].name
+        if latest not in weighed:
+            progress.note(f"{latest} was not weighed yet, older ones are asked: trackdb posterior --solution {latest}")
 
 
 def ask_first(
