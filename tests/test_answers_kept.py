@@ -36,7 +36,6 @@ from trackdb.errors import (
     InfeasibleError,
     MissingRowsError,
     StoreDamagedError,
-    StoreError,
     StoreFullError,
 )
 from trackdb.storage import decision_log
