@@ -107,7 +107,7 @@ def test_a_number_that_is_there_twice_is_refused(tmp_path):
 
 def test_two_naming_patterns_are_refused(tmp_path):
     folder_of(tmp_path, ["seg_1.tif", "seg_2.tif", "raw_1.tif"])
-    with pytest.raises(FormatError, match=r"2 naming patterns; .*got: seg_#.tif \(2\), raw_#.tif \(1\)"):
+    with pytest.raises(FormatError, match=r"2 naming patterns; .*got: seg_#.tif \(2\), raw_#.tif \(1\); try: name one"):
         open_source(tmp_path)
 
 

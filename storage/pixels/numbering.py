@@ -125,6 +125,7 @@ def _varying_numbers(paths: Sequence[Path]) -> list[int]:
             f"{paths[0].parent} holds files of {len(patterns)} naming patterns",
             expected="one numbered file per frame, as in t000.tif, t001.tif",
             got=", ".join(f"{pattern}{paths[0].suffix} ({n})" for pattern, n in patterns.most_common(3)),
+            **{"try": "name one file, if each holds a movie, or a folder with the files of one kind"},
         )
     runs = [re.findall(r"\d+", p.stem) for p in paths]
     if not runs[0]:
