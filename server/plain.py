@@ -240,7 +240,12 @@ def solved(found: Resolved) -> dict[str, Any]:
     told = f"solved again as {found.after}"
     if not found.comparable:
         return {"message": f"{told}, of other detections than {found.before}"}
-    return {"message": f"{told}: {found.gone} links of {found.before} are gone, {found.new} are new"}
+    gone = f"{found.gone} {'link' if found.gone == 1 else 'links'} of {found.before} {_are(found.gone)} gone"
+    return {"message": f"{told}: {gone}, {found.new} {_are(found.new)} new"}
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def _moved(gone: Sequence[int], new: Sequence[int]) -> str:

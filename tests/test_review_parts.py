@@ -181,7 +181,11 @@ def test_pages_are_told_of_others_of_a_busy_store_and_of_a_new_solution(tmp_path
     session.again, session.solved = [False], Resolved("ilp-1", "ilp-2", 3, 2, [])
     assert look() == ["solved"]
     assert told[0][1]["message"] == "solved again as ilp-2: 3 links of ilp-1 are gone, 2 are new"
-    graph.write_text("55555")
+    graph.write_text("555555")
+    session.again, session.solved = [False], Resolved("ilp-2", "ilp-3", 1, 1, [])
+    assert look() == ["solved"]
+    assert told[0][1]["message"] == "solved again as ilp-3: 1 link of ilp-2 is gone, 1 is new"
+    graph.write_text("6666666")
     session.again, session.solved = [False], Resolved("ilp-1", "ilp-3", 0, 0, [], comparable=False)
     look()
     assert told[0][1]["message"] == "solved again as ilp-3, of other detections than ilp-1"

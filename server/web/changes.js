@@ -42,4 +42,5 @@ export async function showChanges(/** @type {(cell: number) => void} */ go) {
   /** @type {HTMLElement | null} */ (dialog.querySelector("button"))?.focus();
 }
 
-const counted = ({ gone, new: added }) => `${gone} links are gone, ${added} are new`;
+const counted = ({ gone, new: added }) => `${gone} ${gone === 1 ? "link" : "links"} ${are(gone)} gone, ${added} ${are(added)} new`;
+const are = (/** @type {number} */ n) => (n === 1 ? "is" : "are");

@@ -20,6 +20,12 @@ export function percent(p, digits = p > 0.995 || p < 0.01 ? 1 : 0) {
   return `${(100 * p).toFixed(digits)} %`;
 }
 
+/** Return a probability that may be an approximation; a bound needs no ≈. */
+export function near(/** @type {number} */ p, /** @type {boolean} */ approximate) {
+  const told = percent(p, 1);
+  return approximate && !/^[<>]/.test(told) ? `≈ ${told}` : told;
+}
+
 /**
  * Return how each cell that an outcome names is marked: as the first outcome with it, and by the keys of all of them.
  * @returns {Map<number, {place: number, keys: number[], colour: string, dash: string}>}

@@ -1,7 +1,7 @@
 /** What the cell may do, as a list box: each outcome has a number, a colour and a dash, a probability and a key. */
 
 import { bar, html } from "./dom.js";
-import { markOf, percent } from "./marks.js";
+import { markOf, near, percent } from "./marks.js";
 
 /**
  * Fill the list box.
@@ -47,7 +47,7 @@ function item(question, outcome, place, key, choose, look) {
     },
     cap,
     html("b", {}, outcome.text, outcome.chosen ? html("span", { title: "the solver's answer" }, " ★") : null),
-    shown ? html("span", { class: "p" }, (question.approximate ? "≈ " : "") + percent(outcome.probability, 1)) : html("span"),
+    shown ? html("span", { class: "p" }, near(outcome.probability, question.approximate)) : html("span"),
     filled,
   );
 }
