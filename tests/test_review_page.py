@@ -142,6 +142,10 @@ def test_answers_are_taken_back_and_given_again(screen):
     assert screen.cell == first
     assert screen.text("#saved").startswith("✓ undone")
     assert [record["undone"] for record in screen.said()] == [True, True]
+    struck = screen.page.query_selector_all("#queue li.said:has(s)")[:2]
+    for entry, record in zip(struck, screen.said(), strict=True):
+        assert entry.inner_text().startswith(f"undone: #{record['seq']} cell {record['cell']}")
+    assert all(part.evaluate("(e) => e.scrollWidth <= e.clientWidth") for part in struck)
     before = numbers_in(screen.text("#count"))[0]
     screen.answer("Shift+Z")
     assert screen.text("#saved").startswith("✓ given again")
@@ -441,6 +445,9 @@ def test_two_people_hear_of_each_other(browser, served, blind):
         ben.answer("1")
         assert ben.said()[0]["who"] == "ben"
         ana.until(lambda: "ben" in ana.text("#saved"))
+        newest = ana.page.query_selector("#queue li.said").inner_text()
+        assert f"cell {ben.said()[0]['cell']}" in newest
+        assert "ben" in newest
         ana.wait().answer("1")
         assert ana.said()[0]["seq"] > ben.said()[0]["seq"]
         assert ana.said()[0]["cell"] != ben.said()[0]["cell"]

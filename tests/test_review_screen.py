@@ -172,7 +172,7 @@ def test_names_are_text_whatever_they_hold(screen, browser, served):
         found = route.fetch().json()
         found["who"] = EVIL
         found["recent"] = [
-            {"seq": 1, "who": EVIL, "cell": 1, "frame": 0, "kind": EVIL, "daughters": None, "text": EVIL}
+            {"seq": 1, "who": f"ben {EVIL}", "cell": 1, "frame": 0, "kind": EVIL, "daughters": None, "text": EVIL}
         ]
         found["question"]["outcomes"][0]["text"] = EVIL
         found["question"]["answers"] = found["recent"]

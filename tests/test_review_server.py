@@ -439,6 +439,25 @@ def test_answers_of_another_server_are_picked_up_and_told(path):
     assert [item["cell"] for item in tables[0]] == [item["cell"] for item in tables[1]]
 
 
+def test_a_page_lists_what_anybody_said_last_but_of_a_cell_that_is_asked_blind(path):
+    ana, ben = tab_of(opened(path, "ana")), tab_of(opened(path, "ben"))
+    first = ana.question["cell"]
+    ana.answer()
+    ben.state = ben.get("/api/question", client="tab")
+    assert [(r["who"], r["cell"]) for r in ben.state["recent"]] == [("ana", first)]
+    assert ben.get("/api/decisions", top=5)["items"] == []  # what there is to undo is of one's own
+    assert not ben.state["progress"]["can_undo"]
+    ben.answer()
+    ana.state = ana.get("/api/question", client="tab")
+    assert [r["who"] for r in ana.state["recent"]] == ["ben", "ana"]
+    ana.post("/api/undo", {"key": str(uuid.uuid4()), "client": "tab"})
+    ben.state = ben.get("/api/question", client="tab")
+    assert [(r["who"], r["undone"]) for r in ben.state["recent"]] == [("ben", False), ("ana", True)]
+    cat = tab_of(opened(path, "cat", overlap=1.0))
+    assert (cat.question["blind"], cat.question["cell"]) == (True, ben.state["recent"][0]["cell"])
+    assert [r["cell"] for r in cat.state["recent"]] == [first]
+
+
 def test_where_two_disagree_the_second_is_asked_and_both_are_listed(path):
     ana, ben = tab_of(opened(path, "ana")), tab_of(opened(path, "ben", overlap=1.0))
     first = ana.question["outcomes"][0]["daughters"]

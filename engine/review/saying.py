@@ -107,7 +107,7 @@ class State:
     leased : frozenset of int
         Cells about which others are asked now.
     recent : list of (Decision, bool)
-        This person's last entries, the newest first, and whether each was taken back.
+        Everybody's last entries, the newest first, and whether each was taken back.
     progress : Progress
         How far the work is.
     """

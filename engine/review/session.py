@@ -193,7 +193,7 @@ class ReviewSession:
             tuple(ahead),
             self._list,
             taken,
-            self.recent(RECENT),
+            self._said_last(at if hidden else None),
             self._progress(),
         )
 
@@ -463,6 +463,13 @@ class ReviewSession:
         """Return this person's newest entries, the newest first, and whether each was taken back."""
         own = [d for d in self._log.entries if d.who == self.who and d.kind is not DecisionKind.UNDO]
         return [(d, d.key not in self._log.counts) for d in reversed(own[-most:])]
+
+    def _said_last(self, hidden: int | None) -> list[tuple[Decision, bool]]:
+        """Return everybody's newest entries as `recent`, but for what others said of a cell that is asked blind."""
+        told = [d for d in self._log.entries if d.kind is not DecisionKind.UNDO]
+        if hidden is not None:
+            told = [d for d in told if d.who == self.who or d.cell is None or d.cell.id != hidden]
+        return [(d, d.key not in self._log.counts) for d in reversed(told[-RECENT:])]
 
     def stats(self) -> Stats:
         """Return who said how much, how the audit stands, and where people disagree."""

@@ -7,22 +7,23 @@ import { percent } from "./marks.js";
  * Fill the list.
  * @param {HTMLElement} target
  * @param {any} state
+ * @param {string} who whose page it is
  * @param {(cell: number) => void} go
  */
-export function showQueue(target, state, go) {
+export function showQueue(target, state, who, go) {
   const focused = target.contains(document.activeElement) ? Number(document.activeElement?.getAttribute("data-cell")) : null;
   const current = state.question?.cell;
   const most = Math.max(1, ...state.queue.map((item) => item.entropy_bits ?? 0));
   const items = state.queue.map((item) => html("li", {}, entry(item, item.cell === current, most, go)));
   const said = state.recent.map((record) =>
-    html("li", { class: "said", title: record.text }, html("span", {}, `#${record.seq} ${short(record)}`), html("span", {}, record.who)),
+    html("li", { class: "said", title: `${record.text} (${record.who})` }, ...told(record, who)),
   );
   const { audit } = state.progress;
   target.replaceChildren(
     html("h2", {}, `Most useful first (${state.open})`),
     html("ol", { "aria-label": "questions to come" }, ...items),
     html("h2", {}, "Said last"),
-    html("ol", { "aria-label": "last answers" }, ...said),
+    html("ol", { "aria-label": "last answers, of everybody" }, ...said),
     ...(audit ? [html("p", { class: "dim said" }, auditText(audit))] : []),
   );
   const buttons = [...target.querySelectorAll("button")];
@@ -55,11 +56,19 @@ function entry({ cell, frame, entropy_bits: bits, leased }, current, most, go) {
   );
 }
 
-function short({ kind, cell, frame, daughters, undone, text }) {
+/** Return an entry with the name of another who said it; one that was taken back says so first, and is struck out. */
+function told(record, who) {
+  const text = `#${record.seq} ${short(record)}`;
+  const name = record.who === who ? null : html("b", {}, record.who);
+  if (!record.undone) return [html("span", {}, text), name];
+  return [html("span", {}, "undone: ", html("s", {}, text)), name];
+}
+
+function short({ kind, cell, frame, daughters, text }) {
   if (cell === null) return text;
   const place = frame === null || frame === undefined ? `cell ${cell}` : `cell ${cell} · t${frame}`;
   const did = kind !== "choose" ? kind.replaceAll("_", " ") : !daughters.length ? "ends" : daughters.length > 1 ? "divides" : `→ ${daughters[0]}`;
-  return `${place} ${did}${undone ? " (undone)" : ""}`;
+  return `${place} ${did}`;
 }
 
 function auditText({ asked, wrong, low, high }) {

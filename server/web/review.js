@@ -133,7 +133,7 @@ export class Review {
 
   showAround() {
     showProgress(this.state.progress);
-    showQueue(byId("queue"), this.state, (cell) => this.goTo(cell));
+    showQueue(byId("queue"), this.state, this.session.who, (cell) => this.goTo(cell));
     if (this.state.progress.stop_offered && !this.offered) {
       this.offered = true;
       notify({ title: "You may stop here", text: "The last 30 answers all agreed with the solver.", buttons: [{ name: "Go on", does: clearNotice }], focus: false });
