@@ -175,7 +175,7 @@ class ReviewSession:
         """
         with self._lock:
             self._hear()
-            question, why = self._next(client, after) if cell is None else (self._put(client, cell), None)
+            question, why = self._next(client, after) if cell is None else (self._put_again(client, cell), None)
             return self._state(client, question, why)
 
     def _state(self, client: str, question: Put | None, why: str | None) -> State:
@@ -218,6 +218,14 @@ class ReviewSession:
         self._turns.take(client, cell, blind=blind, audit=audit)
         return put(review, self.material.candidates, question, blind=blind, shown=shown)
 
+    def _put_again(self, client: str, cell: int) -> Put:
+        """Return the question of a cell; where this one is asked it now, blind, it stays so."""
+        turn = self._turns.about(client, cell)
+        if turn is None or not turn.blind:
+            return self._put(client, cell)
+        drawn = self._drawn(cell)
+        return self._put(client, cell, blind=True, audit=turn.audit, shown=() if drawn is None else drawn.shown)
+
     # what is said
 
     def decide(self, answer: Said) -> tuple[Done, State]:
@@ -241,7 +249,9 @@ class ReviewSession:
             if not report.repeated and report.decision.kind is not DecisionKind.FLAG:
                 self._sitting += 1
             stays = report.decision.kind is DecisionKind.FLAG and answer.resolve != KEEP
-            question, why = (self._put(answer.client, answer.cell), None) if stays else self._next(answer.client, None)
+            question, why = (
+                (self._put_again(answer.client, answer.cell), None) if stays else self._next(answer.client, None)
+            )
             return done, self._state(answer.client, question, why)
 
     def _require_fresh(self, answer: Said) -> None:
