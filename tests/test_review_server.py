@@ -382,6 +382,36 @@ def test_an_audit_that_was_taken_back_is_one_again(path, restart):
     assert [(d.cell.id, d.blind) for d in trackdb_live(path)] == [(cell, True)]
 
 
+@pytest.mark.parametrize("kind", ["choose", "reject"])
+def test_what_was_taken_back_is_asked_first_after_a_reload_and_a_new_start(path, kind):
+    tab = tab_of(opened(path))
+    tab.state = tab.get("/api/question", client="tab", cell=tab.state["queue"][3]["cell"])
+    cell, daughters = tab.question["cell"], tab.question["outcomes"][0]["daughters"]
+    tab.answer() if kind == "choose" else tab.answer(kind=kind, daughters=None)
+    assert tab.get("/api/question", client="tab")["question"]["cell"] != cell
+    tab.post("/api/undo", {"key": str(uuid.uuid4()), "client": "tab"})
+    left = tab.get("/api/question", client="tab", after=cell)  # who leaves it for later is asked another
+    assert left["question"]["cell"] != cell
+    assert another(tab, "reload").question["cell"] == cell
+    assert another(tab, "second").question["cell"] != cell  # one at a time
+    again = tab_of(opened(path))
+    assert again.question["cell"] == cell
+    assert tab_of(opened(path, "ben")).question["cell"] != cell  # it is nothing to others
+    assert again.answer(daughters).status_code == 200
+    assert again.question["cell"] != cell
+    assert tab_of(opened(path)).question["cell"] == again.question["cell"]
+
+
+def test_a_blind_question_that_is_asked_for_again_stays_blind_and_of_the_audit(path):
+    tab = tab_of(opened(path, audit=1.0))
+    tab.state = tab.get("/api/question", client="tab", cell=tab.question["cell"])
+    assert tab.question["blind"]
+    tab.answer(kind="flag", daughters=None)
+    assert tab.question["blind"]
+    tab.answer()
+    assert [d.blind for d in log_of(path) if d.kind == "choose"] == [True]
+
+
 def session_lineage_is_blind(path, cell):
     """Whether a server that was asked for no question yet keeps what comes after a cell to itself."""
     relatives, likely, blind = opened(path, audit=1.0).lineage(cell)

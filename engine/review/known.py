@@ -69,6 +69,13 @@ class KnownLog:
         """Return what counts of what a person said."""
         return [d for d in self.standing if d.who == who]
 
+    def placed(self, entry: Decision) -> Decision | None:
+        """Return an entry, of those taken back too, with the number that its cell has now; None if it is not here."""
+        if entry.dataset != self._dataset:
+            return None
+        [found] = self._by_numbers([entry])
+        return None if found.key in self._lost else found
+
     def _by_numbers(self, said: Sequence[Decision]) -> list[Decision]:
         """Return entries with the numbers that their cells have now; each is looked for once."""
         answers, lost = attached([d for d in said if d.key not in self._placed], self._detections)

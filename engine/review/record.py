@@ -50,16 +50,24 @@ def can_redo(entries: Sequence[Decision], who: str, counts: Collection[str]) -> 
     counts : collection of str
         Keys of the entries that count.
     """
+    return taken_back(entries, who, counts) is not None
+
+
+def taken_back(entries: Sequence[Decision], who: str, counts: Collection[str]) -> Decision | None:
+    """Return what a person took back last, None if nothing since his last answer; parameters as of `can_redo`."""
     undoings = {d.key for d in entries if d.kind is DecisionKind.UNDO}
-    found: list[str] = []
+    found: list[Decision] = []
+    companions: set[str] = set()
     for d in reversed(entries):
         if d.who != who:
             continue
         if d.kind is not DecisionKind.UNDO:
-            return not {companion_key(d.key, number + 1) for number in range(len(found))} >= set(found)
+            companions = {companion_key(d.key, number + 1) for number in range(len(found))}
+            break
         if d.key in counts and d.undo_of not in undoings:
-            found.append(d.key)
-    return bool(found)
+            found.append(d)
+    last = next((d.undo_of for d in found if d.key not in companions), None)
+    return next((d for d in entries if d.key == last), None)
 
 
 def apart(entries: Sequence[Decision], dataset: str, counts: Collection[str]) -> list[Apart]:

@@ -27,7 +27,7 @@ from .opening import ITS_OWN
 from .order import Order
 from .put import put
 from .queue import ANSWERS
-from .record import agreed_in_a_row, apart, can_redo
+from .record import agreed_in_a_row, apart, can_redo, taken_back
 from .resolved import Resolves
 from .saying import Done, Effect, Heard, Progress, State, Stats
 from .trying import effect_of
@@ -198,7 +198,13 @@ class ReviewSession:
         )
 
     def _next(self, client: str, after: int | None) -> tuple[Put | None, str | None]:
-        """Return the question that somebody is to answer, or why there is none."""
+        """Return the question that somebody is to answer, or why there is none.
+
+        What a person took back last comes first until he answers something, also after a reload or a new start.
+        """
+        again = self._again(client) if after is None else None
+        if again is not None and again.cell is not None:
+            return self._put(client, again.cell.id, blind=again.blind, audit=again.blind), None
         if self.limit is not None and self._sitting >= self.limit:
             self._turns.give_up(client)
             return None, "limit"
@@ -207,6 +213,14 @@ class ReviewSession:
             self._turns.give_up(client)
             return None, "done"
         return self._put(client, drawn.cell, blind=drawn.blind, audit=drawn.audit, shown=drawn.shown), None
+
+    def _again(self, client: str) -> Decision | None:
+        """Return the answer that this person took back last, if its cell is open and nobody else is asked about it."""
+        last = taken_back(self._log.entries, self.who, self._log.counts)
+        found = None if last is None else self._log.placed(last)
+        if found is None or found.cell is None or found.cell.id in self._answered() | self._turns.taken(client):
+            return None
+        return found
 
     def _put(
         self, client: str, cell: int, *, blind: bool = False, audit: bool = False, shown: Sequence[Outcome] = ()
