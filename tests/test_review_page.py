@@ -123,6 +123,7 @@ def test_up_and_down_highlight_and_enter_takes_what_is_highlighted(screen):
     question = screen.question
     star = [outcome["chosen"] for outcome in question["outcomes"]].index(True)
     assert screen.highlighted == star + 1
+    assert "Enter take the highlighted, at first ★" in screen.text("#legend")
     screen.press("ArrowUp", "ArrowUp", "ArrowUp", "ArrowUp")
     assert screen.highlighted == 1
     screen.press("ArrowDown")
@@ -471,6 +472,7 @@ def test_blind_questions_show_neither_star_nor_percentages_and_follow_no_order(b
         named = [[int(cell) for cell in outcome.get_attribute("data-daughters").split()] for outcome in listed]
         assert named == sorted(named)
         assert screen.highlighted is None
+        assert "Enter take the highlighted, at first none" in screen.text("#legend")
         screen.press("Enter", "a")
         assert "by number" in screen.text("#saved")
         cell = screen.cell

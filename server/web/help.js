@@ -6,7 +6,7 @@ import { ACTIONS, keyName, shownKey } from "./keys.js";
 
 const LEGEND = ["take", "outcome-1", "divides", "ends", "none", "not_a_cell", "outline", "unsure", "undo", "next", "up", "blink", "outlines", "help"];
 const SHORT = {
-  take: "take the highlighted, at first ★",
+  take: "take the highlighted",
   "outcome-1": "… choose",
   divides: "divides",
   ends: "ends",
@@ -22,10 +22,16 @@ const SHORT = {
   help: "all keys",
 };
 
-/** Show the most used keys along the bottom. */
-export function showLegend(/** @type {HTMLElement} */ target, /** @type {import("./keys.js").KeyMap} */ keys) {
+/**
+ * Show the most used keys along the bottom.
+ * @param {HTMLElement} target
+ * @param {import("./keys.js").KeyMap} keys
+ * @param {boolean} starred whether the question has a ★, which is highlighted at first
+ */
+export function showLegend(target, keys, starred) {
+  const first = starred ? ", at first ★" : ", at first none";
   const shown = LEGEND.filter((name) => keys.shown(name));
-  const entries = shown.map((name) => html("span", {}, keyCap(keys.shown(name)), ` ${SHORT[name]}`));
+  const entries = shown.map((name) => html("span", {}, keyCap(keys.shown(name)), ` ${SHORT[name]}${name === "take" ? first : ""}`));
   target.replaceChildren(...(entries.length ? entries : [html("span", {}, "Keys are off; Help switches them on.")]));
 }
 

@@ -9,7 +9,7 @@ const STORED = "trackdb-review-keys";
 
 /** What can be done, in the order of the help; `outcome-3` is the third key of the server's `outcome`. @type {Action[]} */
 export const ACTIONS = [
-  { name: "take", what: "take the highlighted outcome, at first the solver's ★", group: "Answer" },
+  { name: "take", what: "take the highlighted outcome, at first the solver's ★ if there is one", group: "Answer" },
   { name: "accept", what: "accept the solver's answer ★", group: "Answer" },
   ...[1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => ({ name: `outcome-${n}`, what: `choose outcome ${n}`, group: "Answer" })),
   { name: "divides", what: "it divides; of several pairs, pick one", group: "Answer" },

@@ -163,6 +163,7 @@ export class Review {
     byId("effect-title").textContent = "Effect";
     sayNoEffect(byId("effect"), "");
     this.pick(outcomes.findIndex(({ chosen }) => chosen), false);
+    this.showLegend();
   }
 
   showEnd(why) {
@@ -248,8 +249,8 @@ export class Review {
 
   accept(place) {
     if (place >= 0) this.choosePlace(place);
-    else if (this.question.blind) say("blind question: choose by number", "busy");
-    else say("the solver has no answer here: choose by number", "busy");
+    else if (this.question.blind) say("blind question: choose by number, or highlight an outcome first", "busy");
+    else say("the solver has no answer here: choose by number, or highlight an outcome first", "busy");
   }
 
   /** Send an answer about the question on the screen. */
@@ -380,6 +381,10 @@ export class Review {
     this.draw();
   }
 
+  showLegend() {
+    showLegend(byId("legend"), this.keys, Boolean(this.question?.outcomes.some(({ chosen }) => chosen)));
+  }
+
   /** Show the keys as they are now. */
   showKeys() {
     for (const button of document.querySelectorAll("[data-action]")) {
@@ -387,7 +392,7 @@ export class Review {
       const key = this.keys.shown(button.getAttribute("data-action") ?? "");
       if (key) button.append(" ", keyCap(key));
     }
-    showLegend(byId("legend"), this.keys);
+    this.showLegend();
     if (this.question) {
       [...byId("outcomes").querySelectorAll(".key")].forEach((cap, place) => (cap.textContent = this.keys.shown(`outcome-${place + 1}`) || "·"));
     }
