@@ -72,6 +72,7 @@ def question(put: Put, answers: Sequence[Decision], number: int) -> dict[str, An
             for choice in put.choices
         ],
         "others": put.others,
+        "pairs": [{"daughters": list(pair.daughters), "probability": pair.probability} for pair in put.pairs],
         "chosen": None if put.chosen is None else list(put.chosen),
         "candidates": [
             {"cell": link.target, "frame": link.frame, "probability": link.probability, "distance": link.distance}

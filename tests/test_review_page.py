@@ -119,6 +119,36 @@ def test_d_takes_the_only_likely_pair_or_opens_a_picker(screen):
     assert all(str(cell) in shown for cell in said["daughters"])
 
 
+def test_the_picker_of_pairs_tells_probability_and_later_frames_beside_the_picture(screen):
+    def widened(route):
+        found = route.fetch().json()
+        question = found["question"]
+        t = question["frame"]
+        candidate = {"probability": 0.3, "distance": 1.0}
+        question["candidates"] = [
+            candidate | {"cell": cell, "frame": frame} for cell, frame in [(5, t + 1), (6, t + 1), (7, t + 2)]
+        ]
+        question["outcomes"] = [
+            {"daughters": [6, 7], "probability": 0.2, "chosen": False, "text": "divides"},
+            {"daughters": [5], "probability": 0.5, "chosen": True, "text": "continues"},
+        ]
+        question["pairs"] = [{"daughters": [5, 7], "probability": 0.25}]
+        # two pairs are likely, else D takes the only one
+        question["outcomes"].append({"daughters": [5, 6], "probability": 0.0001, "chosen": False, "text": "divides"})
+        route.fulfill(json=found)
+
+    screen.page.route("**/api/question*", widened)
+    t = screen.answer("n").question["frame"]
+    screen.press("d")
+    buttons = [b.inner_text() for b in screen.page.query_selector_all("#dialog button[data-place]")]
+    later = f"7 (t {t + 2})"
+    assert buttons == [f"1 5 + {later} · 25 %", f"2 6 + {later} · 20 %", "3 5 + 6 · <0.1 %"]
+    dialog, stage = (screen.page.query_selector(name).bounding_box() for name in ("#dialog", "#stage"))
+    assert dialog["x"] >= stage["x"] + stage["width"]
+    screen.press("Escape", "g")
+    assert screen.page.query_selector("#dialog").bounding_box()["x"] < stage["x"] + stage["width"]
+
+
 def test_up_and_down_highlight_and_enter_takes_what_is_highlighted(screen):
     question = screen.question
     star = [outcome["chosen"] for outcome in question["outcomes"]].index(True)

@@ -89,6 +89,21 @@ def test_outcomes_are_listed_with_probability_key_and_star(screen):
     assert screen.text("#outcomes").count("★") == 1
 
 
+def test_what_is_near_is_told_with_a_sign_and_a_bound_without(browser, served):
+    def approximate(route):
+        found = route.fetch().json()
+        found["question"]["approximate"] = True
+        for outcome, p in zip(found["question"]["outcomes"], (0.9, 0.0001), strict=False):
+            outcome["probability"] = p
+        route.fulfill(json=found)
+
+    with tab(browser, served) as screen:
+        screen.page.route("**/api/session*", approximate)
+        screen.open()
+        told = [shown.inner_text() for shown in screen.page.query_selector_all("#outcomes .p")]
+        assert told[:2] == ["≈ 90.0 %", "<0.1 %"]
+
+
 def test_looking_around_changes_the_pictures_and_nothing_else(screen):
     t, cell = screen.question["frame"], screen.cell
     assert screen.press("b").captions() == [f"t = {t + 1}", f"t = {t}"]

@@ -95,6 +95,9 @@ def refused(reply, status, code):
 def test_a_question_tells_what_a_cell_may_do_and_sums_to_one(shown):
     question = shown.question
     outcomes = question["outcomes"]
+    assert all(
+        len(pair["daughters"]) == 2 and pair["probability"] <= question["others"] + 1e-9 for pair in question["pairs"]
+    )
     assert sum(o["probability"] for o in outcomes) + question["others"] == pytest.approx(1)
     assert [o["probability"] for o in outcomes] == sorted((o["probability"] for o in outcomes), reverse=True)
     assert [] in [o["daughters"] for o in outcomes]
@@ -333,6 +336,7 @@ def test_questions_that_are_drawn_tell_neither_probabilities_nor_the_answer_of_t
     question = tab.question
     assert question["blind"]
     assert (question["chosen"], question["entropy_bits"], question["others"], question["how"]) == (None,) * 4
+    assert question["pairs"] == []
     assert {(o["probability"], o["chosen"]) for o in question["outcomes"]} == {(None, None)}
     assert [o["daughters"] for o in question["outcomes"]] == sorted(o["daughters"] for o in question["outcomes"])
     assert {c["probability"] for c in question["candidates"]} == {None}

@@ -61,6 +61,8 @@ class Put:
         What is offered, the likeliest first; blind, by the numbers of the daughters. To end is always among them.
     others : float or None
         Probability of what is not offered.
+    pairs : tuple of Outcome
+        The likeliest divisions that are not offered, so many as there are keys; none where blind.
     chosen : tuple of int or None
         Daughters in the solution; None where the cell is not part of it, and blind.
     entropy_bits, worth : float or None
@@ -76,6 +78,7 @@ class Put:
     blind: bool
     choices: tuple[Choice, ...]
     others: float | None
+    pairs: tuple[Outcome, ...]
     chosen: tuple[int, ...] | None
     entropy_bits: float | None
     worth: float | None
@@ -164,6 +167,7 @@ def put(
         What is offered in place of the outcomes: of a question that somebody has answered, what he was shown.
     """
     offered = _offered(shown or question.outcomes)  # type: ignore[arg-type]  # a review asks for daughters alone
+    more = [o for o in question.outcomes if len(o.cells) == 2 and o not in offered]
     row = candidates.row(question.cell)
     links = _weighed(review, candidates.leaving(row))
     links.sort(key=lambda link: (-(link.probability or 0.0), link.target))
@@ -176,6 +180,7 @@ def put(
         blind=False,
         choices=tuple(Choice(o.daughters, o.probability, o.daughters == question.chosen) for o in offered),
         others=max(0.0, 1 - sum(o.probability for o in offered)),
+        pairs=tuple(more[:MOST_OUTCOMES]),  # type: ignore[arg-type]  # as above
         chosen=question.chosen,
         entropy_bits=question.entropy_bits,
         worth=question.expected_error_reduction,
@@ -194,6 +199,7 @@ def blinded(told: Put) -> Put:
         blind=True,
         choices=tuple(choices),
         others=None,
+        pairs=(),
         chosen=None,
         entropy_bits=None,
         worth=None,

@@ -64,16 +64,25 @@ export function actionsOf(/** @type {Review} */ review) {
 
 /** Answer that the cell divides: into the only pair that is likely, or into the one that is picked. */
 function divide(/** @type {Review} */ review) {
-  const { cell, outcomes, candidates } = review.question;
+  const { cell, frame, outcomes, candidates, pairs, blind } = review.question;
   const likely = outcomes.filter(({ daughters }) => daughters.length === 2);
+  const weighed = new Map([...likely, ...pairs].map(({ daughters, probability }) => [pairName(daughters), probability]));
   const seen = new Set(likely.map(({ daughters }) => pairName(daughters)));
   const others = candidates
     .flatMap((a, place) => candidates.slice(place + 1).map((b) => [a.cell, b.cell].sort((one, other) => one - other)))
     .filter((daughters) => !seen.has(pairName(daughters)))
-    .map((daughters) => ({ daughters, text: `divides into ${daughters.join(" + ")}` }));
+    .map((daughters) => ({ daughters }));
+  const frames = new Map(candidates.map((candidate) => [candidate.cell, candidate.frame]));
+  const named = (daughter) => `${daughter}${(frames.get(daughter) ?? frame + 1) > frame + 1 ? ` (t ${frames.get(daughter)})` : ""}`;
+  const told = ({ daughters }) => {
+    // what is not among the outcomes was weighed as next to impossible
+    const probability = blind ? null : (weighed.get(pairName(daughters)) ?? 0);
+    return { daughters, probability, text: daughters.map(named).join(" + ") };
+  };
+  const all = [...likely, ...others].map(told).sort((a, b) => (b.probability ?? 0) - (a.probability ?? 0));
   if (!likely.length && !others.length) say("there is no pair of candidates", "busy");
   else if (likely.length === 1) review.decide("choose", likely[0].daughters);
-  else askPair(cell, [...likely, ...others], (daughters) => review.decide("choose", daughters));
+  else askPair(cell, all, (daughters) => review.decide("choose", daughters));
 }
 
 const pairName = (/** @type {number[]} */ daughters) => [...daughters].sort((a, b) => a - b).join(" ");

@@ -1,10 +1,12 @@
 /** Small questions of the page's own: to which cell, what note, which pair of daughters. */
 
 import { byId, html } from "./dom.js";
+import { percent } from "./marks.js";
 
 /** Open the dialog with some content; Escape closes it, and the focus goes back to where it was. */
 export function openDialog(/** @type {string} */ title, /** @type {Node[]} */ ...content) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("dialog"));
+  delete dialog.dataset.beside;
   dialog.replaceChildren(html("h2", { id: "dialog-title" }, title), ...content);
   if (!dialog.open) dialog.showModal();
   return dialog;
@@ -49,9 +51,9 @@ function askFor(title, what, input, name, does) {
 }
 
 /**
- * Ask which pair of daughters, by the keys 1 to 9.
+ * Ask which pair of daughters, by the keys 1 to 9, beside the pictures of the cell.
  * @param {number} cell
- * @param {{daughters: number[], text: string}[]} pairs
+ * @param {{daughters: number[], probability: number | null, text: string}[]} pairs the likeliest first
  * @param {(daughters: number[]) => void} choose
  */
 export function askPair(cell, pairs, choose) {
@@ -59,14 +61,20 @@ export function askPair(cell, pairs, choose) {
     closeDialog();
     choose(daughters);
   };
-  const buttons = pairs.slice(0, 9).map(({ daughters, text }, place) =>
-    html("button", { type: "button", "data-place": place + 1, click: () => take(daughters) }, html("kbd", {}, place + 1), ` ${text}`),
+  const buttons = pairs.slice(0, 9).map(({ daughters, probability, text }, place) =>
+    html(
+      "button",
+      { type: "button", "data-place": place + 1, click: () => take(daughters) },
+      html("kbd", {}, place + 1),
+      ` ${text}${probability === null ? "" : ` · ${probability ? percent(probability) : "<0.1 %"}`}`,
+    ),
   );
   const list = html("div", { class: "row" }, ...buttons);
   list.addEventListener("keydown", (event) => {
     const pair = pairs.slice(0, 9)[Number(event.key) - 1];
     if (pair) take(pair.daughters);
   });
-  openDialog(`Into which pair does cell ${cell} divide?`, list, html("button", { type: "button", click: closeDialog }, "Cancel"));
+  const dialog = openDialog(`Into which pair does cell ${cell} divide?`, list, html("button", { type: "button", click: closeDialog }, "Cancel"));
+  dialog.dataset.beside = "true";
   buttons[0]?.focus();
 }
