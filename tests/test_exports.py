@@ -66,7 +66,8 @@ def test_an_export_that_fails_at_the_last_moment_leaves_nothing(rich, truth, tmp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pathlib.Path, "rename", full)
+    for renaming in ("rename", "replace"):  # of a folder, of a file
+        monkeypatch.setattr(pathlib.Path, renaming, full)
     with pytest.raises(OSError, match="No space left"):
         export(format, rich, *truth, out_of(tmp_path, format))
     assert not list(tmp_path.iterdir())

@@ -45,9 +45,10 @@ class Other:
         return self
 
     def result(self):
-        out, err = self.process.communicate(timeout=PATIENCE_S)
-        assert self.process.returncode == 0, err
-        return json.loads(out)
+        # a few lines wait in the pipes; `communicate` would lose those that were read ahead
+        self.process.wait(PATIENCE_S)
+        assert self.process.returncode == 0, self.process.stderr.read()
+        return json.loads(self.process.stdout.read())
 
 
 def test_all_who_come_at_once_are_served(solved, drawn, tmp_path):

@@ -208,6 +208,7 @@ def test_a_solve_that_is_interrupted_leaves_the_store_whole_and_goes_again(tmp_p
     store = DuckDBStore(tmp_path / "a.trackdb")
     ingest(write_rows(tmp_path / "a.csv", dividing_cells(n_frames=5, side=2), header=DIVIDING), store)
     db = trackdb.open(store.path, write=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background hear none
     for stage in ("linking", "solving", "saving"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bar.Silent, "start", interrupting(stage))

@@ -139,7 +139,11 @@ def test_a_process_that_was_forked_asks_by_itself(store):
 
 
 def child_asking(store, query):
+    heard = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # jobs in the background hear none
+    )
     code = f"from pathlib import Path; from trackdb.storage.sandbox import ask; ask(Path({str(store)!r}), {query!r})"
+    code = f"{heard}; {code}"
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

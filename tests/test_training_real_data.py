@@ -52,7 +52,7 @@ def test_windows_of_the_epidermis_tell_who_descends_from_whom(epidermis):
             assert np.array_equal(example.associated, told)
             assert np.array_equal(example.frame, detections.frame[rows])
             assert example.weight[~example.associated].max() == 1
-            assert set(np.unique(example.weight[example.associated & example.compared])) == {2, 3}
+            assert set(np.unique(example.weight[example.associated & example.compared])) == {2, 11}
             assert len(np.unique(example.frame)) == 4
             assert len(example) <= 500
             seen += 1
