@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import StoreDamagedError
 from . import catalogue
 from .connection import connect
-from .folders import appearing_file
+from .folders import appearing_file, flush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,14 +79,19 @@ def counted(file: Path, *, by: str, patience_s: float) -> Iterator[sa.Connection
 
 
 def note(store: Path, number: int, by: str) -> None:
-    """Note a commit; where the disk takes no note, the next commit makes good for it."""
+    """Note a commit, on the disk; where that takes no note, the next commit makes good for it."""
     line = json.dumps({"commit": number, "at": catalogue.now().isoformat(timespec="seconds"), "by": by})
     file = store / COMMITS
     try:
         with file.open("a+b") as stream:
             torn = stream.tell() and os.pread(stream.fileno(), 1, stream.tell() - 1) != b"\n"
+            new = stream.tell() == 0
             stream.write(b"\n" * bool(torn) + line.encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
             long = stream.tell() > _LONGEST
+        if new:
+            flush(store)
         if long:
             _shorten(file)
     except OSError as error:  # the work itself is safe
@@ -98,6 +103,7 @@ def _shorten(file: Path) -> None:
     newest = file.read_bytes().splitlines(keepends=True)[-KEPT:]
     with appearing_file(file) as partial:
         partial.write_bytes(b"".join(newest))
+        flush(partial)
 
 
 def notes(store: Path) -> list[Commit]:

@@ -131,7 +131,7 @@ def in_order(steps):
         if what == "write" and path.endswith(COMMITS):
             early += [] if committed else ["note before its commit"]
             committed = False
-    return early + [f"end before {name}" for name in unsynced if "/annotations/" in name]
+    return early + [f"end before {name}" for name in unsynced if "/annotations/" in name or name.endswith(COMMITS)]
 
 
 @pytest.mark.parametrize(
