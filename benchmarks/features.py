@@ -141,7 +141,8 @@ def stored(folder: str) -> None:
     from trackdb.storage.duckdb_store import DuckDBStore
     from trackdb.storage.founding import GRAPH
     from trackdb.storage.ingestion import ingesting
-    from trackdb.storage.schema import Detections, Features, Intensity, Movie
+    from trackdb.storage.measurements import Features, Intensity
+    from trackdb.storage.schema import Detections, Movie
 
     rng, n, batches, figures = np.random.default_rng(0), 200_000, 5, {}
     store = DuckDBStore(Path(folder) / "a.trackdb")

@@ -23,7 +23,8 @@ from trackdb.engine.models.settings import TransformerSettings
 from trackdb.engine.models.transformer import AssociationTransformer
 from trackdb.engine.models.windows import Links, Sliding, associate
 from trackdb.engine.training.precision import Precision
-from trackdb.storage.schema import Detections, Features
+from trackdb.storage.measurements import Features
+from trackdb.storage.schema import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Callable

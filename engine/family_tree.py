@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..storage.dataframes import Tabular
+from ..storage.evidence import link_evidence
 from .family import as_newick, as_text, family_of
 from .handoff import to_networkx
 from .notebook.tree import family_html
@@ -115,5 +116,4 @@ def _probability(store: DuckDBStore, info: SolutionInfo, family: Family) -> NDAr
     table = store.solution(info)
     source, target = store.link_ends(info)
     inside = np.isin(source, family.id) & np.isin(target, family.id)
-    probability: NDArray[np.float64] = store.evidence(info, table.edge, source, target, ()).probability[inside]
-    return probability
+    return link_evidence(store, info, table.edge, source, target, ()).probability[inside]

@@ -13,10 +13,12 @@ import numpy as np
 
 from ..errors import ConfigError, FormatError, SchemaError, StoreError
 from ..storage.arrays import ArrayWriter
+from ..storage.features import count_unknown_intensities, property_names
 from ..storage.formats import open_source
 from ..storage.formats.base import SourceOptions
 from ..storage.ingestion import ingesting, remove
-from ..storage.schema import Detections, Features, Movie
+from ..storage.measurements import Features
+from ..storage.schema import Detections, Movie
 from .imports.solutions import imported_solutions
 from .measure import measure
 from .names import require_name
@@ -149,13 +151,13 @@ def ingest(
     n_detections = store.count_detections(ingestion.chosen)
     if not n_detections:
         progress.note("there are no detections")
-    if options.keep and not store.property_names(ingestion.chosen):
+    with store.reading() as connection:
+        nothing_kept = bool(options.keep) and not property_names(connection, ingestion.chosen)
+        unknown = count_unknown_intensities(connection, ingestion.chosen) if options.images else {}
+    if nothing_kept:
         progress.note("nothing is kept of the cells: the source tells nothing else of them")
-    if options.images:
-        for channel, count in store.count_unknown_intensities(ingestion.chosen).items():
-            progress.note(
-                f"channel {channel}: {count} cells cover pixels that are no number; their intensity is unknown"
-            )
+    for channel, count in unknown.items():
+        progress.note(f"channel {channel}: {count} cells cover pixels that are no number; their intensity is unknown")
     return IngestReport(movie.name, movie.n_frames, n_detections, links, time.perf_counter() - started)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import FormatError
-from ..storage.schema import Features, Intensity
+from ..storage.measurements import Features, Intensity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,6 @@ from .choosing import the_set, the_solution
 from .commits import counted
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
 from .decision_log import all_decisions, merge_log
-from .evidence import LinkEvidence, link_evidence
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
 from .leases import lease, lease_name
 from .migrations import require_known
@@ -28,7 +27,7 @@ from .own_schema import is_trusted, trust
 from .pending import give_up_twins, with_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
     from .decisions import Decision
-    from .schema import CandidateEdges, Detections, Features, SolutionTable
+    from .measurements import Features
+    from .schema import CandidateEdges, Detections, SolutionTable
 
 
 class DuckDBStore:
@@ -209,18 +209,8 @@ class DuckDBStore:
         with self.reading() as connection:
             return features.read_features(connection, chosen, detections)
 
-    def count_unknown_intensities(self, chosen: DetectionSet) -> dict[str, int]:
-        """Return for each channel how many cells cover a pixel that is no number; channels without are left out."""
-        with self.reading() as connection:
-            return features.count_unknown_intensities(connection, chosen)
-
-    def property_names(self, chosen: DetectionSet) -> list[str]:
-        """Return the names of `properties`, in the order in which the source told them."""
-        with self.reading() as connection:
-            return features.property_names(connection, chosen)
-
     def properties(self, chosen: DetectionSet, detections: Detections) -> dict[str, NDArray[np.generic]]:
-        """Return what else the source told of each detection, row by row, by the names of the source.
+        """Return what else the source told of each detection, row by row, by the names of the source, in its order.
 
         Each is (n,) float64 with NaN, or text with ``""``, where the source told nothing.
         """
@@ -261,28 +251,6 @@ class DuckDBStore:
         with self.reading() as connection:
             ends = fetch(connection, query.where(s.c.solution_id == info.id).order_by(s.c.edge_id))
         return rows.ints(ends, "source"), rows.ints(ends, "target")
-
-    def evidence(
-        self,
-        info: SolutionInfo,
-        edge: NDArray[np.int64],
-        source: NDArray[np.int64],
-        target: NDArray[np.int64],
-        said: Sequence[Decision],
-    ) -> LinkEvidence:
-        """Return what else is known of the links of a solution, as `solution` and `link_ends` give them.
-
-        Parameters
-        ----------
-        info : SolutionInfo
-            The solution.
-        edge, source, target : (m,) int64
-            Its links.
-        said : sequence of Decision
-            What people said that counts, by the numbers of its cells.
-        """
-        with self.reading() as connection:
-            return link_evidence(connection, info, edge, source, target, said)
 
     def decisions(self) -> list[Decision]:
         """Return all entries of the decision log, merged or not, in the order in which they were said."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .catalogue import SolutionInfo
     from .decisions import Decision
+    from .duckdb_store import DuckDBStore
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,7 @@ class LinkEvidence:
 
 
 def link_evidence(
-    connection: sa.Connection,
+    store: DuckDBStore,
     info: SolutionInfo,
     edge: NDArray[np.int64],
     source: NDArray[np.int64],
@@ -63,22 +64,24 @@ def link_evidence(
 
     Parameters
     ----------
-    connection : sa.Connection
-        An open store.
+    store : DuckDBStore
+        The store.
     info : SolutionInfo
         The solution.
     edge, source, target : (m,) int64
-        Ids of its links, and of the detections that each ties.
+        Ids of its links, and of the detections that each ties, as `DuckDBStore.solution` and `link_ends` give them.
     counting : sequence of Decision
         What people said that counts, by the numbers of these detections, oldest first.
     """
-    posterior, probability = _probability(connection, info, edge)
-    others = [s for s in catalogue.solutions(connection, tables.solution.c.set_id == info.set_id) if s.id != info.id]
+    with store.reading() as connection:
+        posterior, probability = _probability(connection, info, edge)
+        others = catalogue.solutions(connection, tables.solution.c.set_id == info.set_id)
+        also_in = {s.name: np.isin(edge, _edges_of(connection, s)) for s in others if s.id != info.id}
     return LinkEvidence(
         posterior=posterior,
         probability=probability,
         pinned_by=_pinned_by(_answers(counting), source, target),
-        also_in={other.name: np.isin(edge, _edges_of(connection, other)) for other in others},
+        also_in=also_in,
         decided=_decided(counting),
     )
 

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from ..errors import SchemaError
 from . import tables
 from .connection import append, fetch
+from .measurements import Features, Intensity
 from .rows import AXES, floats, ints
-from .schema import Features, Intensity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
     from .duckdb_store import DuckDBStore
-    from .schema import CandidateEdges, Detections, Features, Movie, SolutionTable
+    from .measurements import Features
+    from .schema import CandidateEdges, Detections, Movie, SolutionTable
 
 
 class Ingestion:

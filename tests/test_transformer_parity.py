@@ -15,7 +15,7 @@ from trackdb.engine.costs.association import association_problem
 from trackdb.engine.measure import measure
 from trackdb.solvers import open_solver
 from trackdb.solvers.greedy import BestScoreSolver
-from trackdb.storage.schema import Features
+from trackdb.storage.measurements import Features
 from trackdb.testing.movies import measured
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")

@@ -13,7 +13,7 @@ from trackdb.engine.models.brightness import Brightness, brightness_of, percenti
 from trackdb.engine.models.cells import cells_for, inertia_in
 from trackdb.engine.models.settings import TransformerSettings
 from trackdb.errors import ConfigError, FormatError, MissingRowsError, SchemaError
-from trackdb.storage.schema import Features
+from trackdb.storage.measurements import Features
 from trackdb.testing.movies import cells as points
 from trackdb.testing.movies import measured
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ...storage.evidence import link_evidence
 from ...storage.schema import Detections, LinkKind, require_equal_lengths, rows_of
 from ..annotations.pins import by_numbers, pins_among
 from ..annotations.words import told
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from ...storage.catalogue import DetectionSet, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.evidence import LinkEvidence
-    from ...storage.schema import Features, Movie, Tracks
+    from ...storage.measurements import Features
+    from ...storage.schema import Movie, Tracks
 
 About = dict[str, str | float | bool | None]
 
@@ -186,7 +188,7 @@ def tracking_of(store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo) ->
     source, target = store.link_ends(info)
     pinned = pins_among(store.decisions(), chosen.movie.name, detections)
     said = [by_numbers(answer, detections.id) for answer in pinned.pins.answers]
-    evidence = store.evidence(info, table.edge, source, target, said)
+    evidence = link_evidence(store, info, table.edge, source, target, said)
     rows = detections.row_of(table.node)
     cells = detections.take(rows)
     return Tracking(

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...errors import FormatError, MissingRowsError
-from ...storage.schema import Intensity
+from ...storage.measurements import Intensity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...storage.schema import Detections, Features
+    from ...storage.measurements import Features
+    from ...storage.schema import Detections
     from .brightness import Brightness
     from .settings import TransformerSettings
 

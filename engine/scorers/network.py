@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...storage.schema import Features, Intensity
+from ...storage.measurements import Features, Intensity
 from ..measure import measure
 from ..models.registry import find
 from ..networks import left_by_nearer_frames

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ....storage.duckdb_store import DuckDBStore
-    from ....storage.schema import Detections, Features
+    from ....storage.measurements import Features
+    from ....storage.schema import Detections
     from ...models.cells import Cells
     from ...models.settings import TransformerSettings
     from .truth import TrueLineages
