@@ -1,4 +1,4 @@
-"""Which detections and which solution are meant, where a name says it and where none is given."""
+"""Which detections, solution and posterior are meant, where a name says it and where none is given."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from ..errors import MissingRowsError
 from .catalogue import TRUTH, the_one
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from .catalogue import DetectionSet, SolutionInfo
+    from .posteriors import PosteriorInfo
 
 
 def the_set(sets: Sequence[DetectionSet], dataset: str | None, detections: str | None) -> DetectionSet:
@@ -72,3 +73,58 @@ def the_solution(
             **{"try": f"trackdb solve {path}, or --solution {info.name} to weigh it all the same"},
         )
     return info
+
+
+def the_posterior(
+    known: Mapping[str, PosteriorInfo],
+    solutions: Mapping[int, SolutionInfo],
+    name: str | None,
+    path: Path,
+    *,
+    solution: str | None,
+    besides: str | None,
+    telling: Collection[int] | None,
+    methods: Collection[str] | None,
+) -> PosteriorInfo:
+    """Return the posterior of that name; without one the newest that fits what else is asked.
+
+    Parameters
+    ----------
+    known : mapping of str to PosteriorInfo
+        All finished posteriors of a dataset by name, oldest first.
+    solutions : mapping of int to SolutionInfo
+        Its solutions by number.
+    name : str or None
+        The one that is asked for.
+    path : Path
+        Of the store.
+    solution : str or None
+        Name of the solution that it has to be of.
+    besides : str or None
+        A solution whose posteriors are taken only where there is no other.
+    telling : collection of int or None
+        Numbers of those that are taken before all others.
+    methods : collection of str or None
+        By one of which it has to be computed.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is none.
+    """
+    fitting = known
+    if solution is not None:
+        asked = the_one({info.name: info for info in solutions.values()}, solution, "solution")
+        fitting = {n: info for n, info in known.items() if info.solution_id == asked.id}
+    if name is not None and fitting:
+        return the_one(fitting, name, "posterior")
+    if name is None:
+        fitting = {n: info for n, info in fitting.items() if solutions[info.solution_id].name != besides} or fitting
+        fitting = {n: info for n, info in fitting.items() if methods is None or info.method in methods}
+        fitting = {n: info for n, info in fitting.items() if telling is None or info.id in telling} or fitting
+        if fitting:
+            return list(fitting.values())[-1]
+    of_which = "" if solution is None else f" of {solution}"
+    of_which += f" by {', '.join(methods)}" if methods is not None and name is None else ""
+    again = "" if solution is None else f" --solution {solution}"
+    raise MissingRowsError(f"{path} holds no posterior{of_which}", **{"try": f"trackdb posterior {path}{again}"})

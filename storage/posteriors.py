@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from ..errors import MissingRowsError, StoreExistsError
+from ..errors import StoreExistsError
 from . import catalogue, tables
 from .additions import in_dataset
+from .choosing import the_posterior
 from .connection import append, fetch
 from .rows import floats, ints
 from .schema import require_equal_lengths, rows_of
@@ -278,34 +279,17 @@ def find_posterior(
         of_set = in_dataset(tables.posterior, newest.id)
         solutions = {info.id: info for info in catalogue.solutions(connection, in_dataset(tables.solution, newest.id))}
         known = {info.name: info for info in posteriors(connection, of_set) if info.solution_id in solutions}
-    if solution is not None:
-        asked = catalogue.the_one({info.name: info for info in solutions.values()}, solution, "solution")
-        known = {info.name: info for info in known.values() if info.solution_id == asked.id}
-    if name is None:
-        known = {n: info for n, info in known.items() if solutions[info.solution_id].name != besides} or known
-        known = {n: info for n, info in known.items() if methods is None or info.method in methods}
-    if of_cells and name is None:
-        known = _of_cells(store, known) or known
-    if name is not None and known:
-        found = catalogue.the_one(known, name, "posterior")
-    elif not known or name is not None:
-        of_which = "" if solution is None else f" of {solution}"
-        of_which += f" by {', '.join(methods)}" if methods is not None and name is None else ""
-        again = "" if solution is None else f" --solution {solution}"
-        raise MissingRowsError(
-            f"{store.path} holds no posterior{of_which}", **{"try": f"trackdb posterior {store.path}{again}"}
-        )
-    else:
-        found = list(known.values())[-1]
+        telling = _of_cells(connection) if of_cells else None
+    found = the_posterior(
+        known, solutions, name, store.path, solution=solution, besides=besides, telling=telling, methods=methods
+    )
     sets = {s.id: s for s in store.detection_sets()}
     return sets[found.set_id], solutions[found.solution_id], found
 
 
-def _of_cells(store: DuckDBStore, known: dict[str, PosteriorInfo]) -> dict[str, PosteriorInfo]:
-    """Return those of some posteriors that have outcomes."""
-    with store.reading() as connection:
-        told = set(connection.execute(sa.select(tables.cell_outcome.c.posterior_id).distinct()).scalars())
-    return {name: info for name, info in known.items() if info.id in told}
+def _of_cells(connection: sa.Connection) -> set[int]:
+    """Return the numbers of the posteriors that tell what cells do."""
+    return set(connection.execute(sa.select(tables.cell_outcome.c.posterior_id).distinct()).scalars())
 
 
 def read_links(store: DuckDBStore, info: PosteriorInfo) -> LinkProbabilities:
