@@ -857,8 +857,9 @@ def test_a_posterior_by_belief_is_reviewed_and_its_calibration_is_not_claimed(pa
     tab = tab_of(session)
     assert tab.answer().status_code == 200
     for method, told in (("auto", True), ("belief", False)):
-        posterior = replace(session.material.revision.posterior, method=method, calibrated=True)
-        session.material = replace(session.material, revision=replace(session.material.revision, posterior=posterior))
+        agenda, revision = session._interview.agenda, session.material.revision
+        posterior = replace(revision.posterior, method=method, calibrated=True)
+        agenda.material = replace(session.material, revision=replace(revision, posterior=posterior))
         expected = tab.get("/api/question", client="tab")["progress"]["expected_wrong"]
         assert (expected is not None) == told
 

@@ -37,6 +37,11 @@ class Drawn(NamedTuple):
     shown: tuple[Outcome, ...] = ()
 
 
+def as_then(cell: int, said: Decision) -> Drawn:
+    """Return the question of a cell as it was when something was said of it, to be put so again."""
+    return Drawn(cell, blind=said.blind, audit=said.blind)
+
+
 class Choosing:
     """Chooses what one person is asked.
 
