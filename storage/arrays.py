@@ -18,7 +18,7 @@ import numpy as np
 import zarr
 
 from ..errors import FormatError, StoreDamagedError, StoreError
-from .folders import flush
+from .folders import flush, flush_tree
 from .within import require_own
 
 if TYPE_CHECKING:
@@ -159,19 +159,19 @@ class ArrayWriter:
     def sync(self) -> None:
         """Return once every frame written so far would survive a power cut."""
         for frame in self._unsynced:
-            _flush_tree(self._folder / DATA / "c" / str(frame))
+            flush_tree(self._folder / DATA / "c" / str(frame))
         self._unsynced.clear()
 
     def seal(self) -> ArrayRef:
         """Digest the group, give it its final name, and return what a row has to say of it."""
-        _flush_tree(self._folder)
+        flush_tree(self._folder)
         sha256, n_bytes = digest(self._folder)
         final = self._store / ARRAYS / sha256
         if final.exists():  # the same pixels are already here
             shutil.rmtree(self._folder)
         else:
             self._folder.rename(final)
-            flush(final.parent)
+        flush(final.parent)  # also where another process gave the name, which may have died before it could flush it
         path = f"{ARRAYS}/{sha256}"
         return ArrayRef(self._kind, self._channel, path, sha256, self.shape, str(self._dtype), n_bytes)
 
@@ -291,11 +291,3 @@ def discard(store: Path, path: str) -> None:
         shutil.rmtree(going, ignore_errors=True)
         folder.rename(going)
     shutil.rmtree(going)
-
-
-def _flush_tree(folder: Path) -> None:
-    """Flush all files below a folder, then the folders."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        flush(path)
-    if folder.exists():
-        flush(folder)

@@ -103,7 +103,6 @@ def _shorten(file: Path) -> None:
     newest = file.read_bytes().splitlines(keepends=True)[-KEPT:]
     with appearing_file(file) as partial:
         partial.write_bytes(b"".join(newest))
-        flush(partial)
 
 
 def notes(store: Path) -> list[Commit]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import contextmanager
-from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
+from errno import EACCES, EBADF, EDQUOT, EFBIG, EINVAL, ENOSPC, EPERM, EROFS
 from typing import TYPE_CHECKING
 
 from ..errors import StoreError, StoreFullError
+from .partials import partial_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,37 +17,35 @@ if TYPE_CHECKING:
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """Make a sibling folder to write into; it takes its name at the end, or goes if something fails.
+    """Make a folder to write into; at the end it is on the disk and takes its name, or goes if something fails.
 
     Parameters
     ----------
     folder : Path
         A folder that does not exist; its parents are made.
     """
-    partial = _sibling(folder)
-    partial.mkdir()
-    try:
+    with partial_of(folder) as partial:
+        partial.mkdir()
         yield partial
+        flush_tree(partial)
         partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # nothing is left of it once it took its name
+        flush(folder.absolute().parent)
 
 
 @contextmanager
 def appearing_file(file: Path) -> Iterator[Path]:
-    """Name a sibling file to write; it takes its name at the end, or goes if something fails.
+    """Name a file to write; at the end it is on the disk and takes its name, or goes if something fails.
 
     Parameters
     ----------
     file : Path
         One that is there already is replaced; the folders above it are made.
     """
-    partial = _sibling(file)
-    try:
+    with partial_of(file) as partial:
         yield partial
+        flush(partial)
         partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+        flush(file.absolute().parent)
 
 
 def not_written(file: Path, store: Path, error: OSError) -> StoreError:
@@ -69,13 +67,25 @@ def allowing(store: Path) -> str:
 
 def flush(path: Path) -> None:
     """Flush one file or folder to the disk; of a folder that is which names stand in it."""
-    handle = os.open(path, os.O_RDONLY)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir():  # one may write into a folder and not look at it
+            return
+        raise
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (EBADF, EINVAL) or not path.is_dir():  # some disks of a network flush files alone
+            raise
     finally:
         os.close(handle)
 
 
-def _sibling(path: Path) -> Path:
-    path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+def flush_tree(folder: Path) -> None:
+    """Flush all files below a folder, then the folders; one that is not there is none."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if not path.is_symlink() and (path.is_file() or path.is_dir()):  # who opens a pipe waits for ever
+            flush(path)
+    if folder.exists():
+        flush(folder)

@@ -18,6 +18,7 @@ from .connection import connect, driver
 from .leases import LOCKS, lease
 from .migrations import require_known
 from .own_schema import defined, table_names, trust
+from .partials import is_partial, left_behind, remove_if_dead
 from .unfinished import UNFINISHED
 from .within import require_own_files
 
@@ -46,7 +47,7 @@ def found_store(path: Path, *, by: str, patience_s: float) -> bool:
     """
     if "?" in str(path.absolute()):
         raise StoreError(f"{path}: the database cannot live at a place with ? in its name", **{"try": "another -o"})
-    if path.exists() and (not path.is_dir() or any(file.name not in _OURS for file in path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(map(_is_strange, path.iterdir()))):
         raise StoreExistsError(f"{path} exists and is not a store", **{"try": "another place for -o"})
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -64,6 +65,11 @@ def found_store(path: Path, *, by: str, patience_s: float) -> bool:
             _take_away_stub(path)
             raise
     return True
+
+
+def _is_strange(file: Path) -> bool:
+    """Return whether a file is none of a store's, nor what a process that was killed wrote of one."""
+    return file.name not in _OURS and not is_partial(file)
 
 
 def _make_tables(path: Path, *, by: str, patience_s: float) -> None:
@@ -137,6 +143,8 @@ def discard_if_empty(path: Path, *, patience_s: float) -> None:
         (path / COMMITS).unlink(missing_ok=True)  # first: notes without a database would tell of a loss
         shutil.rmtree(path / ARRAYS, ignore_errors=True)
         shutil.rmtree(path / LOCKS, ignore_errors=True)
+        for left in left_behind(path):
+            remove_if_dead(left)
         for name in _FILES:
             (path / name).unlink(missing_ok=True)
     for name in _FILES:  # closing may have written once more

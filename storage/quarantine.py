@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import StoreDamagedError, VersionError
 from .decision_log import ANNOTATIONS, LEASE, WAIT_S
 from .decisions import read_line
-from .folders import appearing_file, flush, not_written
+from .folders import appearing_file, not_written
 from .leases import lease
 
 if TYPE_CHECKING:
@@ -102,8 +102,6 @@ def _set_aside(lines: UnreadLines) -> None:
     kept = [line for number, line in enumerate(content, start=1) if number not in lines.numbers]
     with appearing_file(lines.file) as partial:
         partial.write_bytes(b"\n".join(kept))
-        flush(partial)
-    flush(lines.file.parent)
 
 
 def _content(file: Path) -> bytes:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from . import catalogue, tables
 from .arrays import ARRAYS, discard
 from .leases import LOCKS, is_held
+from .log_files import ANNOTATIONS
+from .partials import is_partial, left_behind, remove_if_dead
 from .unfinished import UNFINISHED
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ def strays(connection: sa.Connection, store: Path) -> list[str]:
     arrays = [] if at_work else [path for path in _names_in(store, ARRAYS) if path not in known]
     parts = [path for path in _names_in(store, UNFINISHED) if not (at_work or _of_compaction(path))]
     copies = [path for path in _names_in(store, UNFINISHED) if _of_compaction(path)]
-    return [*arrays, *parts, *([] if is_held(store, COMPACTION) else copies)]
+    half_written = [p.relative_to(store).as_posix() for f in (store, store / ANNOTATIONS) for p in left_behind(f)]
+    return [*arrays, *parts, *([] if is_held(store, COMPACTION) else copies), *half_written]
 
 
 def collect(connection: sa.Connection, store: Path) -> list[str]:
@@ -48,6 +51,8 @@ def collect(connection: sa.Connection, store: Path) -> list[str]:
     for path in found:
         if path.startswith(f"{ARRAYS}/"):
             discard(store, path)
+        elif is_partial(store / path):
+            remove_if_dead(store / path)
         else:
             _remove(store / path)
     pending = {run.id for run in catalogue.runs(connection, tables.run.c.state == "pending")}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .folders import appearing_file, flush, not_written
+from .folders import appearing_file, not_written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,10 +67,8 @@ class FinishedParts:
             If the store cannot be written.
         """
         try:
-            with appearing_file(self._file(part)) as partial:
-                with partial.open("wb") as stream:
-                    np.savez(stream, **arrays)  # type: ignore[arg-type]  # a stub takes the names for its own options
-                flush(partial)
+            with appearing_file(self._file(part)) as partial, partial.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]  # a stub takes the names for its own options
         except OSError as error:
             raise not_written(self._file(part), self._store, error) from error
 

@@ -93,10 +93,10 @@ def kind_of(step: str) -> str:
     path = path.partition(" <- ")[0]
     first, _, rest = path.partition("/")
     if not first.endswith(".trackdb"):  # what is exported or taught: all of its files are alike
-        return f"{what} {re.sub(r'[.][0-9]+[.]partial', ' (partial)', first)}{'/...' * bool(rest)}"
+        return f"{what} {re.sub(r'[.][0-9a-f]{8}-[0-9a-f]{8}[.]partial', ' (partial)', first)}{'/...' * bool(rest)}"
     path = re.sub(r"[0-9a-f]{64}(/.*)?", "<digest>", path)
     path = re.sub(r"import-[0-9a-f]+", "import-<digest>", path)
-    path = re.sub(r"[^/]*[.]?[0-9a-f]{32}[.]partial|[^/]*[.][0-9]+[.]partial", "N.partial", path)
+    path = re.sub(r"[^/]*[.]?[0-9a-f]{32}[.]partial|[^/]*[.][0-9a-f]{8}-[0-9a-f]{8}[.]partial", "N.partial", path)
     return f"{what} {re.sub('[0-9]+', 'N', path)}"
 
 

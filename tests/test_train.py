@@ -13,6 +13,7 @@ from trackdb.engine.config import load_config
 from trackdb.engine.ingest import ingest
 from trackdb.engine.progress import Silent
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.partials import MACHINE
 
 from .command_line import answer, refusal, run
 from .movies import write_ctc, write_points
@@ -181,7 +182,7 @@ def interrupted(monkeypatch, words, after):
 @pytest.mark.parametrize("after", [0, 1])
 def test_ctrl_c_leaves_a_training_that_goes_on_to_the_same_end(words, place, tmp_path, monkeypatch, after):
     assert "the same command goes on" in interrupted(monkeypatch, words, after).stderr
-    (tmp_path / "again" / ".model.pt.77.partial").touch()  # as a killed process leaves one
+    (tmp_path / "again" / f".model.pt.{MACHINE}-01234567.partial").mkdir()  # as a killed process leaves one
     found = answer(*words)
     assert found["resumed"]
     assert (tmp_path / "again" / "model.pt").read_bytes() == (place / "mine" / "model.pt").read_bytes()

@@ -13,7 +13,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ...errors import FormatError, StoreExistsError, StoreLockedError
-from ...storage.folders import appearing_file, flush
+from ...storage.folders import appearing_file
+from ...storage.partials import is_partial, left_behind, remove_if_dead
 from ..models.checkpoint import CONFIG, TRAINING, WEIGHTS
 from .unfinished import Checkpoint, differing
 
@@ -65,9 +66,8 @@ def opened(folder: Path, follows: Mapping[str, str | int | float | bool], *, ove
         with FileLock(folder / LOCK, timeout=0):
             try:
                 _require_free(folder, follows, overwrite=overwrite)
-                for path in folder.iterdir():
-                    if path.name != LOCK and _left_behind(path):
-                        path.unlink()
+                for left in left_behind(folder):
+                    remove_if_dead(left)
                 yield
             finally:
                 (folder / LOCK).unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def opened(folder: Path, follows: Mapping[str, str | int | float | bool], *, ove
 
 def _require_free(folder: Path, follows: Mapping[str, str | int | float | bool], *, overwrite: bool) -> None:
     """Raise StoreExistsError or FormatError where a folder that is held has what is not to be given up."""
-    there = {path.name for path in folder.iterdir() if not _left_behind(path)}
+    there = {path.name for path in folder.iterdir() if path.name != LOCK and not is_partial(path)}
     if there and not there & {UNFINISHED, WEIGHTS, TRAINED}:
         raise FormatError(f"{folder} holds something else", there=", ".join(sorted(there)[:4]), expected="a new folder")
     if overwrite:
@@ -112,11 +112,6 @@ def clear(folder: Path) -> None:
     for name in OURS:
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / BOARD, ignore_errors=True)
-
-
-def _left_behind(path: Path) -> bool:
-    """Tell whether a file is the lock, or one of ours that a killed process was writing."""
-    return path.name == LOCK or (path.name.endswith(".partial") and path.name.startswith(tuple(f".{n}." for n in OURS)))
 
 
 def finish(
@@ -149,5 +144,3 @@ def finish(
     ):
         with appearing_file(folder / name) as partial:
             partial.write_bytes(content)
-            flush(partial)
-    flush(folder)

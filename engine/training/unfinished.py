@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from ...errors import FormatError, StoreExistsError
-from ...storage.folders import appearing_file, flush
+from ...storage.folders import appearing_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -51,8 +51,6 @@ class Checkpoint:
         torch.save({"format": FORMAT, "follows": self._follows, "state": dict(state)}, held)
         with appearing_file(self._file) as partial:
             partial.write_bytes(held.getbuffer())
-            flush(partial)
-        flush(self._file.parent)
         now = time.monotonic()
         self._due = now + max(EVERY_S, AT_MOST * (now - began))
 
