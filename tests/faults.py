@@ -24,6 +24,9 @@ HERE = Path(__file__).parent
 WATCH, KILL, TEAR, FAIL_ONCE, FAIL_ON = range(5)
 """What `faulty_disk.c` does at a step: nothing, kill before it, kill amid it, refuse it, or it and all that follow."""
 
+ONE_BY_ONE = {"ZARR_ASYNC__CONCURRENCY": "1", "ZARR_THREADING__MAX_WORKERS": "1"}
+"""Files of an array are written one after the other, so that two runs take the same number of steps."""
+
 
 def build_disk(folder: Path) -> Path | None:
     """Compile the faulty disk; None where there is no compiler."""
@@ -62,7 +65,7 @@ class Lives:
             stdout=subprocess.PIPE,
             text=True,
             cwd=HERE.parent,
-            env=os.environ | {"LD_PRELOAD": str(library), "HOME": str(folder)},
+            env=os.environ | {"LD_PRELOAD": str(library), "HOME": str(folder)} | ONE_BY_ONE,
         )
         assert self.process.stdout.readline() == "ready\n"
 
