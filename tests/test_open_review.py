@@ -12,10 +12,11 @@ import trackdb
 from trackdb.engine.config import Config, LinkConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
-from trackdb.engine.review.live import OpenReview, Reported
+from trackdb.engine.review.live import OpenReview
 from trackdb.engine.review.questions import questions_of
 from trackdb.engine.review.queue import ORDERS
 from trackdb.engine.review.standing import Standing
+from trackdb.engine.review.written import Reported
 from trackdb.errors import ConfigError, InfeasibleError, MissingRowsError
 from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.posterior.conditioning import OpenPosterior

@@ -12,11 +12,11 @@ import numpy as np
 
 from ...errors import StaleError
 from ...storage.decisions import DecisionKind
+from .answered import ANSWERS
 from .choosing import Choosing, as_then
 from .known import KnownLog
 from .opening import ITS_OWN
 from .order import Order
-from .queue import ANSWERS
 from .record import taken_back
 from .saying import Done, Heard
 

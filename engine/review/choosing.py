@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...storage.catalogue import now
 from ...storage.decisions import DecisionKind
+from .answered import ANSWERS
 from .audit import audit_order, audit_turn
-from .queue import ANSWERS, Outcome
+from .queue import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ is as it was. Nothing is written: `Database.annotate` keeps what was said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,13 @@ from ...errors import InfeasibleError, MissingRowsError
 from ...solvers.posterior.believing import Beliefs
 from ...solvers.posterior.conditioning import OpenPosterior
 from ...solvers.posterior.marginals import PRUNE
-from ...solvers.posterior.outcomes import HowWeighed
 from ...solvers.posterior.plan import WIDTH
 from ...solvers.problem import FORBIDDEN
-from ...storage.posteriors import HOW
-from .queue import ERROR_REDUCTION, Listed, Outcome, ReviewList, items_of, require_list
+from .queue import ERROR_REDUCTION, Outcome, ReviewList, require_list
 from .ranking import LEAST, best_of_pieces, most_reducing
 from .rerun import AnswerWorth
 from .standing import Standing, restore
+from .written import WrittenQuestions, forced_daughters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -34,35 +33,9 @@ if TYPE_CHECKING:
     from .queue import Question
     from .rerun import Take
     from .standing import Before
+    from .written import Reported
 
     Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reported:
-    """What a review compares with: the solution, and what people said before.
-
-    Parameters
-    ----------
-    posterior, solution : str
-        Names for the list.
-    source, target : (l,) int64
-        Numbers of the cells that the links of the solution join.
-    part : (n,) bool
-        Cells that are part of the solution.
-    answered : (n,) bool
-        Cells of which people said what they do, or that they cannot tell.
-    optional : bool
-        Whether it was left to the solution which detections are cells.
-    """
-
-    posterior: str
-    solution: str
-    source: Ints
-    target: Ints
-    part: NDArray[np.bool_]
-    answered: NDArray[np.bool_]
-    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,11 +80,9 @@ class OpenReview:
         self._open = OpenPosterior(problem, prune=prune, width=width, beliefs=beliefs)
         self._prepare = partial(AnswerWorth, problem, beliefs, prune=prune, width=width)
         self._worth: AnswerWorth | None = None
-        self._how = self._open.marginals().how_cell.copy()
         last = problem.frame.max(initial=0)
         self._told = (problem.frame < last) & (problem.pinned_node != FORBIDDEN)
-        self._forced = _forced_daughters(left, ids)
-        self._how[self._forced[0] >= 0] = HowWeighed.EXACT
+        self._forced = forced_daughters(left, ids)
         self._is_mother, self._is_daughter = np.zeros((2, n), dtype=bool)  # by annotations
         self._is_mother[left.asked.source[left.forced]] = True
         self._is_daughter[left.asked.target[left.forced]] = True
@@ -119,12 +90,9 @@ class OpenReview:
         key = problem.source * n + problem.target
         self._order = np.argsort(key, kind="stable")
         self._key = key[self._order]
-        self._daughter = np.append(ids[problem.target], -1)  # of each link; -1 stays -1
-        by_mother = np.argsort(reported.source, kind="stable")
-        self._links = reported.source[by_mother], reported.target[by_mother]
         self._count = np.bincount(np.searchsorted(ids, reported.source), minlength=n)
         self._standing = Standing(self._open, self._told, optional=reported.optional)
-        self._written: dict[int, Question] = {}  # by row, as they stand
+        self._questions = WrittenQuestions(self._open, problem, ids, reported, self._forced)
 
     def __repr__(self) -> str:
         reported, said = self._reported, len(self._said)
@@ -195,19 +163,19 @@ class OpenReview:
         self._open.undo()
         last = self._said.pop()
         restore(last.before)
-        self._write_anew(last.mothers)
+        self._questions.forget(last.mothers)
         return tuple(self._ids[last.judged].tolist())
 
     def outcomes(self, cell: int) -> dict[tuple[int, ...], float]:
         """Return what a cell may do next: its daughters, and how likely that is, the likeliest first."""
-        found = self._listed(np.array([self._row(cell)]))
+        found = self._questions.told(np.array([self._row(cell)]))
         return dict(zip(found.daughters, found.probability.tolist(), strict=True))
 
     def likeliest(self, cells: Sequence[int]) -> list[Outcome]:
         """Return what each of some cells most likely does next; all of them at once."""
         if not cells:
             return []
-        found = self._listed(self._rows(np.array(cells)))
+        found = self._questions.told(self._rows(np.array(cells)))
         first = found.first[:-1]
         best = zip(*(column[first].tolist() for column in (found.a, found.b, found.probability)), strict=True)
         return [Outcome(tuple(daughter for daughter in (a, b) if daughter >= 0), p) for a, b, p in best]
@@ -284,7 +252,7 @@ class OpenReview:
             worth_how = answers.how(rows)
         else:
             rows, _ = best_of_pieces(doubts.piece, np.where(doubted, scores, 0.0), top)
-        items = self._items(rows, worth, worth_how)
+        items = self._questions.listed(rows, worth, worth_how)
         return ReviewList(self._reported.posterior, self._reported.solution, by, items, int(np.count_nonzero(doubted)))
 
     def question(self, cell: int) -> Question:
@@ -295,7 +263,7 @@ class OpenReview:
         MissingRowsError
             If there is no such cell.
         """
-        return items_of(self._listed(np.array([self._row(cell)])), None)[0]
+        return self._questions.one(self._row(cell))
 
     def _scores(self, by: str) -> NDArray[np.float64]:
         """Return what each question is worth as the posterior stands."""
@@ -327,57 +295,8 @@ class OpenReview:
         self._told[no_cell] = False
         rows, before = self._standing.judge(touched)
         self._said.append(_Said(take, answers, touched.mothers, rows, [told, *before]))
-        self._write_anew(touched.mothers)
+        self._questions.forget(touched.mothers)
         return tuple(self._ids[rows].tolist())
-
-    def _items(
-        self, rows: Ints, worth: NDArray[np.float64] | None, worth_how: NDArray[np.uint8] | None
-    ) -> list[Question]:
-        """Return the questions of a list; those that no answer changed are as they were written before."""
-        lacking = [row for row in rows.tolist() if row not in self._written]
-        if lacking:
-            found = items_of(self._listed(np.array(lacking)), None)
-            self._written.update(zip(lacking, found, strict=True))
-        fewer = [None] * len(rows) if worth is None else worth.tolist()
-        known = [None] * len(rows) if worth_how is None else [HOW[how] for how in worth_how.tolist()]
-        for place, (row, value, how) in enumerate(zip(rows.tolist(), fewer, known, strict=True), start=1):
-            question = self._written[row]
-            if (question.rank, question.expected_error_reduction, question.worth_how) != (place, value, how):
-                self._written[row] = replace(question, rank=place, expected_error_reduction=value, worth_how=how)
-        return [self._written[row] for row in rows.tolist()]
-
-    def _write_anew(self, mothers: Ints) -> None:
-        """Forget the questions about some cells as they were written."""
-        for row in mothers.tolist():
-            self._written.pop(row, None)
-
-    def _listed(self, rows: Ints) -> Listed:
-        """Return what a list tells of cells, links that annotations force in among their outcomes."""
-        found = self._open.outcomes(rows)
-        owner = np.repeat(rows, np.diff(found.first))
-        one, two = (
-            np.where(forced[owner] >= 0, forced[owner], self._daughter[link])
-            for forced, link in zip(self._forced, (found.a, found.b), strict=True)
-        )
-        cells = self._ids[rows]
-        return Listed(
-            cell=cells,
-            frame=self._problem.frame[rows],
-            first=found.first,
-            a=np.where(two >= 0, np.minimum(one, two), one),
-            b=np.where(two >= 0, np.maximum(one, two), two),
-            probability=found.probability,
-            how=self._how[rows],
-            chosen=self._chosen(rows),
-        )
-
-    def _chosen(self, rows: Ints) -> list[tuple[int, ...] | None]:
-        """Return the daughters of cells in the solution, None where they are not part of it."""
-        source, target = self._links
-        begin, end = (np.searchsorted(source, self._ids[rows] + more).tolist() for more in (0, 1))
-        part = self._reported.part[rows].tolist()
-        spans = zip(begin, end, part, strict=True)
-        return [tuple(sorted(target[a:b].tolist())) if there else None for a, b, there in spans]
 
     def _row(self, cell: int) -> int:
         row = int(np.searchsorted(self._ids, cell))
@@ -407,14 +326,3 @@ class OpenReview:
     def _require_open(self, row: int, cell: int) -> None:
         if self._is_mother[row]:
             raise InfeasibleError(f"an annotation says what cell {cell} does", **{"try": "trackdb annotations undo"})
-
-
-def _forced_daughters(left: PinnedProblem, ids: Ints) -> tuple[Ints, Ints]:
-    """Return the numbers of the daughters that annotations force on each cell, -1 for none: the first, the second."""
-    links = np.flatnonzero(left.forced)
-    links = links[np.argsort(left.asked.source[links], kind="stable")]
-    mother, daughter = left.asked.source[links], ids[left.asked.target[links]]
-    again = np.diff(mother, prepend=-1) == 0
-    first, second = np.full((2, len(ids)), -1)
-    first[mother[~again]], second[mother[again]] = daughter[~again], daughter[again]
-    return first, second

@@ -12,8 +12,9 @@ from ..annotations.pins import decided, pins_among
 from ..posterior.estimate import WEIGHING
 from ..posterior.problem import may_leave_out, priced_again, run_of
 from ..progress import Silent
-from .live import OpenReview, Reported
-from .queue import answered_among
+from .answered import answered_among
+from .live import OpenReview
+from .written import Reported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

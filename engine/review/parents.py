@@ -20,8 +20,9 @@ from ...storage.decisions import DecisionKind, live
 from ...storage.parents import read_parents
 from ...storage.posteriors import HOW, frames_of
 from ..progress import Silent
+from .answered import note_newer
 from .questions import doubt_of, entropy_bits_of
-from .queue import ERROR_REDUCTION, PARENTS, Origin, Question, ReviewList, note_newer, require_list
+from .queue import ERROR_REDUCTION, PARENTS, Origin, Question, ReviewList, require_list
 from .ranking import LEAST, best_of_pieces
 
 if TYPE_CHECKING:
