@@ -228,7 +228,7 @@ def require_same_after_answers(review, seed, *, optional=False):
         for name, mine, whole in zip(fresh.doubts._fields, kept.doubts, fresh.doubts, strict=True):
             assert np.array_equal(mine, whole), name
         if lists:
-            review._standing, review._written = fresh, {}
+            review._standing, review._questions._written = fresh, {}
             known = review._worth._known.copy()
             review._worth._known[:] = np.nan
             assert [review.uncertain(8, by=by) for by in ORDERS] == lists
@@ -244,7 +244,7 @@ def test_a_list_that_was_kept_through_many_answers_is_one_made_afresh(by):
         answer_something(review, rng)
         kept = review.uncertain(8, by=by)
         standing, worth = review._standing, review._worth
-        review._standing, review._written, review._worth = Standing(review._open, review._told), {}, None
+        review._standing, review._questions._written, review._worth = Standing(review._open, review._told), {}, None
         afresh = review.uncertain(8, by=by)
         review._standing, review._worth = standing, worth
         assert (afresh.items, afresh.open) == (kept.items, kept.open)
@@ -261,7 +261,7 @@ def test_pieces_that_the_posterior_cut_are_put_together_as_the_list_sees_them():
     review, rng = drawn_review(1, 0.3, 3), np.random.default_rng(0)
     for _ in range(25):
         answer_something(review, rng)
-        told, listed = np.flatnonzero(review._told), review._listed(np.flatnonzero(review._told))
+        told, listed = np.flatnonzero(review._told), review._questions.told(np.flatnonzero(review._told))
         owner = np.repeat(listed.cell, np.diff(listed.first))
         how = np.zeros(len(owner), np.uint8)
         whole = questions_of(CellOutcomes(owner, listed.a, listed.b, listed.probability, how, np.zeros(len(owner))))
