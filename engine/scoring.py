@@ -18,7 +18,7 @@ from .own_scores import digest_of, read_own_scores
 from .pixels import pixels_of
 from .progress import Progress, Silent
 from .remarks import without_score
-from .scorers import ScoreScale, known_scorers, open_scorer
+from .scorers import OURS, ScoreScale, known_scorers, open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +113,7 @@ def score(
 
 def names_a_table(by: str) -> bool:
     """Tell whether scores are asked for by the path of a table, not by the name of a scorer."""
-    if by in known_scorers():
+    if by in OURS or by in known_scorers():  # who else is installed takes long to find
         return False
     return by.lower().removesuffix(".gz").endswith(SUFFIXES) or Path(by).is_file()
 

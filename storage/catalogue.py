@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -106,6 +107,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+@cache
 def code_version() -> str:
     """Return the version of trackdb that is at work."""
     return version("trackdb")

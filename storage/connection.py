@@ -21,6 +21,7 @@ from sqlalchemy.ext.compiler import deregister
 from sqlalchemy.pool import NullPool
 
 from ..errors import StoreDamagedError, StoreError, StoreLockedError, StoreMissingError, VersionError
+from . import dialect  # noqa: F401  registers itself
 from .folders import allowing
 from .instance import opened
 from .turns import give_way, waiting_to_write
@@ -36,7 +37,12 @@ _DAMAGED = ("not a valid duckdb", "corrupt", "checksum", "serializ", "could not 
 _HELD_BY = re.compile(r"\(PID (\d+)\)")
 
 _RAW: ContextVar[duckdb.DuckDBPyConnection] = ContextVar("connection that SQLAlchemy is given next")
-_ENGINE = sa.create_engine("duckdb://", poolclass=NullPool, creator=lambda: ConnectionWrapper(_RAW.get()))
+_ENGINE = sa.create_engine(
+    "duckdb+remembering://",
+    poolclass=NullPool,
+    creator=lambda: ConnectionWrapper(_RAW.get()),
+    pool_reset_on_return=None,  # a connection ends with its one transaction
+)
 # duckdb_engine hangs a function on this class of SQLAlchemy, so DuckDB lives as long as SQLAlchemy does: where torch is
 # imported, longer than Python, of which DuckDB's bindings then complain on the way out
 atexit.register(deregister, sa.TryCast)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import duckdb
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
 
 from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissingError
 from . import queries, tables
@@ -76,9 +77,7 @@ def _make_tables(path: Path, *, by: str, patience_s: float) -> None:
     """Make tables, views and macros in one transaction, and the facts that a store tells about itself."""
     noted = partial(note, path, 1, by)
     with connect(path / GRAPH, write=True, patience_s=patience_s, committed=noted) as connection:
-        tables.metadata.create_all(connection, checkfirst=False)  # all of it stands, or nothing does
-        for statement in [*queries.view_statements(), *queries.macro_statements()]:
-            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(_definitions(connection.dialect))  # all of it stands, or nothing does
         facts = {
             "schema_version": tables.SCHEMA_VERSION,
             "oldest_reader": tables.OLDEST_READER,
@@ -90,6 +89,13 @@ def _make_tables(path: Path, *, by: str, patience_s: float) -> None:
         values = [{"key": key, "value": str(value)} for key, value in facts.items()]
         connection.execute(sa.insert(tables.meta), values)
     trust(path / GRAPH)
+
+
+@cache
+def _definitions(dialect: sa.Dialect) -> str:
+    """Return the statements that make tables, views and macros, written once for all stores of a process."""
+    made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.metadata.sorted_tables]
+    return ";\n".join([*made, *queries.view_statements(), *queries.macro_statements()])
 
 
 def _take_away_stub(path: Path) -> None:

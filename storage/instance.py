@@ -41,7 +41,9 @@ def opened(file: Path, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     connection, shared = instance.take(place, file.stem, write=write)
     sound = False
     try:
-        draw_no_bar(connection)
+        # what is shared is asked once: that takes as long as a small query
+        if not shared or instance.draws_a_bar(connection):
+            draw_no_bar(connection)
         yield connection
         sound = True
     finally:
@@ -51,9 +53,12 @@ def opened(file: Path, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def draw_no_bar(connection: duckdb.DuckDBPyConnection) -> None:
     """Keep DuckDB from drawing a bar, as it would in notebooks; those without ipywidgets refuse the setting."""
-    drawn = connection.execute("select current_setting('enable_progress_bar')").fetchone()
-    if drawn != (False,):
+    if _draws_a_bar(connection):
         connection.execute("set enable_progress_bar = false")
+
+
+def _draws_a_bar(connection: duckdb.DuckDBPyConnection) -> bool:
+    return connection.execute("select current_setting('enable_progress_bar')").fetchone() != (False,)
 
 
 class _Instance:
@@ -66,6 +71,7 @@ class _Instance:
         self._beside = ""  # the place beside which alone the root reads and writes
         self._users = 0
         self._apart: Counter[str] = Counter()
+        self._draws: bool | None = None
 
     def take(self, place: str, name: str, *, write: bool) -> tuple[duckdb.DuckDBPyConnection, bool]:
         """Return a connection to a file, and whether it goes through the shared DuckDB.
@@ -93,6 +99,12 @@ class _Instance:
         quoted = place.replace("'", "''")
         root.execute(f"attach '{quoted}' as \"{name}\"" + ("" if write else " (read_only)"))
         self._root, self._attached = root, (place, name, write)
+
+    def draws_a_bar(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Tell whether the shared connections of this process would draw one, as the first of them says."""
+        if self._draws is None:
+            self._draws = _draws_a_bar(connection)
+        return self._draws
 
     def give_back(self, place: str, *, shared: bool, sound: bool) -> None:
         """Let a file go whose connection is closed; after an error the DuckDB goes with it."""
