@@ -160,7 +160,7 @@ class ReviewApp:
 
     async def _preview(self, request: Request) -> dict[str, Any]:
         body = await sent(request)
-        asked = client_in(body), number_in(body, "cell"), kind_in(body), daughters_in(body)
+        asked = number_in(body, "cell"), kind_in(body), daughters_in(body)
         return plain.effect(await run_in_threadpool(self._session.preview, *asked))
 
     async def _undo(self, request: Request) -> dict[str, Any]:

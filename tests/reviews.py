@@ -1,4 +1,4 @@
-"""Servers of `trackdb review` in tests: a process of its own, its address, and a client that talks to it."""
+"""Reviews in tests: a store with questions, servers in this process or one of their own, and who talks to them."""
 
 import asyncio
 import subprocess
@@ -12,7 +12,38 @@ from signal import SIGINT
 
 import httpx
 
+import trackdb
+from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config
+from trackdb.engine.ingest import ingest
+from trackdb.engine.pipeline import solve
+from trackdb.engine.review.session import ReviewSession
+from trackdb.storage.duckdb_store import DuckDBStore
+
+from .movies import jostling_cells, write_rows
+
+SIMPLE = Config(link=LinkConfig(neighbors=3), solve=SolveConfig(cost="density"))  # nothing is learned: quick
+ORIGIN = "http://127.0.0.1:8765"
+TOKEN = "a-token-of-a-test"
 STARTS_S = 120.0  # a machine that compiles meanwhile
+
+
+def jostling_store(folder):
+    """Return the path of a store of jostling cells with a solution and a posterior."""
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_rows(folder / "movie.csv", jostling_cells(n_frames=6, seed=3)), store)
+    solve(store, store.detection_set(), SIMPLE)
+    trackdb.open(store.path, write=True).posterior()
+    return store.path
+
+
+def opened(path, who="ana", **options):
+    """Return a session of a store, none of whose questions are drawn unless it is said."""
+    options = {"audit": 0.0, "overlap": 0.0} | options
+    return ReviewSession(DuckDBStore(path), load_config(path), who=who, **options)
+
+
+def log_of(path):
+    return DuckDBStore(path).decisions()
 
 
 @dataclass
@@ -134,3 +165,20 @@ class Tab:
 
     def answer(self, daughters=None, **more):
         return self.post("/api/decisions", self.body(daughters, **more))
+
+
+def tab_of(session, client="tab", events=None):
+    """Return a tab that has the page of a session open."""
+    from trackdb.server.app import review_app
+    from trackdb.server.events import Events
+
+    app = review_app(session, events or Events(), port=8765, token=TOKEN)
+    return Tab(f"{ORIGIN}/?token={TOKEN}", client, http=Local(app, ORIGIN))
+
+
+def another(tab, client):
+    """Return a second tab of the same browser."""
+    found = Tab.__new__(Tab)
+    found.http, found.client = tab.http, client
+    found.state = found.get("/api/session", client=client)
+    return found

@@ -11,16 +11,11 @@ from collections import Counter
 import httpx
 import pytest
 
-import trackdb
-from trackdb.engine.config import Config, LinkConfig, SolveConfig
-from trackdb.engine.ingest import ingest
-from trackdb.engine.pipeline import solve
 from trackdb.storage.decisions import live
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .faults import Counts, keep
-from .movies import jostling_cells, write_rows
-from .reviews import Tab
+from .reviews import Tab, jostling_store
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,7 +23,6 @@ pytestmark = [
     pytest.mark.usefixtures("own_home_and_log"),
 ]
 
-SIMPLE = Config(link=LinkConfig(neighbors=3), solve=SolveConfig(cost="density"))  # nothing is learned: quick
 KILLS = int(os.environ.get("TRACKDB_REVIEW_KILLS", "5"))  # `make faults` takes many more
 # Everything is imported once; each life is a fork that opens the store and serves it until it is killed.
 ZYGOTE = """
@@ -51,11 +45,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def path(tmp_path):
-    store = DuckDBStore(tmp_path / "movie.trackdb")
-    ingest(write_rows(tmp_path / "movie.csv", jostling_cells(n_frames=6, seed=3)), store)
-    solve(store, store.detection_set(), SIMPLE)
-    trackdb.open(store.path, write=True).posterior()
-    return store.path
+    return jostling_store(tmp_path)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from trackdb.engine.review.choosing import Drawn
 from trackdb.engine.review.order import Order
 from trackdb.engine.review.outlines import outlines
 from trackdb.engine.review.queue import ERROR_REDUCTION
@@ -53,13 +54,13 @@ def test_a_ring_has_a_loop_around_its_hole():
 def test_a_question_is_asked_of_one_at_a_time_and_is_free_after_three_minutes():
     time = [0.0]
     turns = Turns(lambda: time[0])
-    turns.take("a", 17, blind=True, audit=True)
+    drawn = Drawn(17, blind=True, audit=True)
+    turns.take("a", drawn)
     assert turns.taken("b") == {17}
     assert turns.taken("a") == set()
-    assert turns.is_blind(17)
-    turns.take("a", 18, blind=False)  # who is asked something else frees the last
+    turns.take("a", Drawn(18))  # a page that asks something else frees the last
     assert turns.taken("b") == {18}
-    assert turns.about("a", 17) is None
+    assert (turns.last(17), turns.last(18), turns.last(19)) == (drawn, Drawn(18), None)
     time[0] = LEASE_S + 1
     assert turns.taken("b") == set()
 

@@ -10,14 +10,11 @@ import numpy as np
 import pytest
 
 import trackdb
-from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.review.material import Wanted
-from trackdb.engine.review.session import ReviewSession
 from trackdb.errors import ConfigError, MissingRowsError, StoreLockedError
 from trackdb.server import serving
-from trackdb.server.app import review_app
 from trackdb.server.events import Events
 from trackdb.storage import decision_log
 from trackdb.storage.decision_log import write_lines
@@ -27,41 +24,20 @@ from trackdb.storage.leases import lease
 
 from .command_line import answer as command
 from .movies import jostling_cells, write_ctc, write_rows
-from .reviews import Local, Tab
+from .reviews import SIMPLE, another, jostling_store, log_of, opened, tab_of
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
-
-SIMPLE = Config(link=LinkConfig(neighbors=3), solve=SolveConfig(cost="density"))  # nothing is learned: quick
-ORIGIN = "http://127.0.0.1:8765"
-TOKEN = "a-token-of-a-test"
 
 
 @pytest.fixture(scope="module")
 def jostling(tmp_path_factory):
     """A store of jostling cells with a solution and a posterior; it is copied, never written."""
-    folder = tmp_path_factory.mktemp("jostling")
-    store = DuckDBStore(folder / "movie.trackdb")
-    ingest(write_rows(folder / "movie.csv", jostling_cells(n_frames=6, seed=3)), store)
-    solve(store, store.detection_set(), SIMPLE)
-    trackdb.open(store.path, write=True).posterior()
-    return store.path
+    return jostling_store(tmp_path_factory.mktemp("jostling"))
 
 
 @pytest.fixture
 def path(jostling, tmp_path):
     return shutil.copytree(jostling, tmp_path / "movie.trackdb")
-
-
-def opened(path, who="ana", **options):
-    """Return a session of a store, none of whose questions are drawn unless it is said."""
-    options = {"audit": 0.0, "overlap": 0.0} | options
-    return ReviewSession(DuckDBStore(path), load_config(path), who=who, **options)
-
-
-def tab_of(session, client="tab"):
-    """Return a tab that has the page of a session open."""
-    app = review_app(session, Events(), port=8765, token=TOKEN)
-    return Tab(f"{ORIGIN}/?token={TOKEN}", client, http=Local(app, ORIGIN))
 
 
 @pytest.fixture(scope="module")
@@ -70,21 +46,9 @@ def shown(jostling, tmp_path_factory):
     return tab_of(opened(shutil.copytree(jostling, tmp_path_factory.mktemp("shown") / "movie.trackdb")))
 
 
-def another(tab, client):
-    """Return a second tab of the same browser."""
-    found = Tab.__new__(Tab)
-    found.http, found.client = tab.http, client
-    found.state = found.get("/api/session", client=client)
-    return found
-
-
 @pytest.fixture
 def tab(path):
     return tab_of(opened(path))
-
-
-def log_of(path):
-    return DuckDBStore(path).decisions()
 
 
 def refused(reply, status, code):
@@ -708,8 +672,7 @@ def test_a_number_that_is_none_is_refused_by_name(shown, number):
 def test_pages_are_told_of_an_answer_and_of_its_undoing_once(path):
     events, told = Events(), []
     events.tell = lambda name, data: told.append((name, data["record"]["seq"], data["client"]))
-    app = review_app(opened(path), events, port=8765, token=TOKEN)
-    tab = Tab(f"{ORIGIN}/?token={TOKEN}", "tab", http=Local(app, ORIGIN))
+    tab = tab_of(opened(path), events=events)
     body, undo = tab.body(), {"key": str(uuid.uuid4()), "client": "tab"}
     for path_, sent in [("/api/decisions", body)] * 2 + [("/api/undo", undo)] * 2:
         assert tab.post(path_, sent).status_code == 200

@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import StaleError
 from ...storage.decisions import DecisionKind
 from .answered import ANSWERS
-from .choosing import Choosing, as_then
+from .choosing import NO_TURN, Choosing, as_then
 from .known import KnownLog
 from .opening import ITS_OWN
 from .order import Order
@@ -192,6 +192,10 @@ class Agenda:
         if found is None or found.cell is None or found.cell.id in self._answered() | besides:
             return None
         return as_then(found.cell.id, found)
+
+    def is_answered(self, cell: int) -> bool:
+        """Tell whether something that this person answered about a cell counts."""
+        return any(d.kind not in NO_TURN for d in self.own if d.cell is not None and d.cell.id == cell)
 
     def was_blind(self, cell: int) -> bool:
         """Tell whether this person ever answered the question of a cell as one of the audit."""

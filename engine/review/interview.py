@@ -61,7 +61,7 @@ class Interview:
         """
         back = self.agenda.taken_back(self.taken(client)) if after is None else None
         if back is not None:
-            return self._put(client, back), None
+            return self._put(client, self._as_before(back.cell, back)), None
         if self.limit is not None and self.answered >= self.limit:
             self._turns.give_up(client)
             return None, "limit"
@@ -72,18 +72,14 @@ class Interview:
         return self._put(client, drawn), None
 
     def again(self, client: str, cell: int) -> Put:
-        """Return the question of a cell; where this page asks it now, blind, it stays so.
+        """Return the question of a cell: what was asked blind stays so until it is answered, whatever came between.
 
         Raises
         ------
         MissingRowsError
             If there is no such cell.
         """
-        turn = self._turns.about(client, cell)
-        if turn is None or not turn.blind:
-            return self._put(client, Drawn(cell))
-        drawn = self.agenda.drawn(cell)
-        return self._put(client, Drawn(cell, blind=True, audit=turn.audit, shown=() if drawn is None else drawn.shown))
+        return self._put(client, self._as_before(cell))
 
     def taken_back(self, client: str, old: Sequence[Decision]) -> tuple[Put | None, str | None]:
         """Return the question of which an answer was taken back, as it was put then; as `next` where there is none.
@@ -95,34 +91,39 @@ class Interview:
         old : sequence of Decision
             What was taken back.
         """
-        back = next((d for d in old if d.cell is not None), None)
-        if back is None or back.cell is None or back.dataset != self.agenda.material.followed.movie.dataset:
-            return self.next(client)
-        return self._put(client, as_then(back.cell.id, back)), None
+        for said in old:
+            back = self.agenda.log.placed(said)
+            if back is not None and back.cell is not None:
+                return self._put(client, self._as_before(back.cell.id, as_then(back.cell.id, back))), None
+        return self.next(client)
 
     def is_audit(self, answer: Said) -> bool:
         """Tell whether an answer is of the audit.
 
         What was asked before a restart is drawn again from the log: that a page calls it blind is not enough.
         """
-        turn = self._turns.about(answer.client, answer.cell)
-        if turn is not None:
-            return turn.audit
+        last = self._turns.last(answer.cell)
+        if last is not None:
+            return last.audit
         drawn = self.agenda.drawn(answer.cell)
         return answer.blind and ((drawn is not None and drawn.audit) or self.agenda.was_blind(answer.cell))
 
-    def is_blind(self, client: str, cell: int) -> bool:
-        """Tell whether a page asks about a cell blind, or would if it was asked."""
-        turn = self._turns.about(client, cell)
-        return turn.blind if turn is not None else self.agenda.drawn(cell) is not None
-
     def hides(self, cell: int) -> bool:
-        """Tell whether any page asks about a cell blind, or would if it was asked."""
-        blind = self._turns.is_blind(cell)
-        return self.agenda.drawn(cell) is not None if blind is None else blind
+        """Tell whether the question of a cell is asked blind, or would be if it was asked."""
+        return self._as_before(cell).blind
+
+    def _as_before(self, cell: int, then: Drawn | None = None) -> Drawn:
+        """Return how a question was put last; one that is answered is hidden no more.
+
+        What was not asked since the server began is as it was put `then`, else as the log draws it.
+        """
+        last = self._turns.last(cell)
+        if last is None:
+            return then or self.agenda.drawn(cell) or Drawn(cell)
+        return Drawn(cell) if self.agenda.is_answered(cell) else last
 
     def _put(self, client: str, asked: Drawn) -> Put:
         """Return a question as it is put, and note that it is this page's turn."""
         question, material = self.agenda.question(asked.cell), self.agenda.material
-        self._turns.take(client, asked.cell, blind=asked.blind, audit=asked.audit)
+        self._turns.take(client, asked)
         return put(material.review, material.candidates, question, blind=asked.blind, shown=asked.shown)

@@ -258,7 +258,7 @@ class ReviewSession:
             done = self._agenda.follow(report)
             return done, self._state(client, *self._interview.next(client))
 
-    def preview(self, client: str, cell: int, kind: str, daughters: Sequence[int] | None) -> Effect:
+    def preview(self, cell: int, kind: str, daughters: Sequence[int] | None) -> Effect:
         """Return what an answer would do; nothing is written.
 
         Raises
@@ -267,7 +267,7 @@ class ReviewSession:
             If what counts excludes it.
         """
         with self._lock:
-            if self._interview.is_blind(client, cell):
+            if self._interview.hides(cell):
                 return Effect([], None, blind=True)
             entry = self._entry(cell, kind, daughters)
             return effect_of(self.material, entry, calibrated=self._agenda.is_calibrated)

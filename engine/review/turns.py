@@ -1,30 +1,28 @@
-"""Whose turn a question is: who is asked it now, for how long, and whether he sees what the posterior says of it."""
+"""Whose turn a question is: which page asks it now, for how long, and how each question was put last."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .choosing import Drawn
 
 LEASE_S: Final = 180.0
 OVERLAP: Final = 0.05  # of the questions are such as somebody else has answered
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question that somebody is asked: of which cell, until when, whether blind, and whether it is of the audit."""
+class _Turn(NamedTuple):
+    """A question that a page asks, and until when (seconds of the clock)."""
 
-    cell: int
+    asked: Drawn
     until: float
-    blind: bool
-    audit: bool
 
 
 class Turns:
-    """Who is asked what; a question is asked of one at a time, and is free again after some minutes.
+    """What the pages of one person ask; a question is asked by one at a time, and is free again after some minutes.
 
     Parameters
     ----------
@@ -34,33 +32,24 @@ class Turns:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, _Turn] = {}
+        self._last: dict[int, Drawn] = {}
 
-    def take(self, client: str, cell: int, *, blind: bool, audit: bool = False) -> None:
-        """Ask somebody about a cell; what he was asked before is free."""
-        self._turns[client] = Turn(cell, self._clock() + LEASE_S, blind, audit)
+    def take(self, client: str, asked: Drawn) -> None:
+        """Let a page ask about a cell; what it asked before is free."""
+        self._turns[client] = _Turn(asked, self._clock() + LEASE_S)
+        self._last[asked.cell] = asked
 
     def give_up(self, client: str) -> None:
-        """Free what somebody is asked."""
+        """Free what a page asks."""
         self._turns.pop(client, None)
 
-    def of(self, client: str) -> Turn | None:
-        """Return what somebody is asked, None where his time is over."""
-        turn = self._turns.get(client)
-        return turn if turn is not None and turn.until > self._clock() else None
-
     def taken(self, client: str) -> set[int]:
-        """Return the cells about which others than this one are asked now."""
+        """Return the cells about which other pages than this one ask now."""
         now = self._clock()
-        self._turns = {who: turn for who, turn in self._turns.items() if turn.until > now}
-        return {turn.cell for who, turn in self._turns.items() if who != client}
+        self._turns = {page: turn for page, turn in self._turns.items() if turn.until > now}
+        return {turn.asked.cell for page, turn in self._turns.items() if page != client}
 
-    def about(self, client: str, cell: int) -> Turn | None:
-        """Return what somebody was asked last, if it was about a cell, also where his time is over."""
-        turn = self._turns.get(client)
-        return turn if turn is not None and turn.cell == cell else None
-
-    def is_blind(self, cell: int) -> bool | None:
-        """Return whether anybody is asked about a cell blind, None where nobody is asked."""
-        asked = [turn.blind for turn in self._turns.values() if turn.cell == cell]
-        return any(asked) if asked else None
+    def last(self, cell: int) -> Drawn | None:
+        """Return how the question of a cell was put last, on whichever page; None where it never was."""
+        return self._last.get(cell)
