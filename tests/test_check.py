@@ -15,8 +15,8 @@ from trackdb.engine.check.outcomes import LINKS, ORDER, SUM
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded, Silent
-from trackdb.errors import StoreDamagedError
-from trackdb.storage import tables
+from trackdb.errors import StoreDamagedError, StoreFullError
+from trackdb.storage import commits, tables
 from trackdb.storage.decision_log import ANNOTATIONS
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH, HEADERS
@@ -327,6 +327,21 @@ def test_what_belongs_to_nothing_is_removed(store, pristine):
     assert len(mend(store)) == 4
     assert check(store) == []
     assert all_rows(store) == all_rows(pristine)
+
+
+def test_files_stay_where_the_rows_that_let_them_go_could_not_be_written(store, monkeypatch):
+    """Pixels of no dataset go with their rows; where these come back, the pixels must still be there."""
+    with store.writing() as connection:
+        connection.exec_driver_sql(f"insert into array_ref values (77, 99, {PIXELS})")
+    (store.path / "arrays" / "0123").mkdir(parents=True)
+
+    def full(*_):
+        raise StoreFullError("no room")
+
+    monkeypatch.setattr(commits.catalogue, "count_commit", full)
+    with pytest.raises(StoreFullError):
+        mend(store)
+    assert (store.path / "arrays" / "0123").exists()
 
 
 @pytest.mark.parametrize("kind", ["solve", "score"])

@@ -25,7 +25,9 @@ DIED: Final = {"error": "its process died"}
 
 
 def mend(store: DuckDBStore) -> list[Mended]:
-    """Mend what can be mended without loss, in one transaction, and say what was done; `check` tells what is left.
+    """Mend what can be mended without loss and say what was done; `check` tells what is left.
+
+    All rows are mended in one transaction; files go behind it.
 
     Rows that stand twice as a whole are kept once, rows that nothing shows are removed, labels are made again from the
     links, ranks from probabilities, numbers counted on, runs whose process died closed unless the same command goes on
@@ -48,6 +50,7 @@ def mend(store: DuckDBStore) -> list[Mended]:
         done += _labels(connection)
         done += _ranks(connection)
         done += _runs(connection, store)
+    with store.writing() as connection:  # behind the commit: rows that are there again would miss their files
         done += [Mended(path, 1, "belonged to nothing, was removed") for path in collect(connection, store.path)]
     return done
 
