@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import StoreDamagedError
 from . import catalogue
-from .connection import connect
+from .connection import connect, require_store
 from .folders import appearing_file, flush
 
 if TYPE_CHECKING:
@@ -67,9 +67,12 @@ def counted(file: Path, *, by: str, patience_s: float) -> Iterator[sa.Connection
 
     Raises
     ------
+    StoreMissingError
+        If the database is gone: to open it would make an empty one.
     StoreDamagedError
         If commits are gone: one more would hide that.
     """
+    require_store(file)
     number = 0
     # noted while the file is still held, so that notes come in the order of commits
     with connect(file, write=True, patience_s=patience_s, committed=lambda: note(file.parent, number, by)) as opened:
@@ -85,13 +88,11 @@ def note(store: Path, number: int, by: str) -> None:
     try:
         with file.open("a+b") as stream:
             torn = stream.tell() and os.pread(stream.fileno(), 1, stream.tell() - 1) != b"\n"
-            new = stream.tell() == 0
             stream.write(b"\n" * bool(torn) + line.encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
             long = stream.tell() > _LONGEST
-        if new:
-            flush(store)
+        flush(store)  # the names of this file, and of the log of the database, which is made anew for each commit
         if long:
             _shorten(file)
     except OSError as error:  # the work itself is safe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissi
 from . import queries, tables
 from .arrays import ARRAYS
 from .commits import COMMITS, note, notes, require_all
-from .connection import connect, driver
+from .connection import connect, driver, require_store
+from .folders import flush
 from .leases import LOCKS, lease
 from .migrations import require_known
 from .own_schema import defined, table_names, trust
@@ -24,6 +26,7 @@ from .unfinished import UNFINISHED
 from .within import require_own_files
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 GRAPH = "graph.duckdb"
@@ -55,17 +58,33 @@ def found_store(path: Path, *, by: str, patience_s: float) -> bool:
     except OSError as error:
         raise StoreError(f"{path} cannot be made", reason=error.strerror or str(error)) from error
     require_own_files(path)
-    with lease(path, "founding", holder="another process that makes it", wait_s=patience_s):
-        _take_away_stub(path)
-        if (path / GRAPH).exists() and is_founded(path, patience_s=patience_s):
-            return False
-        require_all(path, notes(path), 0)
-        try:
-            _make_tables(path, by=by, patience_s=patience_s)
-        except StoreError:  # on a full disk
-            _take_away_stub(path)
+    try:
+        with _founding(path, patience_s):
+            return _founded(path, by=by, patience_s=patience_s)
+    except StoreError:
+        if path.exists():
             raise
+        return found_store(path, by=by, patience_s=patience_s)  # an empty one went while we waited for it
+
+
+def _founded(path: Path, *, by: str, patience_s: float) -> bool:
+    """Make tables in a folder that is ours meanwhile; return False if they are there."""
+    _take_away_stub(path)
+    if (path / GRAPH).exists() and is_founded(path, patience_s=patience_s):
+        return False
+    require_all(path, notes(path), 0)
+    try:
+        _make_tables(path, by=by, patience_s=patience_s)
+    except StoreError:  # on a full disk
+        _take_away_stub(path)
+        raise
+    flush(path.absolute().parent)  # the name of the store
     return True
+
+
+def _founding(path: Path, patience_s: float) -> AbstractContextManager[None]:
+    """Hold the lease of whoever makes a store or takes it away."""
+    return lease(path, "founding", holder="another process that makes it", wait_s=patience_s)
 
 
 def _is_strange(file: Path) -> bool:
@@ -141,19 +160,21 @@ def discard_if_empty(path: Path, *, patience_s: float) -> None:
 
     Settings and annotations that people put there stay, and the folder with them.
     """
-    # while the database is open for writing nobody else can begin anything in it
-    with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
-        count = sa.select(sa.func.count()).select_from(tables.dataset)
-        if connection.execute(count).scalar_one():
-            return
-        (path / COMMITS).unlink(missing_ok=True)  # first: notes without a database would tell of a loss
-        shutil.rmtree(path / ARRAYS, ignore_errors=True)
-        shutil.rmtree(path / LOCKS, ignore_errors=True)
+    with _founding(path, patience_s):  # else who makes it anew meanwhile would lose what he made
+        require_store(path / GRAPH)
+        # while the database is open for writing nobody else can begin anything in it
+        with connect(path / GRAPH, write=True, patience_s=patience_s) as connection:
+            count = sa.select(sa.func.count()).select_from(tables.dataset)
+            if connection.execute(count).scalar_one():
+                return
+            (path / COMMITS).unlink(missing_ok=True)  # first: notes without a database would tell of a loss
+            for name in _FILES:
+                (path / name).unlink(missing_ok=True)
+        for name in _FILES:  # closing may have written once more
+            (path / name).unlink(missing_ok=True)
         for left in left_behind(path):
             remove_if_dead(left)
-        for name in _FILES:
-            (path / name).unlink(missing_ok=True)
-    for name in _FILES:  # closing may have written once more
-        (path / name).unlink(missing_ok=True)
-    if not any(path.iterdir()):
+        shutil.rmtree(path / ARRAYS, ignore_errors=True)
+        shutil.rmtree(path / LOCKS, ignore_errors=True)
+    with suppress(OSError):  # it holds something
         path.rmdir()

@@ -39,8 +39,6 @@ _VIEWS: Final = "select database_name, view_name, sql from system.main.duckdb_vi
 _MACROS: Final = """select database_name, function_name, function_type, macro_definition, parameters
     from system.main.duckdb_functions() where not internal"""
 _BUILT_IN: Final = "select function_name from system.main.duckdb_functions() where internal"
-
-
 _TRUSTED: dict[str, tuple[object, ...]] = {}  # how each database was when this process made it or looked at it
 
 
@@ -140,12 +138,18 @@ def trust(graph: Path) -> None:
 
 def is_trusted(graph: Path) -> bool:
     """Return whether a database is as it was when it was looked at, or as this process left it."""
-    return graph.exists() and _TRUSTED.get(str(graph.absolute())) == _state(graph)
+    return _stamp(graph) is not None and _TRUSTED.get(str(graph.absolute())) == _state(graph)
 
 
 def _state(graph: Path) -> tuple[object, ...]:
     """Return what changes when a database is written, or another is put in its place."""
-    told = graph.stat()
-    log = graph.with_name(f"{graph.name}.wal")
-    rest = (log.stat().st_size, log.stat().st_mtime_ns) if log.exists() else ()
-    return told.st_ino, told.st_size, told.st_mtime_ns, *rest
+    return _stamp(graph), _stamp(graph.with_name(f"{graph.name}.wal"))
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    """Return number, size and time of a file; None if there is none: a log comes and goes with each commit."""
+    try:
+        told = file.stat()
+    except FileNotFoundError:
+        return None
+    return told.st_ino, told.st_size, told.st_mtime_ns

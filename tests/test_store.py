@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 
 import duckdb
 import numpy as np
@@ -20,10 +22,11 @@ from trackdb.errors import (
     StoreMissingError,
     VersionError,
 )
-from trackdb.storage import catalogue, tables
+from trackdb.storage import catalogue, founding, tables
 from trackdb.storage.connection import append
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
+from trackdb.storage.own_schema import is_trusted
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect({file!r}); print('held', flush=True); "
 
@@ -259,3 +262,53 @@ def test_a_disk_that_is_full_at_once_leaves_no_database(tmp_path):
     said = subprocess.run([sys.executable, "-B", "-c", text, str(path)], capture_output=True, text=True, check=False)
     assert "the database refused" in said.stderr
     assert not (path / GRAPH).exists()
+
+
+def test_a_log_that_goes_while_it_is_looked_at_is_no_error(store):
+    """Another process merges the log, and removes it, at any moment."""
+    log = store.path / f"{GRAPH}.wal"
+    over = threading.Event()
+
+    def come_and_go():
+        while not over.is_set():
+            log.touch()
+            log.unlink()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(3000):
+            is_trusted(store.path / GRAPH)
+    finally:
+        over.set()
+        other.join()
+
+
+def test_a_database_that_is_gone_is_said_to_be_and_no_empty_one_is_made(store):
+    (store.path / GRAPH).unlink()
+    with pytest.raises(StoreMissingError, match="holds no store"), store.writing():
+        pass
+    assert not (store.path / GRAPH).exists()
+    with pytest.raises(StoreMissingError):
+        store.discard_if_empty()
+    assert not (store.path / GRAPH).exists()
+
+
+def test_a_store_that_is_made_while_an_empty_one_is_taken_away_stays(store, monkeypatch):
+    """Whoever makes it waits until nothing of the empty one is left, and loses nothing of his."""
+    makers = []
+    connect = founding.connect
+
+    @contextmanager
+    def slow_to_close(*where, **how):
+        with connect(*where, **how) as connection:
+            yield connection
+        if how["write"] and not makers:  # both files are gone by now
+            makers.append(threading.Thread(target=DuckDBStore(store.path).create))
+            makers[0].start()
+            makers[0].join(0.5)
+
+    monkeypatch.setattr(founding, "connect", slow_to_close)
+    store.discard_if_empty()
+    makers[0].join()
+    assert DuckDBStore(store.path).meta()["commits"] == "1"
