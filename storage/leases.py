@@ -6,6 +6,8 @@ since numbers are given again.
 
 from __future__ import annotations
 
+import fcntl
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,8 +28,8 @@ def lease_name(run_id: int) -> str:
     return f"run-{run_id}"
 
 
-def _lock(store: Path, name: str) -> FileLock:
-    return FileLock(store / LOCKS / f"{name}.lock")
+def _file(store: Path, name: str) -> Path:
+    return store / LOCKS / f"{name}.lock"
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.5) -> Iterat
     StoreError
         If the store cannot be written.
     """
-    lock = _lock(store, name)
+    lock = FileLock(_file(store, name))
     try:
         (store / LOCKS).mkdir(exist_ok=True)
         lock.acquire(timeout=wait_s)
@@ -62,7 +64,7 @@ def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.5) -> Iterat
             **{"held by": holder, "try": "wait for it to end"},
         ) from None
     except OSError as error:
-        raise not_written(store / LOCKS / f"{name}.lock", store, error) from error
+        raise not_written(_file(store, name), store, error) from error
     try:
         yield
     finally:
@@ -71,16 +73,19 @@ def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.5) -> Iterat
 
 def is_held(store: Path, name: str) -> bool:
     """Return whether a living process holds the lease `name`."""
-    lock = _lock(store, name)
-    if not (store / LOCKS / f"{name}.lock").exists():
-        return False
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:  # a store on a read-only disk: nobody can be writing
+        # to look takes no more than to read: others may be at work in a store that is not ours to write
+        handle = os.open(_file(store, name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
         return False
-    lock.release()
+    except OSError:  # who cannot be looked at is taken to live
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
     return False
 
 

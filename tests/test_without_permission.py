@@ -13,6 +13,7 @@ from trackdb.engine.pipeline import solve
 from trackdb.storage.connection import explained
 from trackdb.storage.decision_log import ANNOTATIONS
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.leases import is_held, lease
 
 from .command_line import refusal
 from .movies import jostling_cells, write_rows
@@ -105,3 +106,19 @@ def test_a_store_that_may_only_be_read_names_its_file(store, command):
     finally:
         for place in (store, *store.rglob("*")):
             place.chmod(0o755)
+
+
+def test_who_may_only_look_sees_who_is_at_work(store, monkeypatch):
+    """To take the lock one would have to write its file."""
+    with lease(store, "run-7", holder="me"):
+        opened = os.open
+
+        def read_only(path, flags, *mode, **where):
+            if str(path).endswith(".lock") and flags & (os.O_WRONLY | os.O_RDWR):
+                raise PermissionError(13, "Permission denied", str(path))
+            return opened(path, flags, *mode, **where)
+
+        monkeypatch.setattr(os, "open", read_only)
+        assert is_held(store, "run-7")
+    assert not is_held(store, "run-7")
+    assert not is_held(store, "run-8")
