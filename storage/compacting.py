@@ -99,15 +99,27 @@ def _copy(raw: duckdb.DuckDBPyConnection, file: Path, new: Path) -> None:
 
 def _put_in_place(raw: duckdb.DuckDBPyConnection, guards: ExitStack, file: Path, new: Path) -> None:
     """Compare the copy with the open database, and let it take its place."""
-    copy = guards.enter_context(duckdb.connect(new, read_only=True))
+    copy = guards.enter_context(duckdb.connect(new, read_only=True, config={"enable_external_access": "false"}))
     for schema, table in raw.execute(OF_TABLES).fetchall():
-        told = f'select count(*), sum(cast(hash(t) as hugeint)) from "{schema}"."{table}" t'
+        told = f"select count(*), sum(cast(hash(t) as hugeint)) from {_quoted(schema)}.{_quoted(table)} t"
         if raw.execute(told).fetchone() != copy.execute(told).fetchone():
-            raise StoreDamagedError(f"{file} cannot be compacted: the copy of table {table} is another one")
+            raise _unlike(file, f"the copy of table {table} is another one")
     if raw.execute(OF_TABLES).fetchall() != copy.execute(OF_TABLES).fetchall():
-        raise StoreDamagedError(f"{file} cannot be compacted: the copy lacks a table")
+        raise _unlike(file, "the copy lacks a table")
     os.replace(new, file)
     flush(file.parent)
+
+
+def _quoted(name: str) -> str:
+    """Return a name as SQL writes it; tables of their own may be called anything."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _unlike(file: Path, what: str) -> StoreDamagedError:
+    return StoreDamagedError(
+        f"{file} cannot be compacted: {what}", **{"try": f"trackdb check {file.parent}; the store is as it was"}
+    )
 
 
 def _log_of(file: Path) -> Path:
