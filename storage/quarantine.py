@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import StoreDamagedError, VersionError
-from .decision_log import ANNOTATIONS, LEASE, WAIT_S
+from .decision_log import LEASE, WAIT_S
 from .decisions import read_line
-from .folders import appearing_file, not_written
+from .folders import appearing_file, flush, not_written
 from .leases import lease
+from .log_files import bytes_from, log_files, whole_lines
+from .within import require_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,12 +52,12 @@ def unread_lines(store: Path) -> list[UnreadLines]:
     Raises
     ------
     StoreDamagedError
-        If a file cannot be opened.
+        If a file cannot be opened, or leads out of the store.
     """
     found = []
-    for file in sorted((store / ANNOTATIONS).glob("*.jsonl")):
+    for file in log_files(store):
         bad: dict[bool, list[tuple[int, str]]] = {False: [], True: []}
-        for number, line in enumerate(_content(file).split(b"\n")[:-1], start=1):
+        for number, line in enumerate(whole_lines(bytes_from(file, 0)), start=1):
             try:
                 read_line(line, f"{file} line {number}")
             except VersionError as error:
@@ -83,29 +85,26 @@ def set_aside(store: Path) -> list[UnreadLines]:
     with lease(store, LEASE, holder="an answer", wait_s=WAIT_S):
         found = [lines for lines in unread_lines(store) if not lines.newer]
         for lines in found:
+            aside = require_own(lines.file.with_suffix(UNREAD), store)
             try:
-                _set_aside(lines)
+                _set_aside(lines, aside)
             except OSError as error:
                 raise not_written(lines.file, store, error) from error
     return found
 
 
-def _set_aside(lines: UnreadLines) -> None:
-    content = _content(lines.file).split(b"\n")
+def _set_aside(lines: UnreadLines, aside: Path) -> None:
+    content = bytes_from(lines.file, 0).split(b"\n")
     bad = [content[number - 1] for number in lines.numbers]
-    aside = lines.file.with_suffix(UNREAD)
-    known = set(aside.read_bytes().split(b"\n")) if aside.exists() else set()
-    with aside.open("ab") as stream:
-        stream.write(b"".join(line + b"\n" for line in bad if line not in known))
+    with aside.open("a+b") as stream:
+        stream.seek(0)
+        there = stream.read()
+        torn = b"\n" * (there[-1:] not in (b"", b"\n"))  # by a process that died here
+        known = set(whole_lines(there))
+        stream.write(torn + b"".join(line + b"\n" for line in bad if line not in known))
         stream.flush()
         os.fsync(stream.fileno())
+    flush(aside.parent)  # its name is on the disk before the lines leave the log
     kept = [line for number, line in enumerate(content, start=1) if number not in lines.numbers]
     with appearing_file(lines.file) as partial:
         partial.write_bytes(b"\n".join(kept))
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise StoreDamagedError(f"{file} cannot be read", reason=error.strerror or str(error)) from error

@@ -1,5 +1,7 @@
 """The check: an untouched store has no problem, and each promise that is broken shows."""
 
+import errno
+import json
 import shutil
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from trackdb.engine.check import check, mend
+from trackdb.engine.check import check, examination, mend
 from trackdb.engine.check.examination import altered_arrays, broken_promises
 from trackdb.engine.check.labels import LABELS
 from trackdb.engine.check.outcomes import LINKS, ORDER, SUM
@@ -394,6 +396,28 @@ def test_a_flipped_bit_in_the_database_is_found_or_harmless(store, pristine, see
     assert problems or all_rows(store) == all_rows(pristine)
 
 
+def test_pixels_that_the_disk_does_not_give_back_are_named(solved, monkeypatch):
+    def broken(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(examination, "digest", broken)
+    problems = check(solved)
+    assert len(problems) == len(solved.all_arrays()) > 0
+    for problem in problems:
+        assert problem.what.endswith(" cannot be read: Input/output error")
+        assert problem.remedy == "restore the folder from a copy"
+
+
+def test_a_remedy_names_the_store_whatever_that_is_called(store, tmp_path):
+    place = tmp_path / "STORE" / "a.trackdb"
+    place.parent.mkdir()
+    moved = DuckDBStore(shutil.copytree(store.path, place))
+    with (place / commits.COMMITS).open("a") as notes:
+        notes.write(json.dumps({"commit": 10**6, "at": "2026-01-31T10:00:00", "by": "pid 1"}) + "\n")
+    [problem] = check(moved)
+    assert f"remove {place / commits.COMMITS} and" in problem.remedy
+
+
 def test_a_damaged_table_is_named_and_the_others_are_looked_at(store):
     """Scored pairs are noise on the disk; a broken promise about another table is found all the same."""
     with store.writing() as connection:
@@ -439,6 +463,28 @@ def test_a_line_that_cannot_be_read_is_set_aside_and_the_others_are_read(store, 
     assert log.with_suffix(".unread").read_bytes() == BAD_LINES[bad] + b"\n"
     assert [d.key for d in store.decisions()] == ["one", "two"]
     assert unread_lines(store.path) == []
+
+
+def test_a_line_is_set_aside_whole_where_a_process_died_while_it_set_one_aside(store):
+    log = store.path / ANNOTATIONS / "ana-20260131.jsonl"
+    log.parent.mkdir()
+    log.write_bytes(b"noise\n")
+    log.with_suffix(".unread").write_bytes(b"former\nnoi")
+    set_aside(store.path)
+    assert log.with_suffix(".unread").read_bytes() == b"former\nnoi\nnoise\n"
+
+
+@pytest.mark.parametrize("name", ["ana.jsonl", "ana.unread"])
+def test_no_line_is_set_aside_out_of_the_store(store, tmp_path, name):
+    """As in the store of a stranger, who has a link in the place of one of the two."""
+    (store.path / ANNOTATIONS).mkdir()
+    (store.path / ANNOTATIONS / "ana.jsonl").write_bytes(b"noise\n")
+    (store.path / ANNOTATIONS / name).unlink(missing_ok=True)
+    (tmp_path / "mine").write_bytes(b"mine\n")
+    (store.path / ANNOTATIONS / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(StoreDamagedError, match="leads out of the store"):
+        set_aside(store.path)
+    assert (tmp_path / "mine").read_bytes() == b"mine\n"
 
 
 def test_a_line_that_cannot_be_read_is_a_problem_that_mends(store):

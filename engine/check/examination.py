@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ from .problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from ...storage.duckdb_store import DuckDBStore
 
@@ -53,19 +54,12 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
         If the database cannot be opened at all.
     """
     progress = progress or Silent()
-    problems = _lost_commits(store)
+    lost = _lost_commits(store)
     damaged = _damaged_tables(store, progress)
-    problems += damaged
-    problems += _broken_promises(store, progress, doubtful=bool(damaged))
+    problems = [*damaged, *_broken_promises(store, progress, doubtful=bool(damaged))]
     problems += altered_arrays(store, progress)
     problems += _strays(store) + _unread_log(store) + _unfinished(store)
-    return [_of(problem, store) for problem in problems]
-
-
-def _of(problem: Problem, store: DuckDBStore) -> Problem:
-    """Return a problem whose remedy names the store."""
-    remedy = problem.remedy.replace("STORE", str(store.path))
-    return Problem(problem.what, problem.count, remedy, problem.mendable)
+    return lost + [replace(problem, remedy=problem.remedy.replace("STORE", str(store.path))) for problem in problems]
 
 
 def _lost_commits(store: DuckDBStore) -> list[Problem]:
@@ -201,15 +195,23 @@ def altered_arrays(store: DuckDBStore, progress: Progress) -> list[Problem]:
     progress.start("pixels", len(refs))
     problems = []
     for path, ref in refs.items():
-        folder = store.path / path
-        if path != f"{ARRAYS}/{ref.sha256}":
-            continue  # a promise names it; it might lead anywhere
-        if not folder.is_dir():
-            problems.append(Problem(f"the {ref.kind} in {path} are missing", 1, "restore the folder from a copy"))
-        elif digest(folder)[0] != ref.sha256:
-            problems.append(Problem(f"the {ref.kind} in {path} were altered", 1, "restore the folder from a copy"))
+        if path == f"{ARRAYS}/{ref.sha256}":  # else a promise names it, and it might lead anywhere
+            wrong = _what_is_wrong(store.path / path, ref.sha256)
+            problems += [Problem(f"the {ref.kind} in {path} {wrong}", 1, "restore the folder from a copy")] * bool(
+                wrong
+            )
         progress.advance()
     return problems
+
+
+def _what_is_wrong(folder: Path, sha256: str) -> str:
+    """Return in words what is wrong with the files of an array; empty where nothing is."""
+    if not folder.is_dir():
+        return "are missing"
+    try:
+        return "" if digest(folder)[0] == sha256 else "were altered"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
 
 
 def _unread_log(store: DuckDBStore) -> list[Problem]:
