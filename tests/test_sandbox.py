@@ -16,6 +16,7 @@ import pytest
 import trackdb
 from trackdb.errors import QueryError, StoreDamagedError
 from trackdb.storage import questions
+from trackdb.storage.confined import GRACE_S, THREADS
 from trackdb.storage.sandbox import Limits, ask
 
 from .attacks import ATTACKS, LIMITS, bytes_of, tried
@@ -96,6 +97,34 @@ def test_no_file_can_be_opened_where_a_query_runs_whatever_the_database_allows(s
     """The second wall: what the locks of the database let through fails all the same."""
     with pytest.raises(QueryError, match="a query may open no file"):
         ask(store, f"attach '{store / 'graph.duckdb'}' as again")
+
+
+def test_each_lock_of_the_database_is_on(store):
+    settings = dict(ask(store, "select name, value from duckdb_settings()").rows_by_position())
+    off = (
+        *("enable_external_access", "allow_community_extensions", "allow_unsigned_extensions"),
+        *("autoinstall_known_extensions", "autoload_known_extensions", "allow_persistent_secrets"),
+        "python_enable_replacements",
+    )
+    assert {name: settings[name] for name in off} == dict.fromkeys(off, "false")
+    assert (settings["lock_configuration"], settings["temp_directory"]) == ("true", "")
+
+
+def test_the_system_holds_a_query_to_limits_of_each_kind(store):
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(ask, store, BOMB, limits=Limits(timeout_s=PATIENCE_S))
+        [pid] = when(at_work)
+        held = when(lambda: found if (found := limits_of(pid))["Max address space"] != "unlimited" else None)
+        os.kill(pid, signal.SIGKILL)
+        assert isinstance(asked.exception(), QueryError)
+    assert (held["Max core file size"], held["Max file size"]) == ("0", "0")
+    assert int(held["Max cpu time"]) <= THREADS * (PATIENCE_S + GRACE_S) + 1
+
+
+def limits_of(pid):
+    """What the system grants a process, by name."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+    return {line[:26].strip(): line[26:].split()[0] for line in lines}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
