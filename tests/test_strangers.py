@@ -257,19 +257,24 @@ def test_a_pickle_in_the_place_of_pixels_is_not_opened(solved, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("where", "value"),
+    ("where", "value", "reason"),
     [
-        (("codecs", 0, "configuration", "codecs", 1), {"name": "numcodecs.pickle", "configuration": {}}),
-        (("codecs", 0), {"name": "numcodecs.pickle", "configuration": {}}),
-        (("data_type",), "string"),
-        (("zarr_format",), 2),
-        (("storage_transformers",), [{"name": "x"}]),
-        (("chunk_grid", "configuration", "chunk_shape"), [1, 10**6, 10**6]),
-        (("chunk_grid",), 3),
-        (("codecs",), 3),
+        (
+            ("codecs", 0, "configuration", "codecs", 1),
+            {"name": "numcodecs.pickle", "configuration": {}},
+            "compressed by numcodecs.pickle",
+        ),
+        (("codecs", 0), {"name": "numcodecs.pickle", "configuration": {}}, "compressed by numcodecs.pickle"),
+        (("codecs", 0, "configuration", "index_codecs", 1), {"name": "gzip"}, "compressed by gzip"),
+        (("data_type",), "string", "an array of string"),
+        (("zarr_format",), 2, "as trackdb does not write it"),
+        (("storage_transformers",), [{"name": "x"}], "as trackdb does not write it"),
+        (("chunk_grid", "configuration", "chunk_shape"), [1, 10**6, 10**6], r"shards of \[1, 1000000, 1000000\]"),
+        (("chunk_grid",), 3, ""),
+        (("codecs",), 3, ""),
     ],
 )
-def test_metadata_of_pixels_that_we_do_not_write_are_refused(solved, where, value):
+def test_metadata_of_pixels_that_we_do_not_write_are_refused(solved, where, value, reason):
     ref, folder = masks_of(solved)
     told = json.loads((folder / METADATA).read_text())
     *way, last = where
@@ -278,7 +283,7 @@ def test_metadata_of_pixels_that_we_do_not_write_are_refused(solved, where, valu
         place = place[step]
     place[last] = value
     (folder / METADATA).write_text(json.dumps(told))
-    with pytest.raises(StoreDamagedError, match="cannot be read"):
+    with pytest.raises(StoreDamagedError, match=f"cannot be read; reason: .*{reason}"):
         read_frame(solved.path, ref, 0)
 
 
