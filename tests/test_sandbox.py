@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +17,10 @@ import pytest
 import trackdb
 from trackdb.errors import QueryError, StoreDamagedError
 from trackdb.storage import questions
-from trackdb.storage.confined import GRACE_S, THREADS
+from trackdb.storage.confined import BATCH_ROWS, DEEPEST, GRACE_S, THREADS
 from trackdb.storage.sandbox import Limits, ask
 
-from .attacks import ATTACKS, LIMITS, bytes_of, tried
+from .attacks import ATTACKS, LIMITS, bytes_of, nested, tried
 from .command_line import refusal, run
 from .movies import own_copy
 
@@ -211,10 +212,45 @@ def test_a_process_ends_without_a_word_when_nothing_is_left_to_ask(store):
 
 
 def test_rows_that_say_much_with_few_bytes_are_not_handed_out_packed(store):
-    few = ask(store, "select 'a'::enum('a', 'b') as x, ['b'::enum('b')] as l").rows
-    assert few.schema.field("x").type == pa.string()
-    assert few.schema.field("l").type == pa.list_(pa.string())
-    assert few.to_pylist() == [{"x": "a", "l": ["b"]}]
+    one = "'a'::enum('a', 'b')"
+    few = ask(store, f"select {one} as x, [{one}] as l, array_value({one}) as f, {{'k': {one}}} as s").rows
+    fields = {"x": pa.string(), "l": pa.list_(pa.string()), "f": pa.list_(pa.string(), 1)}
+    assert {name: few.schema.field(name).type for name in fields} == fields
+    assert few.schema.field("s").type == pa.struct([("k", pa.string())])
+    assert few.to_pylist() == [{"x": "a", "l": ["a"], "f": ["a"], "s": {"k": "a"}}]
+
+
+def test_lists_are_handed_out_to_a_depth_and_no_deeper(store):
+    assert ask(store, nested("[", "]", DEEPEST)).rows.num_rows == 1
+    with pytest.raises(QueryError, match="lists within lists more than 30 deep"):
+        ask(store, nested("[", "]", DEEPEST + 1))
+
+
+def test_so_many_rows_and_no_more_are_handed_out_also_where_they_come_in_parts(store):
+    for n_rows in (1, BATCH_ROWS, BATCH_ROWS * 3 // 2):
+        found = ask(store, "from range($n)", {"n": 3 * BATCH_ROWS}, Limits(max_rows=n_rows))
+        assert (found.rows.num_rows, found.truncated) == (n_rows, True)
+    found = ask(store, "from range($n)", {"n": 2 * BATCH_ROWS}, Limits(max_rows=2 * BATCH_ROWS))
+    assert (found.rows.num_rows, found.truncated) == (2 * BATCH_ROWS, False)
+
+
+def test_a_date_that_python_does_not_know_is_a_text(store):
+    assert ask(store, "select date '20000-01-31' as d, 1 as n").rows_by_position() == [["20000-01-31", 1]]
+
+
+def test_a_query_is_a_text_of_so_many_letters(store):
+    with pytest.raises(QueryError, match="1,000,001 letters; expected: 1,000,000 at most"):
+        ask(store, "a" * 1_000_001)
+    with pytest.raises(QueryError, match="no text"):
+        ask(store, "select '\ud800'")
+
+
+def test_whoever_answers_can_send_so_much_and_no_more():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"x" * 11)
+        with pytest.raises(QueryError, match="larger than was allowed"):
+            questions._received(ours, time.monotonic() + PATIENCE_S, most=10)
 
 
 def test_an_answer_has_so_many_bytes_and_no_more(store):
