@@ -152,18 +152,31 @@ class DecisionLog:
 
 def _seen(store: Path) -> dict[str, Stamp | None]:
     """Return the names of all files, and what changes with each; None where it changed a moment ago."""
-    try:
-        with os.scandir(store / ANNOTATIONS) as entries:
-            found = {entry.name: entry.stat() for entry in entries if entry.name.endswith(SUFFIX)}
-    except (FileNotFoundError, NotADirectoryError):
+    folder = store / ANNOTATIONS
+    if not folder.is_dir():
         return {}
+    try:
+        with os.scandir(folder) as entries:
+            found = {entry.name: _told(entry) for entry in entries if entry.name.endswith(SUFFIX)}
     except OSError as error:
-        raise StoreDamagedError(f"{store / ANNOTATIONS} cannot be read", reason=error.strerror or str(error)) from error
+        path = error.filename or folder
+        raise StoreDamagedError(f"{path} cannot be read", reason=error.strerror or str(error)) from error
     settled = time.time_ns() - FRESH_NS
     return {
         name: (told.st_ino, told.st_size, told.st_mtime_ns) if told.st_mtime_ns < settled else None
         for name, told in sorted(found.items())
+        if told is not None
     }
+
+
+def _told(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what the system tells of a file; None where it went a moment ago."""
+    try:
+        return entry.stat()
+    except FileNotFoundError:
+        if entry.is_symlink():
+            raise
+        return None
 
 
 def _goes_on(file: Path, read: _Read) -> bool:

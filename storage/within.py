@@ -25,14 +25,21 @@ def require_own(path: Path, store: Path) -> Path:
     Raises
     ------
     StoreDamagedError
-        If a link leads out of the store, or it is a pipe or a device.
+        If a link leads out of the store or nowhere, or it is a pipe or a device.
     """
-    place = path.resolve()
+    try:
+        place = path.resolve()
+    except (RuntimeError, OSError) as error:  # the former up to Python 3.12
+        raise StoreDamagedError(f"{path} is a link that leads to itself", **{"try": REMEDY}) from error
     if not place.is_relative_to(store.resolve()):
         raise StoreDamagedError(f"{path} leads out of the store", reason=f"it stands for {place}", **{"try": REMEDY})
     try:
         mode = place.stat().st_mode
     except FileNotFoundError:
+        if path.is_symlink():
+            raise StoreDamagedError(
+                f"{path} leads nowhere", reason=f"it stands for {place}", **{"try": REMEDY}
+            ) from None
         return path
     except OSError as error:
         raise StoreDamagedError(f"{path} cannot be read", reason=error.strerror or str(error)) from error

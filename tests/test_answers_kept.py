@@ -228,6 +228,14 @@ def test_files_that_rest_are_not_read_again_and_what_happens_to_them_is_seen(tmp
     assert sorted(opened) == files
 
 
+def test_a_file_that_goes_while_its_folder_is_read_is_not_there(tmp_path):
+    (tmp_path / "gone.jsonl").touch()
+    with os.scandir(tmp_path) as entries:
+        [entry] = entries
+    (tmp_path / "gone.jsonl").unlink()
+    assert decision_log._told(entry) is None
+
+
 def test_lines_torn_on_other_days_are_mended_and_numbers_go_on(store, annotator):
     first = annotator.answer("unsure", 3, who="ana").decision
     folder = store.path / ANNOTATIONS

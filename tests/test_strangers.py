@@ -15,6 +15,7 @@ import trackdb
 from trackdb.errors import QueryError, StoreDamagedError, TrackdbError
 from trackdb.storage import tables
 from trackdb.storage.arrays import DATA, METADATA, read_frame
+from trackdb.storage.decision_log import DecisionLog
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
 from trackdb.storage.instance import opened
@@ -200,6 +201,30 @@ def test_a_log_that_leads_out_is_not_written_or_read_where_a_store_is_open_alrea
         with pytest.raises(StoreDamagedError, match="leads out of the store"):
             does()
     assert outside.read_text() == "kept\n"
+
+
+@pytest.mark.parametrize("name", ["annotations/eve-20260101.jsonl", "trackdb.toml", GRAPH])
+@pytest.mark.parametrize(("target", "told"), [("nothing", "leads nowhere"), ("", "leads to itself")])
+def test_a_link_that_leads_nowhere_is_refused_by_name(solved, name, target, told):
+    place = solved.path / name
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(target or place.name)
+    with pytest.raises(TrackdbError, match=f"{told}|is not a store"):
+        trackdb.open(solved.path)
+
+
+def test_a_log_that_leads_nowhere_hides_no_answer(solved):
+    db = trackdb.open(solved.path, write=True)
+    db.annotate(1, daughters=[], who="ana")
+    stray = solved.path / "annotations" / "eve-20260101.jsonl"
+    stray.symlink_to("nothing")
+    with pytest.raises(StoreDamagedError, match=r"eve-20260101.jsonl"):
+        db.annotate(2, daughters=[], who="ben")
+    with pytest.raises(StoreDamagedError, match=r"eve-20260101.jsonl cannot be read"):
+        DecisionLog(solved.path).follow()
+    stray.unlink()
+    assert [d.who for d in DecisionLog(solved.path).follow()] == ["ana"]
 
 
 def test_a_store_that_is_itself_a_link_opens(solved, tmp_path):
