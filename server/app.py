@@ -129,7 +129,7 @@ class ReviewApp:
     async def _records(self, request: Request) -> dict[str, Any]:
         top = min(_number(request, "top") or 50, MOST_LISTED)
         found = await run_in_threadpool(self._session.recent, top)
-        return {"items": [plain.record(decision, undone=undone) for decision, undone in found]}
+        return {"items": [plain.record(*told) for told in found]}
 
     async def _stats(self, request: Request) -> dict[str, Any]:
         return plain.stats(await run_in_threadpool(self._session.stats))
@@ -148,7 +148,7 @@ class ReviewApp:
             return refusal(error)
         saved = plain.record(done.report.decision)
         if not done.report.repeated:
-            self._tell("answered", saved, answer.client, done.touched)
+            self._tell("answered", saved, answer.client, done.touched, found.n_entries)
         told = {
             "saved": saved,
             "repeated": done.report.repeated,
@@ -169,7 +169,7 @@ class ReviewApp:
         done, found = await run_in_threadpool(self._session.undo, client_in(body), key_in(body), which)
         old = plain.record(done.report.replaced[0] if done.report.replaced else done.report.decision, undone=True)
         if not done.report.repeated:
-            self._tell("undone", old, client_in(body), done.touched)
+            self._tell("undone", old, client_in(body), done.touched, found.n_entries)
         return {"undone": old, **plain.state(found)}
 
     async def _redo(self, request: Request) -> dict[str, Any]:
@@ -177,16 +177,17 @@ class ReviewApp:
         done, found = await run_in_threadpool(self._session.redo, client_in(body), key_in(body))
         again = plain.record(done.report.restored[0] if done.report.restored else done.report.decision)
         if not done.report.repeated:
-            self._tell("answered", again, client_in(body), done.touched)
+            self._tell("answered", again, client_in(body), done.touched, found.n_entries)
         return {"redone": again, **plain.state(found)}
 
     async def _listen(self, request: Request) -> Response:
-        first = {"seq": self._session.seq, "revision": self._session.revision}
+        first = {"n_entries": self._session.n_entries, "revision": self._session.revision}
         return StreamingResponse(self._events.listen("hello", first), media_type="text/event-stream")
 
-    def _tell(self, name: str, saved: dict[str, Any], client: str, touched: frozenset[int]) -> None:
+    def _tell(self, name: str, saved: dict[str, Any], client: str, touched: frozenset[int], n_entries: int) -> None:
         """Tell all pages of an entry of the log; the one that sent it knows itself by `client`."""
-        self._events.tell(name, {"record": saved, "touched": sorted(touched), "client": client})
+        told = {"record": saved, "touched": sorted(touched), "client": client, "n_entries": n_entries}
+        self._events.tell(name, told)
 
 
 def review_app(session: ReviewSession, events: Events, *, port: int, token: str) -> Guard:

@@ -56,7 +56,7 @@ def answer_in(body: Mapping[str, Any]) -> Said:
         cell=number_in(body, "cell"),
         kind=kind_in(body),
         daughters=daughters_in(body),
-        seen=number_in(body, "seq_seen"),
+        seen=number_in(body, "n_seen"),
         revision=_required(body, "revision", str),
         blind=bool(_optional(body, "blind", bool)),
         shown=_optional(body, "shown", list),

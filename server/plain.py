@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 MOST_CHANGES: Final = 12
 MOST_MOVED: Final = 500
+HIDDEN: Final = "answered"
 
 
-def record(decision: Decision, *, undone: bool = False) -> dict[str, Any]:
-    """Return an entry of the log."""
+def record(decision: Decision, undone: bool = False, hidden: bool = False) -> dict[str, Any]:
+    """Return an entry of the log; of one that is hidden who said something of which cell, and not what."""
     cell, daughters = decision.cell, decision.daughters
     about = "" if cell is None else f"cell {cell.id} "
-    return {
+    told = {
         "seq": decision.seq,
         "key": decision.key,
         "who": decision.who,
@@ -41,6 +42,7 @@ def record(decision: Decision, *, undone: bool = False) -> dict[str, Any]:
         "note": decision.note,
         "text": f"{about}{said(decision)}",
     }
+    return told | {"kind": HIDDEN, "daughters": None, "note": None, "text": about.strip()} if hidden else told
 
 
 def in_words(daughters: Sequence[int]) -> str:
@@ -98,14 +100,14 @@ def state(found: State) -> dict[str, Any]:
     progress = asdict(found.progress)
     number = found.progress.sitting + 1
     return {
-        "seq": found.seq,
+        "n_entries": found.n_entries,
         "revision": found.revision,
         "question": None if found.question is None else question(found.question, found.answers, number),
         "why": found.why,
         "next": list(found.ahead),
         "queue": queue(found.queue, found.leased),
         "open": found.queue.open,
-        "recent": [record(decision, undone=undone) for decision, undone in found.recent],
+        "recent": [record(*told) for told in found.recent],
         "progress": progress,
     }
 

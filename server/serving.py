@@ -147,8 +147,9 @@ class Watch:
     async def look(self) -> None:
         """Look once."""
         for heard in await run_in_threadpool(self._session.hear):
-            entry = {"record": plain.record(heard.decision), "touched": sorted(heard.touched), "client": None}
-            self._events.tell("answered", entry)
+            told = {"record": plain.record(*heard.told), "touched": sorted(heard.touched), "client": None}
+            name = "undone" if heard.told.undone else "answered"
+            self._events.tell(name, told | {"n_entries": heard.n_entries})
         stamp = self._stamp()
         if stamp == self._seen and not self._busy:
             return

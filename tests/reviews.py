@@ -152,7 +152,7 @@ class Tab:
         question = self.question
         chosen = question["outcomes"][0]["daughters"] if daughters is None else daughters
         told = {"key": str(uuid.uuid4()), "client": self.client, "cell": question["cell"], "kind": "choose"}
-        told |= {"daughters": chosen, "seq_seen": self.state["seq"], "revision": self.state["revision"], "ms": 5}
+        told |= {"daughters": chosen, "n_seen": self.state["n_entries"], "revision": self.state["revision"], "ms": 5}
         told["shown"] = [[o["daughters"], o["probability"]] for o in question["outcomes"]]
         return told | {"blind": question["blind"]} | more
 

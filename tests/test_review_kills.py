@@ -86,7 +86,7 @@ def test_every_acknowledged_answer_survives_kills_at_random_moments(path, zygote
 
 def answered_before_its_death(tab):
     """Answer and undo without a pause until the server is gone, and return the keys that it acknowledged."""
-    kept, rng = [], random.Random(tab.state["seq"])
+    kept, rng = [], random.Random(tab.state["n_entries"])
     while True:
         key = str(uuid.uuid4())
         try:

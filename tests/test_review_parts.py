@@ -14,7 +14,7 @@ from trackdb.engine.review.order import Order
 from trackdb.engine.review.outlines import outlines
 from trackdb.engine.review.queue import ERROR_REDUCTION
 from trackdb.engine.review.resolved import Resolved
-from trackdb.engine.review.saying import Heard
+from trackdb.engine.review.saying import Heard, Told
 from trackdb.engine.review.scene import MOST_SHOWN, Scenes
 from trackdb.engine.review.turns import LEASE_S, Turns
 from trackdb.errors import StoreLockedError
@@ -162,7 +162,7 @@ def test_pages_are_told_of_others_of_a_busy_store_and_of_a_new_solution(tmp_path
         return [name for name, _ in told]
 
     assert look() == []
-    session.heard = [Heard(said(4), frozenset({3, 8}))]
+    session.heard = [Heard(Told(said(4)), frozenset({3, 8}), 5)]
     assert look() == ["answered"]
     assert (told[0][1]["record"]["seq"], told[0][1]["touched"]) == (4, [3, 8])
     graph.write_text("22")  # somebody writes
@@ -197,7 +197,7 @@ def test_pages_that_listen_hear_all_that_follows_and_are_let_go():
         events, lines = Events(), []
 
         async def listen():
-            async for line in events.listen("hello", {"seq": 1}):
+            async for line in events.listen("hello", {"n_entries": 1}):
                 lines.append(line)
 
         pages = [asyncio.create_task(listen()) for _ in range(2)]
@@ -209,7 +209,7 @@ def test_pages_that_listen_hear_all_that_follows_and_are_let_go():
 
     lines = asyncio.run(heard())
     assert len(lines) == 6
-    assert lines.count(b'event: hello\ndata: {"seq": 1}\n\n') == 2
+    assert lines.count(b'event: hello\ndata: {"n_entries": 1}\n\n') == 2
     told = [line for line in lines if line.startswith(b"event: answered")]
     assert json.loads(told[0].split(b"data: ")[1]) == {"record": {"text": "a\nb"}}
     assert told[0].count(b"\n") == 3  # a name cannot end a line

@@ -84,7 +84,7 @@ def test_an_answer_is_on_the_disk_pins_all_candidates_and_the_next_question_know
     assert (kept.kind, kept.cell.id, [d.id for d in kept.daughters]) == ("choose", question["cell"], second)
     assert (kept.solution, kept.posterior, kept.blind, kept.ms) == ("ilp-1", "posterior-1", False, 5)
     assert kept.shown == [[o["daughters"], o["probability"]] for o in question["outcomes"]]
-    assert reply.json()["saved"]["seq"] == tab.state["seq"] == 1
+    assert reply.json()["saved"]["seq"] == tab.state["n_entries"] == 1
     assert tab.question["cell"] != question["cell"]
     assert reply.json()["touched"] > 0
     again = tab.get("/api/question", client="tab", cell=question["cell"])["question"]
@@ -121,7 +121,7 @@ def test_a_second_tab_is_asked_something_else_and_a_stale_one_is_told_to_reload(
     assert "reload" in told["error"]["message"]
     assert told["question"]["cell"] == body["cell"]
     assert len(told["question"]["answers"]) == 1
-    assert told["seq"] == 1
+    assert told["n_entries"] == 1
     assert len(log_of(path)) == 1
     refused(tab.answer(revision="ilp-0/posterior-0/1-1"), 409, "stale")
     assert len(log_of(path)) == 1
@@ -423,7 +423,7 @@ def test_answers_of_another_server_are_picked_up_and_told(path):
     body = two.body()
     one.answer()
     heard = ben.hear()
-    assert [(h.decision.who, cell in h.touched) for h in heard] == [("ana", True)]
+    assert [(h.told.decision.who, cell in h.touched) for h in heard] == [("ana", True)]
     assert ben.hear() == []
     refused(two.post("/api/decisions", body), 409, "stale")
     for _ in range(3):  # turn by turn, both know all
@@ -432,7 +432,7 @@ def test_answers_of_another_server_are_picked_up_and_told(path):
         one.state = one.get("/api/question", client="tab")
         assert one.answer().status_code == 200
     assert [d.seq for d in log_of(path)] == list(range(1, 8))
-    assert one.get("/api/question", client="x")["seq"] == two.get("/api/question", client="x")["seq"] == 7
+    assert [t.get("/api/question", client="x")["n_entries"] for t in (one, two)] == [7, 7]
     tables = [t.get("/api/queue", top=100)["items"] for t in (one, two)]
     assert [item["cell"] for item in tables[0]] == [item["cell"] for item in tables[1]]
 
@@ -652,7 +652,7 @@ BAD = {
     "no revision": {"revision": None},
     "an unknown way out": {"resolve": "drop"},
     "a note that is none": {"note": 3},
-    "true for a number": {"seq_seen": True},
+    "true for a number": {"n_seen": True},
 }
 
 

@@ -17,8 +17,8 @@ from .choosing import NO_TURN, Choosing, as_then
 from .known import KnownLog
 from .opening import ITS_OWN
 from .order import Order
-from .record import taken_back
-from .saying import Done, Heard
+from .record import said_by, taken_back
+from .saying import Done, Heard, Told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -62,7 +62,9 @@ class Agenda:
         self.log = KnownLog(material.annotator, material.revision.chosen.movie.name, material.detections)
         self._order = Order()
         self._choosing = Choosing(material, who, audit, overlap)
-        self._changed: dict[int, int] = {}  # number of the entry that last touched the question of a cell
+        self._asks_blind = max(audit, overlap) > 0
+        self._begun = self.log.n_entries
+        self._changed: dict[int, tuple[int, Decision]] = {}  # by cell: how many entries were known then, and the newest
         self._rank()
 
     @property
@@ -93,57 +95,65 @@ class Agenda:
         news = [d for d in self.material.annotator.news() if d.key not in self.log.keys]
         if not news:
             return []
-        touched = self._known_now(max(d.seq for d in news))
-        return [Heard(d, touched) for d in news]
+        touched = self._known_now(news)
+        by_key = {d.key: d for d in self.log.entries}
+        return [Heard(self._told(*said_by(d, by_key)), touched, self.log.n_entries) for d in news]
 
     def follow(self, report: AnswerReport) -> Done:
         """Know what was written just now."""
         if report.repeated:
             return Done(report)
         before = self.material.review.in_doubt
-        touched = self._known_now(report.decision.seq)
+        touched = self._known_now([report.decision, *report.also])
         rows = np.searchsorted(self.material.detections.id, sorted(touched))
         settled = before[rows] & ~self.material.review.in_doubt[rows]
         return Done(report, touched, int(np.count_nonzero(settled)))
 
-    def _known_now(self, seq: int) -> frozenset[int]:
+    def _known_now(self, news: Sequence[Decision]) -> frozenset[int]:
         """Read the log on, and return the cells of which something else may hold since."""
         self.log.read()
         touched = self.material.followed.follow(self.log.settled)
-        self._changed.update(dict.fromkeys(touched, seq))
+        about = {d.cell.id for new in news if (d := self.log.placed(new)) is not None and d.cell is not None}
+        self._changed.update(dict.fromkeys(touched | about, (self.log.n_entries, news[-1])))
         self._rank()
         return touched
 
     def require_fresh(self, answer: Said) -> None:
-        """Raise StaleError if something became known of a question since it was put."""
-        since = max(
-            self._changed.get(answer.cell, 0),
-            *(d.seq for d in self.log.entries if d.cell is not None and d.cell.id == answer.cell),
-            0,
-        )
+        """Raise StaleError if something may have become known of a question since it was put."""
         if answer.revision != self.revision:
             raise StaleError("the store was solved again since this question was put: reload it")
+        since, newer = self._changed.get(answer.cell, (self._begun, None))
         if since > answer.seen:
-            newer = next(d for d in self.log.entries if d.seq == since)
             raise StaleError(
                 f"cell {answer.cell} is no longer what was on the screen: reload the question",
-                **{"since": f"#{newer.seq} of {newer.who}"},
+                since="the review was started again" if newer is None else f"#{newer.seq} of {newer.who}",
             )
 
-    def recent(self, most: int) -> list[tuple[Decision, bool]]:
-        """Return this person's newest entries, the newest first, and whether each was taken back."""
+    def recent(self, most: int) -> list[Told]:
+        """Return this person's newest answers about this movie, the newest first."""
         return self._newest([d for d in self.log.entries if d.who == self._who], most)
 
-    def said_last(self, hidden: int | None) -> list[tuple[Decision, bool]]:
-        """Return everybody's newest entries as `recent`, but for what others said of a cell that is asked blind."""
+    def said_last(self, asked_blind: int | None) -> list[Told]:
+        """Return everybody's newest answers as `recent`, but for what others said of a cell that is asked blind."""
         told = self.log.entries
-        if hidden is not None:
-            told = [d for d in told if d.who == self._who or d.cell is None or d.cell.id != hidden]
+        if asked_blind is not None:
+            told = [d for d in told if d.who == self._who or d.cell is None or d.cell.id != asked_blind]
         return self._newest(told, RECENT)
 
-    def _newest(self, told: Sequence[Decision], most: int) -> list[tuple[Decision, bool]]:
-        answers = [d for d in told if d.kind is not DecisionKind.UNDO]
-        return [(d, d.key not in self.log.counts) for d in reversed(answers[-most:])]
+    def _newest(self, said: Sequence[Decision], most: int) -> list[Told]:
+        dataset = self.material.revision.chosen.movie.name
+        answers = [d for d in said if d.kind is not DecisionKind.UNDO and d.dataset == dataset]
+        return [self._told(d, undone=d.key not in self.log.counts) for d in reversed(answers[-most:])]
+
+    def _told(self, said: Decision, undone: bool) -> Told:
+        """Return an answer with the number that its cell has now, as this person gets to know of it.
+
+        He may be asked blind about any cell that he has not answered: what another said of it would lead him.
+        """
+        placed = self.log.placed(said) or said
+        if not self._asks_blind or said.who == self._who or said.kind is DecisionKind.FLAG or placed.cell is None:
+            return Told(placed, undone)
+        return Told(placed, undone, hidden=not self.is_answered(placed.cell.id))
 
     # the questions
 

@@ -31,6 +31,9 @@ class KnownLog:
     ----------
     entries : list of Decision
         All of them, of all movies, oldest first.
+    n_entries : int
+        How many were read since the beginning; it never falls. A log that was copied into the store has numbers of its
+        own (`Decision.seq`), so these do not tell what came when.
     keys, counts : set of str
         Their keys, and the keys of those that nobody took back.
     standing : list of Decision
@@ -43,22 +46,21 @@ class KnownLog:
         self._annotator, self._dataset, self._detections = annotator, dataset, detections
         self._placed: dict[str, Decision] = {}
         self._lost: set[str] = set()
+        self.keys: set[str] = set()
+        self.n_entries = 0
         self.read()
 
     def read(self) -> None:
         """Read what was written since."""
         self.entries = self._annotator.entries()
-        self.keys = {d.key for d in self.entries}
+        keys = {d.key for d in self.entries}
+        self.n_entries += len(keys - self.keys)
+        self.keys = keys
         self.counts = counting(self.entries)
         said = [d for d in self.entries if d.key in self.counts and d.kind is not DecisionKind.UNDO]
         self.standing = self._by_numbers([d for d in said if d.dataset == self._dataset])
         disputed = self._annotator.in_dispute()
         self.settled = [d for d in self.standing if d.key not in disputed]
-
-    @property
-    def seq(self) -> int:
-        """Number of the newest entry."""
-        return max((d.seq for d in self.entries), default=0)
 
     @property
     def unattached(self) -> list[Decision]:

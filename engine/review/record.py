@@ -9,7 +9,7 @@ from ..annotations.pins import PINNING
 from ..annotations.undoing import companion_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ...storage.decisions import Decision
 
@@ -68,6 +68,22 @@ def taken_back(entries: Sequence[Decision], who: str, counts: Collection[str]) -
             found.append(d)
     last = next((d.undo_of for d in found if d.key not in companions), None)
     return next((d for d in entries if d.key == last), None)
+
+
+def said_by(entry: Decision, by_key: Mapping[str, Decision]) -> tuple[Decision, bool]:
+    """Return the answer that an entry is about in the end, and whether the entry takes it back.
+
+    Parameters
+    ----------
+    entry : Decision
+        An answer, its undoing, the undoing of that, and so on.
+    by_key : mapping of str to Decision
+        The log; where it lacks what was undone, the undoing itself is returned.
+    """
+    undone = False
+    while entry.undo_of is not None and entry.undo_of in by_key:
+        entry, undone = by_key[entry.undo_of], not undone
+    return entry, undone
 
 
 def apart(entries: Sequence[Decision], dataset: str, counts: Collection[str]) -> list[Apart]:

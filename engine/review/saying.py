@@ -33,7 +33,7 @@ class Said:
     daughters : tuple of int or None
         The cells that it names; None with ``reject`` for all that the cell may become.
     seen : int
-        The newest entry of the log when the question was put.
+        How many entries of the log were known when the question was put.
     revision : str
         What the question was made from.
     blind : bool
@@ -90,8 +90,8 @@ class State:
 
     Parameters
     ----------
-    seq : int
-        Number of the newest entry of the log.
+    n_entries : int
+        How many entries of the log are known.
     revision : str
         What questions are made from.
     question : Put or None
@@ -106,13 +106,13 @@ class State:
         The questions that are worth most.
     leased : frozenset of int
         Cells about which others are asked now.
-    recent : list of (Decision, bool)
-        Everybody's last entries, the newest first, and whether each was taken back.
+    recent : list of Told
+        Everybody's last answers about this movie, the newest first.
     progress : Progress
         How far the work is.
     """
 
-    seq: int
+    n_entries: int
     revision: str
     question: Put | None
     answers: list[Decision]
@@ -120,15 +120,27 @@ class State:
     ahead: tuple[int, ...]
     queue: ReviewList
     leased: frozenset[int]
-    recent: list[tuple[Decision, bool]]
+    recent: list[Told]
     progress: Progress
 
 
-class Heard(NamedTuple):
-    """An entry that came in, and the cells of which something else may hold since."""
+class Told(NamedTuple):
+    """An answer as a person gets to know of it: whether it was taken back, and whether he is not told what it says."""
 
     decision: Decision
+    undone: bool = False
+    hidden: bool = False
+
+
+class Heard(NamedTuple):
+    """What came in: an answer or that it was taken back, the cells of which something else may hold since, and when.
+
+    ``n_entries`` tells how many entries of the log were known then.
+    """
+
+    told: Told
     touched: frozenset[int]
+    n_entries: int
 
 
 @dataclass(frozen=True, slots=True)

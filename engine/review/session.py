@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .put import Put
     from .queue import ReviewList
     from .resolved import Resolved
-    from .saying import Done, Said
+    from .saying import Done, Said, Told
 
 AGREED: Final = 30  # answers in a row that agree with the solver: time to offer an end
 KEEP: Final = "keep"
@@ -127,9 +127,9 @@ class ReviewSession:
         return self._agenda.revision
 
     @property
-    def seq(self) -> int:
-        """Number of the newest entry of the log."""
-        return self._agenda.log.seq
+    def n_entries(self) -> int:
+        """How many entries of the log are known."""
+        return self._agenda.log.n_entries
 
     @property
     def answered(self) -> int:
@@ -177,7 +177,7 @@ class ReviewSession:
         answers = [d for d in agenda.log.standing if d.cell is not None and d.cell.id == at]
         hidden = question is not None and question.blind
         return State(
-            self.seq,
+            self.n_entries,
             self.revision,
             question,
             [] if hidden else answers,
@@ -351,8 +351,8 @@ class ReviewSession:
             self._hear()
             return self._agenda.rank(top), self._interview.taken(client)
 
-    def recent(self, most: int) -> list[tuple[Decision, bool]]:
-        """Return this person's newest entries, the newest first, and whether each was taken back."""
+    def recent(self, most: int) -> list[Told]:
+        """Return this person's newest answers, the newest first."""
         return self._agenda.recent(most)
 
     def stats(self) -> Stats:

@@ -16,17 +16,17 @@ function clientName() {
 }
 
 function listenFor(/** @type {Review} */ review) {
-  const news = (record, touched, what) => {
-    if (record.seq <= review.state.seq) return;
-    review.heard({ seq: record.seq, touched: [...touched, record.cell], why: `${record.who} ${what}: ${record.text}` });
+  const news = ({ record, touched, n_entries }, what) => {
+    if (n_entries <= review.state.n_entries) return;
+    review.heard({ n_entries, touched: [...touched, record.cell], why: `${record.who} ${what}: ${record.text}` });
   };
   listen({
-    hello: ({ seq, revision }) => {
+    hello: ({ n_entries, revision }) => {
       const solved = revision !== review.state.revision;
-      if (solved || seq > review.state.seq) review.heard({ seq: solved ? Infinity : seq, reload: solved, touched: [review.question?.cell], why: "connected again" });
+      if (solved || n_entries > review.state.n_entries) review.heard({ n_entries: solved ? Infinity : n_entries, reload: solved, touched: [review.question?.cell], why: "connected again" });
     },
-    answered: ({ record, touched }) => news(record, touched, "answered"),
-    undone: ({ record }) => news(record, [], "took back"),
+    answered: (event) => news(event, "answered"),
+    undone: (event) => news(event, "took back"),
     solved: ({ message }) => {
       say(message, "busy");
       offerChanges();

@@ -72,7 +72,7 @@ export class Review {
     if (document.activeElement === document.body && !isNoticed() && !isDialogOpen()) byId("outcomes").focus({ preventScroll: true });
     const { news } = this;
     this.news = null;
-    if (news && !(news.seq <= this.state.seq)) this.heard(news);
+    if (news && !(news.n_entries <= this.state.n_entries)) this.heard(news);
   }
 
   /** Show a state: its question with pictures, then what may come a moment later. */
@@ -262,7 +262,7 @@ export class Review {
       cell,
       kind,
       daughters,
-      seq_seen: this.state.seq,
+      n_seen: this.state.n_entries,
       revision: this.state.revision,
       blind,
       shown: blind ? null : outcomes.map((outcome) => [outcome.daughters, outcome.probability]),
