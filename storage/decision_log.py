@@ -218,12 +218,9 @@ def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
     StoreError
         If the store cannot be written otherwise.
     """
-    folder = store / ANNOTATIONS
-    file = folder / f"{decisions[0].who}-{STARTED}-{os.getpid()}{SUFFIX}"
+    file = store / ANNOTATIONS / f"{decisions[0].who}-{STARTED}-{os.getpid()}{SUFFIX}"
     text = "".join(map(as_line, decisions)).encode()
-    require_own(file, store)
-    try:
-        folder.mkdir(exist_ok=True)
+    with _storing(file, store):
         made = not file.exists()
         with file.open("ab", buffering=0) as stream:
             end = _end_of_last_line(file)
@@ -232,17 +229,14 @@ def write_lines(store: Path, decisions: Sequence[Decision]) -> None:
                 if stream.write(text) < len(text):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(stream.fileno())
-                if made:  # the name of the file, and of its folder, must outlast a power failure too
-                    flush(folder)
-                    flush(store)
+                if made:
+                    _flush_name(file, store)
             except OSError:  # what was not acknowledged shall not count
                 with suppress(OSError):
                     os.truncate(file, end)
                     if made:  # so that its name is flushed by who makes it again
                         file.unlink()
                 raise
-    except OSError as error:
-        raise not_written(file, store, error) from error
 
 
 def write_together(store: Path, decisions: Sequence[Decision]) -> None:
@@ -258,17 +252,29 @@ def write_together(store: Path, decisions: Sequence[Decision]) -> None:
         If the store cannot be written otherwise.
     """
     text = "".join(map(as_line, decisions)).encode()
-    folder = store / ANNOTATIONS
-    file = folder / f"import-{hashlib.sha256(text).hexdigest()[:16]}{SUFFIX}"
-    try:
-        folder.mkdir(exist_ok=True)
+    file = store / ANNOTATIONS / f"import-{hashlib.sha256(text).hexdigest()[:16]}{SUFFIX}"
+    with _storing(file, store):
         with appearing_file(file) as partial:
             partial.write_bytes(text)
             flush(partial)
-        flush(folder)
-        flush(store)
+        _flush_name(file, store)
+
+
+@contextmanager
+def _storing(file: Path, store: Path) -> Iterator[None]:
+    """Make the folder of a log before the block writes the file, and tell of an OSError as an error of the store."""
+    require_own(file, store)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        yield
     except OSError as error:
         raise not_written(file, store, error) from error
+
+
+def _flush_name(file: Path, store: Path) -> None:
+    """Flush the name of a file, and of its folder: they must outlast a power failure, too."""
+    flush(file.parent)
+    flush(store)
 
 
 def _mend(file: Path, store: Path) -> None:

@@ -20,7 +20,7 @@ from trackdb.engine.contents import contents_of
 from trackdb.engine.pipeline import link
 from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
 from trackdb.storage import decision_log
-from trackdb.storage.decision_log import ANNOTATIONS, read_log, write_lines
+from trackdb.storage.decision_log import ANNOTATIONS, read_log, write_lines, write_together
 from trackdb.storage.decisions import (
     CellPlace,
     Decision,
@@ -369,3 +369,13 @@ def test_no_acknowledged_answer_is_lost_to_a_kill(store):
     assert [d.seq for d in said] == list(range(1, len(said) + 1))
     assert check(store) == []
     keep(Counts("answers from Python, killed at random moments", counted=Counter(kills=LIVES)))
+
+
+@pytest.mark.parametrize("write", [write_lines, write_together])
+def test_nothing_is_written_through_a_link_out_of_the_store(store, tmp_path, write):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (store.path / ANNOTATIONS).symlink_to(elsewhere)
+    with pytest.raises(StoreDamagedError, match="leads out of the store"):
+        write(store.path, [entry(1)])
+    assert not any(elsewhere.iterdir())
