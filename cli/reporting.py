@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .plain import printable
+
 EVERY_S = 30.0  # seconds between two lines where nobody sees a bar
 
 
@@ -44,7 +46,7 @@ class BarReporter(Reporter):
         """Begin a bar in place of the last one."""
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(stage, total=total)
+        self._task = self._bar.add_task(printable(stage), total=total)
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar."""
@@ -88,7 +90,7 @@ def bar_on_terminal(tell: Callable[[str], None]) -> Iterator[Reporter]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names may look like it
         BarColumn(),
         MofNCompleteColumn(),
         TaskProgressColumn(show_speed=True),

@@ -7,6 +7,7 @@ import typer
 
 from ..errors import ConfigError, MissingRowsError
 from .options import ConfigFile, Dataset, Solution, Store, open_store
+from .plain import printable
 from .view import Face, command, plural
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _session(face: Face, store: "DuckDBStore", settings: "Config", wanted: Any, 
         if wanted.posterior is not None or face.json or not _is_terminal():
             raise
         question = f"{store.path} holds no posterior of {info.name} that can be reviewed: compute it now?"
-        if not typer.confirm(question, default=True, err=True):
+        if not typer.confirm(printable(question), default=True, err=True):
             raise missing
     from ..engine.posterior.stage import posterior as weigh
 

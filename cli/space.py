@@ -6,6 +6,7 @@ import typer
 
 from ..errors import ConfigError
 from .options import Dataset, Detections, Store, open_store
+from .plain import printable
 from .view import Face, as_table, command, plural
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _agreed(face: Face, plan: "Plan") -> bool:
     if face.json:
         raise ConfigError(f"{plan.part} goes for good, and --json cannot ask", **{"try": "--yes"})
     try:
-        return typer.confirm(f"drop {_said(plan)} for good?", err=True)
+        return typer.confirm(f"drop {printable(_said(plan))} for good?", err=True)
     except typer.Abort:
         raise ConfigError(f"nobody said that {plan.part} may go", **{"try": "--yes"}) from None
 

@@ -17,12 +17,12 @@ import typer
 
 from ..errors import ConfigError, TrackdbError
 from .compiling import told_of_compiling
+from .plain import printable
 from .reporting import Reporter, bar_on_terminal, line_now_and_then
 
 JSON_SCHEMA_VERSION = 1
 LONGEST_CELL = 500  # letters of a value in a table for people; --json and --csv give all of it
 LONGEST_LINE = 1000  # letters of a line of an error: what a damaged file holds may be any length
-BLANKS = "\n\t\u00a0\u202f"  # that a terminal takes as they are, beside the ordinary one
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -59,7 +59,7 @@ class Face:
             typer.echo(as_json(payload))
             return
         if text:
-            typer.echo(text)
+            typer.echo(printable(text))
         if not self.quiet:
             typer.echo(printable(line), err=True)
 
@@ -194,11 +194,6 @@ def _shortened(text: str) -> str:
     """Return a text as one line that is not too long."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
-
-
-def printable(text: str) -> str:
-    """Return a text without what would steer a terminal: names in files of others may hold anything."""
-    return "".join(c if c.isprintable() or c in BLANKS else ascii(c)[1:-1] for c in text)
 
 
 def as_json(payload: Mapping[str, Any]) -> str:

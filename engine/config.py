@@ -402,7 +402,7 @@ def merge(config: Config, given: Mapping[str, Any], origin: str) -> Config:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no text, no TOML, a number without end
         raise ConfigError(f"{file}: the settings cannot be read", reason=str(error)) from error
 
 

@@ -10,7 +10,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ..errors import ConfigError
+from .dataframes import plain_value
 from .folders import appearing_file
+from .writers.formulas import guarded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +23,18 @@ BATCH_ROWS = 100_000  # that are made text of at a time
 
 
 def write_csv(answer: Answer, stream: IO[bytes]) -> None:
-    """Write an answer as CSV; what CSV does not know is written as text: lists as JSON, bytes in hex."""
+    """Write an answer as CSV; what CSV does not know is written as text: lists as JSON, bytes in hex.
+
+    Texts that a spreadsheet would run are guarded (see `writers.formulas`).
+    """
     fields = answer.rows.schema
-    schema = pa.schema([field if _is_plain(field.type) else field.with_type(pa.string()) for field in fields])
+    names = guarded(pa.array(fields.names, pa.string())).to_pylist()
+    kinds = [kind if _is_plain(kind) else pa.string() for kind in fields.types]
+    schema = pa.schema(list(zip(names, kinds, strict=True)))
     with pyarrow.csv.CSVWriter(stream, schema) as writer:
         for batch in answer.rows.to_batches(max_chunksize=BATCH_ROWS):
             columns = [column if _is_plain(column.type) else _as_text(column) for column in batch.columns]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+            writer.write_batch(pa.record_batch([_guarded(column) for column in columns], schema=schema))
 
 
 def write_parquet(answer: Answer, path: Path) -> None:
@@ -54,8 +61,14 @@ def _is_plain(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in (*known, t.is_decimal, t.is_null))
 
 
+def _guarded(column: pa.Array) -> pa.Array:
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return guarded(column) if is_text else column
+
+
 def _as_text(column: pa.Array) -> pa.Array:
-    return pa.array([None if value is None else _text(value) for value in column.to_pylist()], pa.string())
+    values = map(plain_value, column)
+    return pa.array([None if value is None else _text(value) for value in values], pa.string())
 
 
 def _text(value: object) -> str:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 COMMITS: Final = "commits.jsonl"
 KEPT: Final = 256  # notes that stay when the file is shortened
 _LONGEST = 4 * KEPT * 120  # bytes of the file before it is
+_READ = 4 * _LONGEST  # bytes of its end that are read: whatever else stands there, a note of ours is not before them
 _SHOWN = 3  # lost commits that are named
 
 
@@ -101,15 +102,22 @@ def note(store: Path, number: int, by: str) -> None:
 
 def _shorten(file: Path) -> None:
     """Keep the newest notes alone."""
-    newest = file.read_bytes().splitlines(keepends=True)[-KEPT:]
+    newest = [line + b"\n" for line in _lines(file)[-KEPT:]]
     with appearing_file(file) as partial:
         partial.write_bytes(b"".join(newest))
+
+
+def _lines(file: Path) -> list[bytes]:
+    """Return the last lines of the file, the first of which may be cut."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - _READ))
+        return stream.read(_READ).splitlines()
 
 
 def notes(store: Path) -> list[Commit]:
     """Return the notes that can be read, oldest first; none where no commit was noted yet."""
     try:
-        lines = (store / COMMITS).read_bytes().splitlines()
+        lines = _lines(store / COMMITS)
     except FileNotFoundError:  # a store of an older trackdb
         return []
     except OSError as error:
@@ -118,11 +126,11 @@ def notes(store: Path) -> list[Commit]:
 
 
 def _read(line: bytes) -> Commit | None:
-    """Return a note; None where it is torn, for its process died or the power went."""
+    """Return a note; None where it is torn, for its process died or the power went, or is none of ours."""
     try:
         told = json.loads(line)
         return Commit(int(told["commit"]), str(told["at"]), str(told["by"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError):
         return None
 
 

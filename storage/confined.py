@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -27,7 +28,7 @@ from typing import IO, Any, Final
 import duckdb
 import pyarrow as pa
 
-from ..errors import TrackdbError
+from ..errors import QueryError, TrackdbError
 from .instance import draw_no_bar
 from .log_files import rows_to_merge
 from .turns import give_way
@@ -40,6 +41,9 @@ BATCH_ROWS: Final = 100_000
 BASE_MB: Final = 384  # of address space, for the stacks of threads and what allocators set aside
 THREADS: Final = 4
 DEEPEST: Final = 30  # lists within lists, of what is handed out
+CHANGED: Final = re.compile(r"\b(UHUGEINT|BIGNUM|BIT|TIME WITH TIME ZONE|TIMETZ)\b")
+"""Types that Arrow knows in part: a number beyond its range turns negative, an offset from UTC is lost."""
+NAMED: Final = re.compile(r"""'[^']*'|"[^"]*\"""")  # fields and members of a type
 LOCKED: Final = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -163,6 +167,8 @@ def answer(question: Question, out: IO[bytes]) -> dict[str, Any]:
             text = "give one SQL statement at a time" if statements else "the query is empty: give one SQL statement"
             return {"error": "QueryError", "text": text}
         relation = connection.sql(question.query, params=question.parameters)
+        if relation is not None:
+            _require_kept(relation)
         truncated = relation is not None and _write_rows(relation, question, out)
     except Exception as error:  # whatever a stranger's text brings about is told, not raised
         return _told(error)
@@ -244,6 +250,14 @@ def _address_space() -> int:
         return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 1 << 30
+
+
+def _require_kept(relation: duckdb.DuckDBPyRelation) -> None:
+    """Raise QueryError where a column is of a type whose values become others on the way out."""
+    for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
+        changed = CHANGED.search(NAMED.sub("", kind))
+        if changed:
+            raise QueryError(f"column {name} holds values of type {changed[0]}", **{"try": "cast it: x::varchar"})
 
 
 class TooLargeError(Exception):

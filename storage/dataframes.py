@@ -36,6 +36,24 @@ class Tabular(ABC):
         return polars.DataFrame(self.arrow())
 
 
+def plain_value(value: pa.Scalar) -> object:
+    """Return an Arrow value as Python has it, lists and records too; as text where Python has no such date."""
+    import pyarrow as pa
+
+    if not value.is_valid:
+        return None
+    if isinstance(value, pa.MapScalar):
+        return [tuple(map(plain_value, pair.values())) for pair in value.values]
+    if isinstance(value, pa.StructScalar):
+        return {name: plain_value(item) for name, item in value.items()}
+    if isinstance(value, pa.ListScalar | pa.FixedSizeListScalar):
+        return list(map(plain_value, value.values))
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return value.cast(pa.string()).as_py()
+
+
 def _require(library: str) -> None:
     if find_spec(library) is None:
         raise ConfigError(f"{library} is not installed", **{"try": f"pip install {library}, or .arrow()"})

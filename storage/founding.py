@@ -19,7 +19,7 @@ from .commits import COMMITS, note, notes, require_all
 from .connection import connect, driver, require_store
 from .folders import flush
 from .leases import LOCKS, lease
-from .migrations import require_known
+from .migrations import is_count, require_known
 from .own_schema import defined, table_names, trust
 from .partials import is_partial, left_behind, remove_if_dead
 from .unfinished import UNFINISHED
@@ -147,7 +147,7 @@ def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> No
     m = tables.meta
     with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
         facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
-    lacking = [key for key in _FACTS if not facts.get(key, "").isdigit()]
+    lacking = [key for key in _FACTS if not is_count(facts.get(key))]
     if lacking:
         raise StoreDamagedError(f"{path} lacks facts about itself", missing=", ".join(lacking))
     if whole and int(facts["oldest_reader"]) <= tables.SCHEMA_VERSION:

@@ -6,6 +6,7 @@ step leads to. Views and macros hold no data and are made anew.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -72,7 +73,7 @@ def require_known(file: Path, *, patience_s: float) -> None:
             return
         m = tables.meta
         facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
-        if not all(facts.get(key, "").isdigit() for key in ("schema_version", "oldest_reader")):
+        if not all(is_count(facts.get(key)) for key in ("schema_version", "oldest_reader")):
             return
         if int(facts["oldest_reader"]) > tables.SCHEMA_VERSION:
             raise _too_new(file, facts["schema_version"], _written_by(connection))
@@ -84,6 +85,11 @@ def require_known(file: Path, *, patience_s: float) -> None:
     if version <= tables.SCHEMA_VERSION:  # a newer one has views that we do not know; nothing but queries uses them
         require_ours(found, file)
     trust(file)
+
+
+def is_count(fact: object) -> bool:
+    """Return whether a fact that a store tells of itself is a whole number from 1 that a column of the tables holds."""
+    return isinstance(fact, str) and re.fullmatch("[1-9][0-9]{0,17}", fact) is not None
 
 
 def _written_by(connection: sa.Connection) -> str | None:

@@ -18,7 +18,7 @@ from ..errors import QueryError, TrackdbError
 from . import questions
 from .confined import Question
 from .connection import PATIENCE_S, explained, require_store
-from .dataframes import Tabular
+from .dataframes import Tabular, plain_value
 from .founding import GRAPH
 from .html import fitting, html_line, html_table
 from .within import require_own
@@ -88,7 +88,7 @@ def _as_python(column: pa.ChunkedArray) -> list[object]:
     try:
         return list(column.to_pylist())
     except (OverflowError, ValueError):
-        return list(column.cast(pa.string()).to_pylist())
+        return list(map(plain_value, column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,12 @@ def _table(rows: memoryview) -> pa.Table:
     if not rows:
         return pa.table({})
     found = pa.ipc.open_stream(pa.py_buffer(rows)).read_all()
-    found.validate(full=True)  # it comes from where a stranger's query ran
+    try:
+        found.validate(full=True)  # it comes from where a stranger's query ran
+    except pa.ArrowInvalid as error:  # a hugeint of 39 digits, the time 24:00
+        raise QueryError(
+            "the answer holds a value that cannot be handed out", reason=str(error), **{"try": "cast it: x::varchar"}
+        ) from None
     return found
 
 

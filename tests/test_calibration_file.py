@@ -53,6 +53,8 @@ def test_what_was_written_is_read(tmp_path_factory, written):
         ('format = 1\nscores = "d"\n[temperature]\nauto = true', "temperature of auto is True"),
         ('format = 1\nscores = "d"\n[costs]\nhope = 1.0', "hope"),
         ('format = 1\nscores = "d"\n[costs]\nappear = inf', "costs.appear is inf"),
+        (f'format = 1\nscores = "d"\n[costs]\nappear = {10**400}', "costs.appear is 1000"),
+        (f"format = {'9' * 5000}", "cannot be read"),
         ('format = 1\nscores = "d"\n[costs]\ntemperature = 0', "costs.temperature is 0"),
         ('format = 2\nscores = "d"\n[costs]\ntemperature = 1e9', "costs.temperature is 1000000000.0, wanted a number"),
         ('format = 2\nscores = "d"\n[costs]\nend = -1e9', "costs.end is -1000000000.0, wanted a number within"),

@@ -92,3 +92,37 @@ def test_a_cell_that_is_not_there_is_a_matter_of_the_store(movie):
 def test_csv_tells_what_it_does_not_know_as_text(movie):
     said = run("sql", movie.path, "select '\\xff'::blob as b, [1, 2] as l, 'x' as s", "--csv")
     assert said.stdout == '"b","l","s"\n"ff","[1, 2]","x"\n'
+
+
+def test_csv_keeps_what_a_spreadsheet_would_run_from_running(movie):
+    said = run("sql", movie.path, "select '=1+1' as \"=2\", '-5' as b, -5 as c, 'x-1' as d", "--csv")
+    assert said.stdout == '"\'=2","b","c","d"\n"\'=1+1","\'-5",-5,"x-1"\n'
+
+
+def test_dates_beyond_the_years_of_python_are_text_in_lists_and_records_too(movie):
+    query = (
+        "select [date '290000-01-01', null] as l, {'d': date '290000-01-01'} as r, map([1], ['infinity'::date]) as m"
+    )
+    [row] = json.loads(run("sql", movie.path, query, "--json").stdout)["rows"]
+    assert [type(value) for value in (row[0][0], row[0][1], row[1]["d"], row[2][0][1])] == [str, type(None), str, str]
+    assert run("sql", movie.path, query, "--csv").stdout.startswith('"l","r","m"\n')
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select 170141183460469231731687303715884105727::hugeint",
+        "select time '24:00:00'",
+        "select 340282366920938463463374607431768211455::uhugeint",
+        "select [{'a': 5::bignum}]",
+        "select '101'::bit",
+        "select timetz '12:00:00+05:00'",
+    ],
+)
+def test_a_value_that_would_become_another_is_refused_with_what_helps(movie, query):
+    assert "cast it: x::varchar" in refusal("sql", movie.path, query, code=1)
+    assert run("sql", movie.path, query.replace("select ", "select cast(") + " as varchar)").stdout.count("\n") == 3
+
+
+def test_a_type_is_not_known_by_the_names_in_it(movie):
+    assert "BIT" in run("sql", movie.path, "select 'BIT'::enum('BIT') as \"BIT\", {'BIT': 1} as x").stdout

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+import typer
 
 from trackdb.cli import reporting
 from trackdb.engine.check import check
@@ -93,6 +95,30 @@ def slow_demo(monkeypatch, *words):
 
     monkeypatch.setattr("trackdb.engine.demo.demo", lasting)
     return run("demo", *words)
+
+
+def test_names_of_others_do_not_steer_the_terminal(movie, tmp_path, monkeypatch):
+    store = DuckDBStore(shutil.copytree(movie.path, tmp_path / "m.trackdb"))
+    with store.writing() as connection:
+        connection.exec_driver_sql("update solution set name = chr(27) || '[31m' where name <> 'truth'")
+        connection.exec_driver_sql(
+            "insert into run select * replace (1000 as run_id, chr(27) || '[31m' || chr(8238) as name, "
+            "'posterior' as kind, 'done' as state) from run limit 1"
+        )
+    asked = []
+    monkeypatch.setattr(typer, "confirm", lambda question, **_: asked.append(question))
+    for said in (run("info", store.path), run("drop", store.path, "solution", "\x1b[31m", "--with-dependents")):
+        assert "\\x1b[31m" in said.stdout + said.stderr + "".join(asked)
+        assert not set("\x1b\u202e") & set(said.stdout + said.stderr + "".join(asked))
+
+
+def test_a_bar_takes_any_name(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with reporting.bar_on_terminal(print) as reporter:
+        reporter.start("matching [/] \x1b]0;x\x07", 3)
+    shown = capsys.readouterr().err
+    assert "matching [/] \\x1b]0;x\\x07" in shown
+    assert "\x1b]0" not in shown
 
 
 def test_long_work_tells_now_and_then_how_far_it_is_where_nobody_sees_a_bar(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from platform import node
 
 import pytest
@@ -152,6 +153,29 @@ def test_a_torn_note_is_none(store):
     link(store, store.detection_set())
     assert notes(store.path)[: len(whole)] == whole
     assert len(notes(store.path)) == len(whole) + 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"commit": Infinity, "at": "", "by": ""}', "[" * 100_000, '{"commit": %s, "at": "", "by": ""}' % ("9" * 5000)],
+)
+def test_a_line_that_is_no_note_of_ours_is_none(store, line):
+    whole = notes(store.path)
+    with (store.path / COMMITS).open("a") as stream:
+        stream.write(f"{line}\n")
+    assert notes(store.path) == whole
+
+
+def test_of_a_file_that_a_stranger_made_long_the_end_is_read(store):
+    whole = notes(store.path)
+    text = (store.path / COMMITS).read_bytes()
+    with (store.path / COMMITS).open("wb") as stream:
+        stream.seek(50 << 20)  # a hole: zeros that take no room
+        stream.write(b"\n" + text)
+    tracemalloc.start()
+    assert notes(store.path) == whole
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
 
 
 def test_the_notes_do_not_grow_for_ever(tmp_path):

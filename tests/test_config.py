@@ -74,6 +74,7 @@ def test_settings_of_one_store_do_not_hold_for_another(home, store, tmp_path):
         ("[two_distance]\nbias = -1e4\n", r"two_distance.bias is -10000.0, wanted a number within \+-1000"),
         ("[solve]\nbackend = 'abacus'\n", "solve.backend is 'abacus', wanted one of matching, highs, motile"),
         ("[link\n", "cannot be read"),
+        (f"[link]\nmax_gap = {'9' * 5000}\n", "cannot be read"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_file_and_name(home, store, text, message):

@@ -235,7 +235,16 @@ def test_a_place_that_the_database_would_misread_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("spoil", ["delete from meta where key = 'oldest_reader'", "update meta set value = 'abc'"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "delete from meta where key = 'oldest_reader'",
+        "update meta set value = 'abc'",
+        "update meta set value = '²' where key = 'schema_version'",
+        "update meta set value = '0' where key = 'schema_version'",
+        "update meta set value = repeat('9', 5000) where key = 'next_run'",
+    ],
+)
 def test_a_store_without_facts_about_itself_is_damaged(store, spoil):
     with store.writing() as connection:
         connection.exec_driver_sql(spoil)

@@ -158,7 +158,7 @@ def device_of(name: str) -> torch.device:
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: no text, no such day
         raise FormatError(f"{file} cannot be read", reason=str(error).split("\n")[0]) from error
     if found is None:
         return {}

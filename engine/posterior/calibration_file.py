@@ -201,7 +201,7 @@ def read_calibration(file: Path) -> CalibrationFile:
         )
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no text, no TOML, a number without end
         raise ConfigError(f"{file}: the calibration cannot be read", reason=str(error)) from error
     wrong = f"{file}: this is no file of trackdb calibrate"
     if "format" not in content:
@@ -237,7 +237,9 @@ def _require_costs(file: Path, costs: CostShifts) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)  # isfinite takes no whole number beyond 1e308
 
 
 def _is_temperature(value: Any) -> bool:

@@ -102,7 +102,7 @@ def _taught_from(folder: Path, follows: Mapping[str, str | int | float | bool]) 
     """Return in words what a finished model was taught from, beside what a training follows from."""
     try:
         settings = dict(json.loads((folder / TRAINED).read_text())["settings"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}  # a model of others
     return {"there": differing(settings, follows) or "one of these very settings"}
 
