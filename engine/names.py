@@ -72,8 +72,9 @@ def free_score_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None,
 
 def free_solution_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None, linker: str) -> str:
     """Return the name for a new solution: the one asked for, else the linker's with a number."""
-    at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "solve"}
-    taken = store.solution_names(chosen)
+    with store.looking():
+        at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "solve"}
+        taken = store.solution_names(chosen)
     if asked is not None:
         require_name(asked)
         if asked in taken:
@@ -84,8 +85,9 @@ def free_solution_name(store: DuckDBStore, chosen: DetectionSet, asked: str | No
 
 def free_posterior_name(store: DuckDBStore, chosen: DetectionSet, asked: str | None) -> str:
     """Return the name for a new posterior: the one asked for, else ``posterior`` with a number."""
-    at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "posterior"}
-    taken = posterior_names(store, chosen)
+    with store.looking():
+        at_work = {run.name for run, alive in store.unfinished() if alive and run.kind == "posterior"}
+        taken = posterior_names(store, chosen)
     if asked is not None:
         require_name(asked)
         if asked in taken:

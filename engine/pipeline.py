@@ -75,7 +75,8 @@ def link(
     config, progress = config or LinkConfig(), progress or Silent()
     progress.start("linking")
     with store.running("link", "candidates", asdict(config), chosen=chosen) as run:
-        detections = store.detections(chosen)
+        with store.looking():
+            detections, before = store.detections(chosen), store.count_candidates(chosen)
         radius, how = config.max_distance, "given"
         if not radius:
             read = radius_from(detections)
@@ -87,7 +88,6 @@ def link(
             progress.note(hole)
         edges = link_nearest(detections, max_distance=radius, neighbors=config.neighbors, max_gap=config.max_gap)
         found = {"max_distance": radius, "unit": chosen.movie.unit, "how": how, "edges": len(edges)}
-        before = store.count_candidates(chosen)
         store.add_candidates(run, chosen, detections, edges, found)
         total = store.count_candidates(chosen)
     log.info("linked: %d candidates within %g %s", total, radius, chosen.movie.unit)
@@ -176,8 +176,9 @@ def solve(
         require_windows_fit(settings, solver)
         windowed = WindowedMovie(store, chosen, config, ignore_pins=ignore_pins, progress=progress)
     else:
-        detections = store.detections(chosen)
-        pins = PinSet() if ignore_pins else pins_of(store, chosen, detections, progress)  # refused before any work
+        with store.looking():
+            detections = store.detections(chosen)
+            pins = PinSet() if ignore_pins else pins_of(store, chosen, detections, progress)  # refused before any work
     if scores is not None:
         linker.require_fitting(named_scores(store, chosen, scores))  # refused before any work
     else:
@@ -227,8 +228,9 @@ def _with_cost(
     progress: Progress,
 ) -> Config:
     """Return the settings with the cost that they come to, and tell where it is another than usual."""
-    n = store.count_detections(chosen)
-    scale = _scale_of(store, chosen, config, scores)
+    with store.looking():
+        n = store.count_detections(chosen)
+        scale = _scale_of(store, chosen, config, scores)
     cost, why = cost_for(config, scores=scores, own_solver=solver is not None, n_detections=n, scale=scale)
     if why:
         progress.note(why)
@@ -294,9 +296,11 @@ def _candidates(
     progress: Progress,
 ) -> tuple[CandidateEdges, Scores, Pins, int]:
     """Return the candidates that have a score, their scores, what people decided, and how many have none."""
-    edges = store.candidate_edges(chosen, detections)
+    with store.looking():
+        edges = store.candidate_edges(chosen, detections)
+        value = store.scores(score_run, edges)
     pinned = pins.for_edges(edges, len(detections))
-    value = with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
+    value = with_forced(value, pinned.forced, score_run.name, progress)
     seen = ~np.isnan(value)
     edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
     left_out = int(np.count_nonzero(~seen))
@@ -331,8 +335,9 @@ def _link_what_is_missing(store: DuckDBStore, chosen: DetectionSet, config: Conf
     What is linked again keeps its radius and its neighbours, unless the settings name others. Frames that the settings
     or the candidates say are enough for the learned cost.
     """
-    reach, settings = linked_gap(store, chosen), config.link
-    wanted = missed_frames(config, store.count_detections(chosen))
+    settings = config.link
+    with store.looking():
+        reach, wanted = linked_gap(store, chosen), missed_frames(config, store.count_detections(chosen))
     if wanted and config.solve.linker != "lap":
         wanted = settings.max_gap or wanted
     if reach < 0:

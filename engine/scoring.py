@@ -123,13 +123,16 @@ def _by_scorer(
 ) -> ScoreReport:
     started = time.perf_counter()
     scorer = open_scorer(config.by)
-    require_linked(store, chosen)
-    name = free_score_name(store, chosen, name, scorer.name)
+    with store.looking():
+        require_linked(store, chosen)
+        name = free_score_name(store, chosen, name, scorer.name)
     progress.start("scoring")
     with store.running("score", name, asdict(config), chosen=chosen) as run:
-        detections = store.detections(chosen)
-        edges = store.candidate_edges(chosen, detections)
-        scores = scorer.score(detections, edges, pixels_of(store, chosen, progress))
+        with store.looking():
+            detections = store.detections(chosen)
+            edges = store.candidate_edges(chosen, detections)
+            pixels = pixels_of(store, chosen, progress)
+        scores = scorer.score(detections, edges, pixels)
         found = {"scale": scores.scale.value, "estimates": scores.estimates}
         store.add_scores(run, edges, scores.value, found)
     log.info("scored: %d candidates by %s", len(edges), scorer.name)

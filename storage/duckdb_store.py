@@ -7,6 +7,7 @@ writing call is one transaction.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from .decisions import Decision
     from .measurements import Features
     from .schema import CandidateEdges, Detections, SolutionTable
+
+
+_LOOK: ContextVar[tuple[Path, sa.Connection] | None] = ContextVar("a look at a store that is under way", default=None)
 
 
 class DuckDBStore:
@@ -91,9 +95,26 @@ class DuckDBStore:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Open the tables for reading; those of an older trackdb are brought up to date first."""
+        looked_at = _LOOK.get()
+        if looked_at is not None and looked_at[0] == self.path:
+            yield looked_at[1]
+            return
         self._require_known()
         with connect(self.path / GRAPH, write=False, patience_s=self._patience_s) as connection:
             yield connection
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Answer all that the block reads from one opening of the tables, as they are at one moment.
+
+        For a few reads in a row, of which each would open them anew. Nobody can write meanwhile, this process neither.
+        """
+        with self.reading() as connection:
+            before = _LOOK.set((self.path, connection))
+            try:
+                yield
+            finally:
+                _LOOK.reset(before)
 
     @contextmanager
     def writing(self, *, patience_s: float = COMMIT_PATIENCE_S) -> Iterator[sa.Connection]:
@@ -158,10 +179,11 @@ class DuckDBStore:
         MissingRowsError
             If there is none of that name, or without a name none to be doubted.
         """
-        newest = self.detection_set(dataset)
-        sets = {s.id: s for s in self.detection_sets() if s.dataset_id == newest.dataset_id}
         with self.reading() as connection:
+            there = catalogue.detection_sets(connection, tables.run.c.state == "done")
+            newest = the_set(there, dataset, None)
             known = {info.name: info for info in catalogue.solutions(connection, of_dataset(newest.id))}
+        sets = {s.id: s for s in there if s.dataset_id == newest.dataset_id}
         info = the_solution(known, name, self.path, besides=besides, doubtful=doubtful)
         return sets[info.set_id], info
 

@@ -20,7 +20,7 @@ from .connection import connect, driver, require_store
 from .folders import flush
 from .leases import LOCKS, lease
 from .migrations import is_count, require_known
-from .own_schema import defined, table_names, trust
+from .own_schema import defined, is_trusted, table_names, trust
 from .partials import is_partial, left_behind, remove_if_dead
 from .unfinished import UNFINISHED
 from .within import require_own_files
@@ -128,7 +128,8 @@ def _take_away_stub(path: Path) -> None:
 def is_founded(path: Path, *, patience_s: float) -> bool:
     """Return whether the tables stand; False after a kill while the store was made."""
     with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
-        defined(driver(connection), path / GRAPH)
+        if not is_trusted(path / GRAPH):
+            defined(driver(connection), path / GRAPH)
         return tables.meta.name in table_names(connection)
 
 

@@ -9,7 +9,6 @@ The movie of `movies`, by number of the cell; all links up to 53 px are candidat
 """
 
 import re
-import shutil
 from dataclasses import replace
 from datetime import datetime
 
@@ -35,7 +34,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.schema import Detections
 
 from .exported import tracking
-from .movies import write_ctc
+from .movies import copied, write_ctc
 
 
 class Notes(Silent):
@@ -57,7 +56,7 @@ def drawn_store(tmp_path_factory):
 
 @pytest.fixture
 def store(drawn_store, tmp_path):
-    return DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(drawn_store.path, tmp_path / "movie.trackdb"))
 
 
 @pytest.fixture
@@ -387,7 +386,7 @@ def test_a_log_goes_to_another_store_and_comes_back(store, say, drawn_store, tmp
     assert export_log(store, file) == 3
     with pytest.raises(FormatError, match="exists"):
         export_log(store, file)
-    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+    other = DuckDBStore(copied(drawn_store.path, tmp_path / "other.trackdb"))
     Annotator(other, other.detection_set()).answer("unsure", 5, who="cy")
     assert len(import_log(other, file).new) == 3
     assert import_log(other, file).new == []
@@ -405,7 +404,7 @@ def test_a_log_that_excludes_what_was_said_here_is_taken_in_whole_and_the_confli
     far = replace(store.decisions()[0], seq=4, key="far", cell=CellPlace(77, 1, (300.0, 300.0)))
     write_lines(store.path, [far])
     export_log(store, tmp_path / "said.jsonl")
-    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+    other = DuckDBStore(copied(drawn_store.path, tmp_path / "other.trackdb"))
     annotator = Annotator(other, other.detection_set())
     annotator.answer("choose", 3, [], who="bob")
     annotator.answer("choose", 4, [7], who="bob")
@@ -464,7 +463,7 @@ def test_an_export_finds_what_was_said_of_older_detections_by_place_and_tells_wh
     say("choose", 8, [], who="cy")
     said = store.decisions()
     wanted = tracking(store, solved(store)[0].solution).evidence
-    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+    other = DuckDBStore(copied(drawn_store.path, tmp_path / "other.trackdb"))
 
     def older(place):
         return replace(place, id=place.id + 1000)

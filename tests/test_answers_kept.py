@@ -45,7 +45,7 @@ from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, as_line
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
-from .movies import write_ctc
+from .movies import copied, write_ctc
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def drawn_store(tmp_path_factory):
 
 @pytest.fixture
 def store(drawn_store, tmp_path):
-    return DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(drawn_store.path, tmp_path / "movie.trackdb"))
 
 
 @pytest.fixture
@@ -443,7 +443,7 @@ def test_nothing_is_lost_on_the_way_to_another_store_and_back(store, annotator, 
     annotator.answer("choose", 3, [9], who="bob", on_conflict="unsure")
     annotator.answer("flag", 5, who="cy", note="twins?")
     annotator.undo(who="cy")
-    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+    other = DuckDBStore(copied(drawn_store.path, tmp_path / "other.trackdb"))
     export_log(store, tmp_path / "there.jsonl")
     assert len(import_log(other, tmp_path / "there.jsonl").new) == 5
     solve(other, other.detection_set())  # merges them into the table
@@ -545,7 +545,7 @@ def two_people_said(annotator, store, file):
 
 def test_what_is_imported_of_several_people_comes_in_one_file(store, annotator, drawn_store, tmp_path):
     said = two_people_said(annotator, store, tmp_path / "said.jsonl")
-    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+    other = DuckDBStore(copied(drawn_store.path, tmp_path / "other.trackdb"))
     assert len(import_log(other, said).new) == 2
     [file] = (other.path / ANNOTATIONS).iterdir()
     assert file.read_bytes() == said.read_bytes()
@@ -555,7 +555,7 @@ def test_an_import_that_the_disk_does_not_take_whole_takes_nothing(
     store, annotator, drawn_store, tmp_path, monkeypatch
 ):
     said = two_people_said(annotator, store, tmp_path / "said.jsonl")
-    other = DuckDBStore(shutil.copytree(drawn_store.path, tmp_path / "other.trackdb"))
+    other = DuckDBStore(copied(drawn_store.path, tmp_path / "other.trackdb"))
 
     def full(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

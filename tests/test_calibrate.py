@@ -1,7 +1,6 @@
 """Calibrating on stores with truth: what is fitted is what the stored posterior says, and it is for other movies."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import find_posterior
 
 from .command_line import answer, run
-from .movies import DIVIDING, write_rows
+from .movies import DIVIDING, copied, write_rows
 
 
 def crowd(seed, n_frames=7, n_cells=50, step=2.0, ends=0.04):
@@ -56,7 +55,7 @@ def crowds(tmp_path_factory):
 @pytest.fixture
 def stores(crowds, tmp_path):
     """Copies of the three."""
-    return [DuckDBStore(shutil.copytree(store.path, tmp_path / store.path.name)) for store in crowds]
+    return [DuckDBStore(copied(store.path, tmp_path / store.path.name)) for store in crowds]
 
 
 def movies(stores):

@@ -1,7 +1,5 @@
 """Calibrating on stores without their truth: for the movie itself and for others, and what is refused."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,7 @@ from trackdb.errors import CalibrationError, ConfigError, FormatError, MissingRo
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .command_line import answer, refusal, run
-from .movies import DIVIDING, write_rows
+from .movies import DIVIDING, copied, write_rows
 from .test_calibrate import crowd, movies, solved_store
 
 
@@ -30,7 +28,7 @@ def crowds(tmp_path_factory):
 @pytest.fixture
 def stores(crowds, tmp_path):
     """Copies of the two."""
-    return [DuckDBStore(shutil.copytree(store.path, tmp_path / store.path.name)) for store in crowds]
+    return [DuckDBStore(copied(store.path, tmp_path / store.path.name)) for store in crowds]
 
 
 def priced(store, name):

@@ -26,7 +26,7 @@ from trackdb.storage.promises import PROMISES
 from trackdb.storage.quarantine import set_aside, unread_lines
 
 from .command_line import answer, run
-from .movies import DIVIDING, dividing_cells, write_rows
+from .movies import DIVIDING, copied, dividing_cells, write_rows
 from .posteriors import candidates, keep, links_of, outcomes_of, random_outcomes
 
 IN_TRUTH = "solution_id = (select solution_id from solution where name = 'truth')"
@@ -411,7 +411,7 @@ def test_pixels_that_the_disk_does_not_give_back_are_named(solved, monkeypatch):
 def test_a_remedy_names_the_store_whatever_that_is_called(store, tmp_path):
     place = tmp_path / "STORE" / "a.trackdb"
     place.parent.mkdir()
-    moved = DuckDBStore(shutil.copytree(store.path, place))
+    moved = DuckDBStore(copied(store.path, place))
     with (place / commits.COMMITS).open("a") as notes:
         notes.write(json.dumps({"commit": 10**6, "at": "2026-01-31T10:00:00", "by": "pid 1"}) + "\n")
     [problem] = check(moved)

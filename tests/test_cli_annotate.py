@@ -1,7 +1,6 @@
 """`trackdb annotate`, `annotations` and `diff`: what they print, their JSON, their exit codes."""
 
 import json
-import shutil
 
 import pytest
 import zarr
@@ -12,7 +11,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
 from .command_line import answer, refusal, run
-from .movies import write_ctc
+from .movies import copied, write_ctc
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
 
@@ -29,7 +28,7 @@ def drawn_store(tmp_path_factory):
 @pytest.fixture
 def store(drawn_store, tmp_path):
     """The movie of `movies`, solved: cells 1 and 2, then 3, 4 and 5, then 6, 7, 8 and 9 in frames 0 to 2."""
-    return shutil.copytree(drawn_store.path, tmp_path / "movie.trackdb")
+    return copied(drawn_store.path, tmp_path / "movie.trackdb")
 
 
 def test_from_an_answer_to_what_it_changed(store):

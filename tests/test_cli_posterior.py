@@ -1,7 +1,5 @@
 """`trackdb posterior` and `trackdb uncertain`: what they close with, what they refuse, and the same from Python."""
 
-import shutil
-
 import pytest
 
 import trackdb
@@ -16,7 +14,7 @@ from trackdb.storage.sandbox import ask
 
 from . import posteriors
 from .command_line import answer, refusal, run
-from .movies import DIVIDING, dividing_cells, jostling_cells, write_rows
+from .movies import DIVIDING, copied, dividing_cells, jostling_cells, write_rows
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
 
@@ -33,7 +31,7 @@ def unsolved(tmp_path_factory):
 @pytest.fixture(scope="module")
 def jostling(unsolved, tmp_path_factory):
     """A solved copy of it; it is copied, never written."""
-    store = DuckDBStore(shutil.copytree(unsolved.path, tmp_path_factory.mktemp("solved") / "movie.trackdb"))
+    store = DuckDBStore(copied(unsolved.path, tmp_path_factory.mktemp("solved") / "movie.trackdb"))
     solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
     return store
 
@@ -41,7 +39,7 @@ def jostling(unsolved, tmp_path_factory):
 @pytest.fixture
 def path(jostling, tmp_path):
     """The folder of a copy."""
-    return shutil.copytree(jostling.path, tmp_path / "movie.trackdb")
+    return copied(jostling.path, tmp_path / "movie.trackdb")
 
 
 def test_a_posterior_is_kept_shown_and_asked(path):
@@ -148,7 +146,7 @@ def test_a_store_that_holds_the_truth_alone_is_asked_about_it_by_name_alone(tmp_
 def test_what_makes_no_sense_is_refused(jostling, tmp_path, words, said):
     path = jostling.path
     if words[0] == "uncertain":
-        path = shutil.copytree(path, tmp_path / "movie.trackdb")
+        path = copied(path, tmp_path / "movie.trackdb")
         run("posterior", path, "--method", "softmax")
     verb, *options = words
     assert said in refusal(verb, path, *options, code=2)

@@ -1,6 +1,5 @@
 """`trackdb review`: what it prints, how it ends, and what it says where it cannot begin."""
 
-import shutil
 import socket
 import sys
 
@@ -10,6 +9,7 @@ import trackdb
 from trackdb.cli import review as face
 
 from .command_line import refusal, run
+from .movies import copied
 from .reviews import Tab, review_server
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("own_home_and_log")
 @pytest.fixture(scope="module")
 def reviewable(tmp_path_factory, solved_once):
     """A store of the drawn movie with a posterior; it is copied, never written."""
-    place = shutil.copytree(solved_once.path, tmp_path_factory.mktemp("reviewable") / "movie.trackdb")
+    place = copied(solved_once.path, tmp_path_factory.mktemp("reviewable") / "movie.trackdb")
     run("posterior", place)
     return place
 
@@ -32,7 +32,7 @@ def raw(origin, request):
 
 
 def test_a_server_prints_one_address_takes_answers_and_ends_with_a_line(reviewable, tmp_path):
-    store = shutil.copytree(reviewable, tmp_path / "movie.trackdb")
+    store = copied(reviewable, tmp_path / "movie.trackdb")
     with review_server(store, "--as", "ana", "--audit", "0") as server, Tab(server.url) as tab:
         here = server.origin.removeprefix("http://")
         hidden = "GET /static/%2e%2e/%2e%2e/pyproject.toml HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}\r\n"
@@ -58,14 +58,14 @@ def test_a_server_prints_one_address_takes_answers_and_ends_with_a_line(reviewab
 
 
 def test_without_a_posterior_the_command_that_makes_one_is_told(tmp_path, solved_once):
-    store = shutil.copytree(solved_once.path, tmp_path / "movie.trackdb")
+    store = copied(solved_once.path, tmp_path / "movie.trackdb")
     told = refusal("review", store, "--no-browser", "--as", "ana", code=3)
     assert "holds no posterior" in told
     assert "trackdb posterior" in told
 
 
 def test_on_a_terminal_the_posterior_is_offered_and_made(tmp_path, solved_once, monkeypatch):
-    store = shutil.copytree(solved_once.path, tmp_path / "movie.trackdb")
+    store = copied(solved_once.path, tmp_path / "movie.trackdb")
     asked, served = [], []
     monkeypatch.setattr(face, "_is_terminal", lambda: True)
     monkeypatch.setattr(face.typer, "confirm", lambda text, **_: asked.append(text) or True)
@@ -74,7 +74,7 @@ def test_on_a_terminal_the_posterior_is_offered_and_made(tmp_path, solved_once, 
     assert ["compute it now?" in text for text in asked] == [True]
     assert served[0].startswith("ilp-1/posterior-1/")
     monkeypatch.setattr(face.typer, "confirm", lambda text, **_: False)
-    other = shutil.copytree(solved_once.path, tmp_path / "other.trackdb")
+    other = copied(solved_once.path, tmp_path / "other.trackdb")
     assert "trackdb posterior" in refusal("review", other, "--no-browser", "--as", "ana", code=3)
 
 

@@ -1,6 +1,5 @@
 """The SQL cookbook: every question is held to an answer that knows no SQL."""
 
-import shutil
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -25,6 +24,7 @@ from .cookbook import (
     store_of,
     with_curve,
 )
+from .movies import copied
 
 SCALE_UM = (5.0, 4.0)
 
@@ -47,7 +47,7 @@ def movie_of_twenty(tmp_path_factory):
 def store(movie_of_twenty, tmp_path_factory):
     """The movie with probabilities and outcomes that are drawn, some of them unknown, some 0."""
     rng = np.random.default_rng(5)
-    made = DuckDBStore(shutil.copytree(movie_of_twenty.path, tmp_path_factory.mktemp("drawn") / "movie.trackdb"))
+    made = DuckDBStore(copied(movie_of_twenty.path, tmp_path_factory.mktemp("drawn") / "movie.trackdb"))
     seen = followed_by_hand(made)
     edge = np.array(list(seen.edge.values()))
     known = rng.random(len(edge)) < 0.98
@@ -70,7 +70,7 @@ def seen(store):
 @pytest.fixture(scope="module")
 def weighed(movie_of_twenty, tmp_path_factory):
     """The same movie with the posterior that is computed for it."""
-    copy = shutil.copytree(movie_of_twenty.path, tmp_path_factory.mktemp("weighed") / "movie.trackdb")
+    copy = copied(movie_of_twenty.path, tmp_path_factory.mktemp("weighed") / "movie.trackdb")
     trackdb.open(copy, write=True).posterior("ilp-1")
     return DuckDBStore(copy)
 

@@ -36,12 +36,13 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.sandbox import ask
 
 from .faults import Counts, keep
+from .movies import copied
 
 
 @pytest.fixture
 def store(movie, tmp_path):
     """A store of its own, with the dividing cells."""
-    return DuckDBStore(shutil.copytree(movie.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(movie.path, tmp_path / "movie.trackdb"))
 
 
 def entry(seq, kind="choose", cell=3, daughters=(7,), *, who="ana", undo_of=None, key=None):

@@ -1,13 +1,12 @@
 """What a store tells of the links of a solution besides the links: probability, pins, other solutions."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .exported import answer, ids, tracking
+from .movies import copied
 
 
 def by_label(found, values):
@@ -50,7 +49,7 @@ def test_a_choice_that_was_not_undone_pins_the_links_to_its_daughters(rich):
     ],
 )
 def test_what_counts_and_nothing_else_excludes_pins(rich, tmp_path, undone, pinned):
-    store = DuckDBStore(shutil.copytree(rich.path, tmp_path / "rich.trackdb"))
+    store = DuckDBStore(copied(rich.path, tmp_path / "rich.trackdb"))
     with store.writing() as connection:
         for number, key in enumerate(undone):
             answer(connection, f"again-{number}", "undo", undo_of=key)

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 
 import ilpy
 import motile
@@ -17,6 +16,7 @@ from trackdb.errors import ConfigError, FormatError, TrackdbError
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .exported import tracking
+from .movies import copied
 
 OUT = {"ctc": "01_RES", "geff": "out.geff", "trackmate": "out.xml", "graphml": "out.graphml"}
 
@@ -120,7 +120,7 @@ def test_a_single_table_says_that_it_loses_merges(rich, tmp_path):
 
 
 def test_detections_that_are_no_cells_of_the_solution_are_left_out_and_counted(rich, tmp_path, format):
-    store = DuckDBStore(shutil.copytree(rich.path, tmp_path / "rich.trackdb"))
+    store = DuckDBStore(copied(rich.path, tmp_path / "rich.trackdb"))
     chosen, info = store.find_solution(name="truth")
     alone = int(tracking(store).cells.id[tracking(store).cells.label == 8][0])
     with store.writing() as connection:
@@ -134,7 +134,7 @@ def test_detections_that_are_no_cells_of_the_solution_are_left_out_and_counted(r
 @pytest.fixture(scope="module")
 def empty(rich, tmp_path_factory):
     """The drawn store, with nothing left in its solutions."""
-    store = DuckDBStore(shutil.copytree(rich.path, tmp_path_factory.mktemp("empty") / "empty.trackdb"))
+    store = DuckDBStore(copied(rich.path, tmp_path_factory.mktemp("empty") / "empty.trackdb"))
     with store.writing() as connection:
         for table in ("solution_node", "solution_edge", "track"):
             connection.exec_driver_sql(f"delete from {table}")

@@ -16,7 +16,7 @@ from trackdb.engine.network_config import NetworkConfig
 from trackdb.engine.pipeline import score
 from trackdb.storage.duckdb_store import DuckDBStore
 
-from .movies import write_ctc
+from .movies import copied, write_ctc
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
 
@@ -99,7 +99,7 @@ def movie(tmp_path_factory):
     folder = tmp_path_factory.mktemp("movie")
     ingest(write_ctc(folder / "movie", images=True), DuckDBStore(folder / "movie.trackdb"))
     model = write_model(folder / "small")
-    whole = DuckDBStore(shutil.copytree(folder / "movie.trackdb", folder / "whole.trackdb"))
+    whole = DuckDBStore(copied(folder / "movie.trackdb", folder / "whole.trackdb"))
     network = NetworkConfig(device="cpu", embeddings=True)
     score(whole, whole.detection_set(), ScoreConfig(str(model)), network=network, name="net")
     return folder / "movie.trackdb", model, told(whole)
@@ -110,7 +110,7 @@ def killed(movie, tmp_path_factory):
     """Stores whose scoring was killed, by moment."""
     folder = tmp_path_factory.mktemp("killed")
     source, model, _ = movie
-    places = {moment: shutil.copytree(source, folder / f"{k}.trackdb") for k, moment in enumerate(MOMENTS)}
+    places = {moment: copied(source, folder / f"{k}.trackdb") for k, moment in enumerate(MOMENTS)}
     lives = json.dumps({str(places[moment]): MOMENTS[moment] for moment in MOMENTS})
     lived = subprocess.run([sys.executable, "-c", LIVES, model, lives], capture_output=True, text=True)
     assert lived.returncode == 0, lived.stderr

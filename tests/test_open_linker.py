@@ -1,6 +1,5 @@
 """A linker that opens on what a store holds follows answers as a store does that was told the same and solved again."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,7 @@ from trackdb.engine.pipeline import solve
 from trackdb.errors import InfeasibleError, MissingRowsError, SchemaError
 from trackdb.storage.duckdb_store import DuckDBStore
 
-from .movies import jostling_cells, write_rows
+from .movies import copied, jostling_cells, write_rows
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
 
@@ -32,7 +31,7 @@ def jostling(tmp_path_factory):
 
 @pytest.fixture
 def db(jostling, tmp_path):
-    return trackdb.open(shutil.copytree(jostling.path, tmp_path / "movie.trackdb"), write=True)
+    return trackdb.open(copied(jostling.path, tmp_path / "movie.trackdb"), write=True)
 
 
 def links_of(solution):

@@ -27,7 +27,7 @@ from trackdb.storage.posteriors import CellOutcomes
 from trackdb.testing.frame_pairs import frame_pair
 
 from .command_line import run
-from .movies import jostling_cells, write_rows
+from .movies import copied, jostling_cells, write_rows
 from .weighed import coupled_problem
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -49,7 +49,7 @@ def jostling(tmp_path_factory):
 
 @pytest.fixture
 def db(jostling, tmp_path):
-    return trackdb.open(shutil.copytree(jostling.path, tmp_path / "movie.trackdb"), write=True)
+    return trackdb.open(copied(jostling.path, tmp_path / "movie.trackdb"), write=True)
 
 
 def opened(db):

@@ -1,6 +1,5 @@
 """A posterior after annotations: only what they touch is weighed again, and it is the posterior of the whole movie."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +27,7 @@ from trackdb.storage.posteriors import find_posterior, read_links, read_outcomes
 from trackdb.testing.frame_pairs import frame_pair
 from trackdb.testing.problems import small_problem, with_every_pair
 
-from .movies import jostling_cells, write_rows
+from .movies import copied, jostling_cells, write_rows
 
 EXACT = PosteriorConfig(method="exact")
 LAST_DIGIT = 1e-7  # of what the store keeps, numbers of 4 bytes
@@ -131,7 +130,7 @@ def jostling(tmp_path_factory):
 @pytest.fixture
 def store(jostling, tmp_path):
     """A copy of that store."""
-    return DuckDBStore(shutil.copytree(jostling.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(jostling.path, tmp_path / "movie.trackdb"))
 
 
 def keep(store, *, solution=None, name=None, progress=None, afresh=False, **given):
@@ -196,7 +195,7 @@ SAYING = st.lists(
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=SAYING, then=SAYING)
 def test_whatever_people_say_and_take_back_it_is_the_posterior_of_the_whole(jostling, tmp_path_factory, first, then):
-    store = DuckDBStore(shutil.copytree(jostling.path, tmp_path_factory.mktemp("said") / "movie.trackdb"))
+    store = DuckDBStore(copied(jostling.path, tmp_path_factory.mktemp("said") / "movie.trackdb"))
     for n, words in enumerate((first, then)):
         for kind, number in words:
             say(store, kind, number)

@@ -1,7 +1,5 @@
 """A solution is priced again as its run priced it: to the last digit, whatever made it, and with later annotations."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,7 @@ from trackdb.solvers.ilp import IlpSolver
 from trackdb.solvers.problem import objective
 from trackdb.storage.duckdb_store import DuckDBStore
 
-from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
+from .movies import DIVIDING, copied, dividing_cells, write_ctc, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +30,7 @@ def linked(tmp_path_factory):
 @pytest.fixture
 def store(linked, tmp_path):
     """A copy of that store."""
-    return DuckDBStore(shutil.copytree(linked.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(linked.path, tmp_path / "movie.trackdb"))
 
 
 def priced_again(store, name=None, progress=None):

@@ -1,7 +1,5 @@
 """How sure a solution is: kept with it, weighed as it was priced, and certain where people decided."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -21,7 +19,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import find_posterior, read_links, read_outcomes
 from trackdb.storage.sandbox import ask
 
-from .movies import jostling_cells, write_rows
+from .movies import copied, jostling_cells, write_rows
 from .posteriors import ByTryingAll
 from .test_review_queue import small
 
@@ -39,7 +37,7 @@ def jostling(tmp_path_factory):
 @pytest.fixture
 def store(jostling, tmp_path):
     """A copy of that store."""
-    return DuckDBStore(shutil.copytree(jostling.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(jostling.path, tmp_path / "movie.trackdb"))
 
 
 def keep(store, *, solution=None, name=None, progress=None, **settings):

@@ -1,6 +1,5 @@
 """Stored posteriors: written whole, read as they were, seen in the views, and never of two names alike."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +24,7 @@ from trackdb.storage.posteriors import (
 )
 from trackdb.storage.sandbox import ask
 
-from .movies import write_ctc
+from .movies import copied, write_ctc
 from .posteriors import EXACT, PRUNED, SAMPLED, candidates, keep, links_of, outcomes_of, random_outcomes
 
 # The movie drawn in `movies`; numbers are those of the store. 2 divides into 4 and 5, or goes on as 4, or ends:
@@ -49,7 +48,7 @@ def pristine(tmp_path_factory):
 @pytest.fixture
 def solved(pristine, tmp_path):
     """A copy of that store."""
-    return DuckDBStore(shutil.copytree(pristine.path, tmp_path / "drawn.trackdb"))
+    return DuckDBStore(copied(pristine.path, tmp_path / "drawn.trackdb"))
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def drawn_posterior(solved):
 @pytest.fixture
 def dividing(movie, tmp_path):
     """A store of dividing cells with truth, candidates and a solution."""
-    return DuckDBStore(shutil.copytree(movie.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(movie.path, tmp_path / "movie.trackdb"))
 
 
 def test_links_tell_the_probability_of_the_newest_posterior(drawn_posterior):

@@ -11,6 +11,7 @@ from trackdb.server import serving
 from trackdb.server.events import Events
 from trackdb.storage.decision_log import write_lines
 
+from .movies import copied
 from .reviews import another, jostling_store, log_of, opened, tab_of
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -23,7 +24,7 @@ def jostling(tmp_path_factory):
 
 @pytest.fixture
 def path(jostling, tmp_path):
-    return shutil.copytree(jostling, tmp_path / "movie.trackdb")
+    return copied(jostling, tmp_path / "movie.trackdb")
 
 
 def go(tab, **query):
@@ -152,7 +153,7 @@ def test_where_nothing_is_asked_blind_what_others_say_and_take_back_is_told(path
 
 
 def test_a_log_that_is_copied_into_the_store_makes_what_it_touches_stale_and_is_told(path, tmp_path):
-    elsewhere = shutil.copytree(path, tmp_path / "elsewhere.trackdb")
+    elsewhere = copied(path, tmp_path / "elsewhere.trackdb")
     session = opened(path, "ana")
     tab = tab_of(session)
     for _ in range(3):
@@ -160,8 +161,8 @@ def test_a_log_that_is_copied_into_the_store_makes_what_it_touches_stale_and_is_
     ben = tab_of(opened(elsewhere, "ben"))
     go(ben, cell=tab.question["cell"])
     ben.answer()
-    [copied] = (elsewhere / "annotations").iterdir()
-    shutil.copy(copied, path / "annotations")
+    [log] = (elsewhere / "annotations").iterdir()
+    shutil.copy(log, path / "annotations")
     assert [d.seq for d in log_of(path) if d.who == "ben"] == [1]  # it has a number that is taken here
     refused = tab.answer()
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "stale")

@@ -1,7 +1,6 @@
 """A review ends soon after it is interrupted, also while a thread reads or computes what takes minutes."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from trackdb.storage.founding import GRAPH
 
 from .command_line import run
+from .movies import copied
 from .reviews import Tab, address_of
 
 pytest.importorskip("starlette", reason="needs the review: pip install -c constraints.txt '.[review]'")
@@ -39,7 +39,7 @@ run()
 @pytest.fixture(scope="module")
 def reviewable(tmp_path_factory, solved_once):
     """A store of the drawn movie with a posterior; nothing is written to it."""
-    place = shutil.copytree(solved_once.path, tmp_path_factory.mktemp("ends") / "movie.trackdb")
+    place = copied(solved_once.path, tmp_path_factory.mktemp("ends") / "movie.trackdb")
     run("posterior", place)
     return place
 

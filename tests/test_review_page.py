@@ -2,7 +2,6 @@
 
 import json
 import resource
-import shutil
 
 import pytest
 
@@ -11,6 +10,7 @@ from trackdb.storage.leases import lease
 
 from .browsers import chromium, numbers_in, tab
 from .command_line import run
+from .movies import copied
 from .reviews import review_server
 
 ANA = ("--as", "ana", "--audit", "0")
@@ -38,13 +38,13 @@ def weighed(tmp_path_factory, browser):
 @pytest.fixture
 def store(weighed, tmp_path):
     """A copy of the store that a test may answer in."""
-    return shutil.copytree(weighed, tmp_path / "movie.trackdb")
+    return copied(weighed, tmp_path / "movie.trackdb")
 
 
 @pytest.fixture(scope="module")
 def served(weighed, tmp_path_factory):
     """A server without blind questions; what tests say adds up, so each compares with what was before."""
-    store = shutil.copytree(weighed, tmp_path_factory.mktemp("served") / "movie.trackdb")
+    store = copied(weighed, tmp_path_factory.mktemp("served") / "movie.trackdb")
     with review_server(store, *ANA) as running:
         running.store = store
         yield running

@@ -1,7 +1,5 @@
 """Questions of posteriors that tell of links alone: whose daughter a cell is, or that it is new."""
 
-import shutil
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,7 +21,7 @@ from trackdb.storage.parents import PossibleParents
 from trackdb.storage.posteriors import find_posterior, read_links, read_outcomes
 
 from .command_line import answer, run
-from .movies import jostling_cells, write_rows
+from .movies import copied, jostling_cells, write_rows
 
 
 def parents(told):
@@ -91,7 +89,7 @@ def jostling(tmp_path_factory):
 @pytest.fixture
 def store(jostling, tmp_path):
     """A copy of that store."""
-    return DuckDBStore(shutil.copytree(jostling.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(jostling.path, tmp_path / "movie.trackdb"))
 
 
 def keep(store, **settings):

@@ -23,7 +23,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.leases import lease
 
 from .command_line import answer as command
-from .movies import jostling_cells, write_ctc, write_rows
+from .movies import copied, jostling_cells, write_ctc, write_rows
 from .reviews import SIMPLE, another, jostling_store, log_of, opened, tab_of
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -37,13 +37,13 @@ def jostling(tmp_path_factory):
 
 @pytest.fixture
 def path(jostling, tmp_path):
-    return shutil.copytree(jostling, tmp_path / "movie.trackdb")
+    return copied(jostling, tmp_path / "movie.trackdb")
 
 
 @pytest.fixture(scope="module")
 def shown(jostling, tmp_path_factory):
     """A tab in which nothing is answered; for what is refused or only looked at."""
-    return tab_of(opened(shutil.copytree(jostling, tmp_path_factory.mktemp("shown") / "movie.trackdb")))
+    return tab_of(opened(copied(jostling, tmp_path_factory.mktemp("shown") / "movie.trackdb")))
 
 
 @pytest.fixture
@@ -828,7 +828,7 @@ def test_a_posterior_by_belief_is_reviewed_and_its_calibration_is_not_claimed(pa
 
 
 def test_a_posterior_that_no_review_can_follow_is_refused_with_the_command_for_one(tmp_path, jostling):
-    path = shutil.copytree(jostling, tmp_path / "movie.trackdb")
+    path = copied(jostling, tmp_path / "movie.trackdb")
     trackdb.open(path, write=True).posterior(method="softmax", name="alone")
     assert opened(path).revision.startswith("ilp-1/posterior-1/")  # the newest that can be followed
     with pytest.raises(ConfigError, match=r"alone is by softmax.* auto, exact, belief, gibbs.*trackdb posterior"):

@@ -27,7 +27,7 @@ from trackdb.storage.sandbox import ask
 from trackdb.storage.schema import Movie
 
 from .command_line import answer, refusal, run
-from .movies import own_copy
+from .movies import copied, own_copy
 from .posteriors import candidates, keep, links_of, outcomes_of, random_outcomes
 
 
@@ -311,7 +311,7 @@ for k, folder in enumerate(sys.argv[1:]):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")
 def test_a_compaction_killed_at_any_step_leaves_a_store_that_tells_the_same(store, tmp_path):
     before = rows_of(store)
-    lives = [DuckDBStore(shutil.copytree(store.path, tmp_path / str(k) / "b.trackdb")) for k in range(10)]
+    lives = [DuckDBStore(copied(store.path, tmp_path / str(k) / "b.trackdb")) for k in range(10)]
     done = subprocess.run(
         [sys.executable, "-c", LIVES, *(life.path for life in lives)], capture_output=True, text=True, check=True
     )

@@ -23,7 +23,7 @@ from trackdb.errors import (
     VersionError,
 )
 from trackdb.storage import catalogue, founding, tables
-from trackdb.storage.connection import append
+from trackdb.storage.connection import append, connect
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
 from trackdb.storage.own_schema import is_trusted
@@ -181,6 +181,26 @@ def test_the_same_run_twice_at_once_is_refused(store):
         other.running("score", "mine", {}),
     ):
         pass
+
+
+def test_what_one_look_reads_comes_from_one_opening_of_that_store_alone(solved, store, monkeypatch):
+    opened = []
+
+    @contextmanager
+    def counting(file, **how):
+        opened.append(file.parent)
+        with connect(file, **how) as connection:
+            yield connection
+
+    monkeypatch.setattr("trackdb.storage.duckdb_store.connect", counting)
+    solved.check_version()
+    with solved.looking():
+        chosen = solved.detection_set()
+        assert solved.count_detections(chosen) == len(solved.detections(chosen)) == 9
+        assert store.detection_sets() == []
+    assert opened == [solved.path, store.path]
+    solved.meta()
+    assert opened == [solved.path, store.path, solved.path]
 
 
 def test_several_datasets_have_to_be_named(solved, drawn):
