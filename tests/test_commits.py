@@ -188,6 +188,15 @@ def test_the_notes_do_not_grow_for_ever(tmp_path):
     assert os.listdir(tmp_path) == [COMMITS]
 
 
+def test_of_many_lost_commits_the_last_three_are_named():
+    noted = [commits.Commit(number, f"{number} o'clock", f"pid {number}") for number in range(1, 7)]
+    assert commits.loss(noted, 6) is None
+    assert commits.loss(noted, 5) == "its last commit: pid 6 at 6 o'clock"
+    last = "pid 4 at 4 o'clock, pid 5 at 5 o'clock, pid 6 at 6 o'clock"
+    assert commits.loss(noted, 3) == f"its last 3 commits: {last}"
+    assert commits.loss(noted, 2) == f"its last 4 commits: ... {last}"
+
+
 def test_a_disk_that_takes_no_note_keeps_the_work(store, caplog):
     (store.path / COMMITS).unlink()
     (store.path / COMMITS).mkdir()

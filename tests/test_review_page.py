@@ -149,6 +149,54 @@ def test_the_picker_of_pairs_tells_probability_and_later_frames_beside_the_pictu
     assert screen.page.query_selector("#dialog").bounding_box()["x"] < stage["x"] + stage["width"]
 
 
+def test_the_picker_of_pairs_of_a_blind_question_tells_no_probability(screen):
+    def hidden(route):
+        found = route.fetch().json()
+        question = found["question"]
+        t = question["frame"]
+        question |= {"blind": True, "outcomes": [{"daughters": [5], "probability": None, "chosen": False, "text": "5"}]}
+        question["pairs"] = [{"daughters": [5, 7], "probability": 0.25}]  # the server tells none
+        question["candidates"] = [
+            {"cell": cell, "frame": t + 1, "probability": None, "distance": 1.0} for cell in (5, 6, 7)
+        ]
+        route.fulfill(json=found)
+
+    screen.page.route("**/api/question*", hidden)
+    screen.answer("n").press("d")
+    buttons = [b.inner_text() for b in screen.page.query_selector_all("#dialog button[data-place]")]
+    assert buttons == ["1 5 + 6", "2 5 + 7", "3 6 + 7"]
+
+
+def test_what_a_solve_changed_is_told_for_one_link_for_many_cells_and_for_other_detections(screen):
+    screen.press("r")
+    screen.until(lambda: "the store was not solved again" in screen.text("#saved"))
+    assert not screen.page.is_visible("#dialog")
+    told = {"before": "ilp-1", "after": "ilp-2", "gone": 1, "new": 2, "comparable": True, "more": 3}
+    told["cells"] = [{"cell": 5, "frame": 1, "gone": [8], "new": [9], "text": EVIL}]
+    screen.page.route("**/api/changes", lambda route: route.fulfill(json=told))
+    screen.press("r")
+    screen.page.wait_for_selector("#dialog .changes")
+    said = screen.text("#dialog")
+    for words in ("1 link is gone, 2 are new", f"cell 5 · t1: {EVIL}", "3 more cells: trackdb diff STORE ilp-1 ilp-2"):
+        assert words in said
+    told |= {"comparable": False, "more": 0}
+    screen.press("Escape", "r")
+    screen.until(lambda: "cannot be compared link by link" in screen.text("#dialog"))
+    assert "more cells" not in screen.text("#dialog")
+
+
+def test_where_nothing_is_left_to_ask_what_a_solve_changed_can_be_looked_at(screen):
+    def last(route):
+        route.fulfill(json=route.fetch().json() | {"question": None, "why": "limit"})
+
+    screen.page.route("**/api/question*", last)
+    screen.press("n").wait("end")
+    assert "as many answers as you asked for" in screen.text("#rest")
+    screen.press("1", "e", "d", "r")
+    screen.until(lambda: "the store was not solved again" in screen.text("#saved"))
+    assert screen.said() == []
+
+
 def test_up_and_down_highlight_and_enter_takes_what_is_highlighted(screen):
     question = screen.question
     star = [outcome["chosen"] for outcome in question["outcomes"]].index(True)
