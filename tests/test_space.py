@@ -114,6 +114,10 @@ def test_a_posterior_goes_and_its_solution_stays(store):
     assert len(after["solution"]) == 2
 
 
+def test_answers_are_kept_of_cells_that_go_and_no_others(store):
+    assert dropped(store, "solution", "truth").answers == 0
+
+
 def test_answers_outlive_their_dataset_and_find_their_cells_when_it_comes_back(store, drawn):
     done = dropped(store, "dataset", "drawn", with_dependents=True)
     assert done.answers == 1
@@ -170,6 +174,42 @@ def test_detections_go_where_the_dataset_has_others(store):
     assert rows_of(store) == before
     assert not (store.path / "arrays" / "f00").exists()
     assert check(store) == []
+
+
+def test_scores_of_other_detections_and_what_was_made_of_them_stay(store):
+    second_set(store)
+    with store.writing() as connection:
+        for statement in (
+            "insert into run select * replace (92 as run_id, 9 as set_id, 'other' as name) from run "
+            "where name = 'ilp-1'",
+            "insert into solution select * replace (92 as run_id, 9 as set_id, 98 as solution_id, 'other' as name) "
+            "from solution where name = 'ilp-1'",
+        ):
+            connection.exec_driver_sql(statement)
+    done = dropped(store, "scores", "distance", detections="ingested", with_dependents=True)
+    assert [str(part) for part in done.plan.dependents] == ["posterior drawn-1", "solution ilp-1"]
+    assert {row.name for row in rows_of(store)["solution"]} == {"truth", "other"}
+
+
+def test_embeddings_go_with_their_scores(store):
+    of_scores = "(select run_id from run where kind = 'score')"
+    with store.writing() as connection:
+        connection.exec_driver_sql(
+            f"insert into array_ref select * replace ({of_scores} as run_id, 99 as array_id, 'embeddings' as kind, "
+            "'arrays/f00' as path) from array_ref where kind = 'masks'"
+        )
+    (store.path / "arrays" / "f00").mkdir()
+    dropped(store, "scores", "distance", with_dependents=True)
+    assert "embeddings" not in {ref.kind for ref in store.all_arrays()}
+    assert not (store.path / "arrays" / "f00").exists()
+
+
+def test_what_failed_has_failed_also_when_its_dataset_is_gone(store):
+    with store.running("score", "mine", {}, chosen=store.detection_set()) as begun:
+        store.fail(begun, StaleError("stop"))
+    dropped(store, "dataset", "drawn", with_dependents=True)
+    assert states(store)["score", "mine"] == "failed"
+    assert states(store)["score", "distance"] == DROPPED
 
 
 def test_the_first_detections_go_and_the_images_stay(store):
@@ -256,6 +296,16 @@ def test_a_compaction_gives_space_back_and_changes_no_answer(store):
     assert ask(store.path, "select count(*) from descendants('truth', 2)").rows_by_position() == [[5]]
     assert ask(store.path, "from mine").rows_by_position() == [[7]]
     assert check(store) == []
+
+
+def test_a_compaction_is_on_the_disk_before_it_takes_its_place_and_keeps_who_may_read_it(store, monkeypatch):
+    steps, flushed, replaced = [], compacting.flush, os.replace
+    monkeypatch.setattr(compacting, "flush", lambda path: (steps.append(path.name), flushed(path)))
+    monkeypatch.setattr(compacting.os, "replace", lambda old, new: (steps.append("replace"), replaced(old, new)))
+    os.chmod(store.path / GRAPH, 0o640)
+    compacting.rewrite(store.path)
+    assert steps == [GRAPH, "replace", store.path.name]
+    assert (store.path / GRAPH).stat().st_mode & 0o777 == 0o640
 
 
 def test_a_compaction_collects_what_belongs_to_nothing(store):
