@@ -72,6 +72,16 @@ def test_an_attack_is_stopped_and_whoever_asked_goes_on(db, store, kind, tmp_pat
     assert a_table_of_the_caller is a_frame_of_the_caller
 
 
+def test_the_page_on_reliability_counts_these_attacks():
+    page = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text()
+    told = dict(re.findall(r"^\| ([^|]+) \| (\d+) \| \d+ \| [\d.]+ \|$", page, flags=re.MULTILINE))
+    assert {kind: int(told.get(kind, 0)) for kind in ATTACKS} == {
+        kind: len(attacks) for kind, attacks in ATTACKS.items()
+    }
+    every = [attack for attacks in ATTACKS.values() for attack in attacks]
+    assert f"{len(every)} queries, {sum(bool(attack.told) for attack in every)} stopped" in page
+
+
 def test_keys_of_other_services_are_out_of_reach(store, monkeypatch):
     monkeypatch.setenv("A_SECRET", "hidden")
     questions._HOST.end()  # the next one is started under this environment

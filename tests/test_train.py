@@ -22,9 +22,10 @@ torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c const
 yaml = pytest.importorskip("yaml", reason="needs PyYAML: pip install -c constraints.txt '.[models]'")
 
 from trackdb.engine.models.checkpoint import load_model  # noqa: E402
-from trackdb.engine.training.association.course import Course  # noqa: E402
+from trackdb.engine.training.association.course import Course, Standing  # noqa: E402
 from trackdb.engine.training.association.judging import validate  # noqa: E402
 from trackdb.engine.training.association.lessons import lessons_of  # noqa: E402
+from trackdb.engine.training.association.stage import _unfinished  # noqa: E402
 from trackdb.engine.training.from_stores import sources_of  # noqa: E402
 from trackdb.engine.training.precision import Precision  # noqa: E402
 
@@ -217,6 +218,14 @@ def test_after_a_time_limit_there_is_a_model_and_the_command_goes_on(words, plac
     assert last["resumed"]
     assert 0 < last["earlier_s"] < last["seconds"]
     assert (tmp_path / "again" / "model.pt").read_bytes() == (place / "mine" / "model.pt").read_bytes()
+
+
+def test_a_training_that_a_time_limit_ended_is_told_by_how_far_it_came(tmp_path):
+    course = Course.__new__(Course)
+    course.standing = Standing(step=7)
+    assert _unfinished(tmp_path, course).endswith("the same command goes on after step 7 of epoch 1")
+    course.standing = Standing(epoch=3, step=7)
+    assert _unfinished(tmp_path, course) == f"{tmp_path} is unfinished after 3 epochs: the same command goes on with it"
 
 
 def test_who_is_to_learn_from_a_movie_that_is_not_there_leaves_no_folder(words, tmp_path):
