@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..engine.annotations.answered import OnConflict
     from ..engine.annotations.answers import Annotator
     from ..engine.annotations.records import Entry
-    from ..engine.review.audit import Audit
+    from ..engine.review.judged import Audit
     from ..storage.decisions import Decision
     from ..storage.duckdb_store import DuckDBStore
 

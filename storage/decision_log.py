@@ -24,9 +24,7 @@ from .catalogue import now
 from .decisions import CellPlace, Decision, DecisionKind, as_line, read_line, when
 from .folders import appearing_file, flush, not_written
 from .leases import lease
-from .log_files import ANNOTATIONS as ANNOTATIONS
-from .log_files import SUFFIX, bytes_from, rows_to_merge, whole_lines
-from .log_files import read_log as read_log
+from .log_files import ANNOTATIONS, SUFFIX, bytes_from, read_log, rows_to_merge, whole_lines
 from .within import require_own
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import duckdb
 
-from trackdb.storage.decision_log import read_log
 from trackdb.storage.decisions import live
 from trackdb.storage.founding import GRAPH, HEADERS
+from trackdb.storage.log_files import read_log
 
 HERE = Path(__file__).parent
 WATCH, KILL, TEAR, FAIL_ONCE, FAIL_ON = range(5)

@@ -40,9 +40,10 @@ from trackdb.errors import (
 )
 from trackdb.storage import decision_log
 from trackdb.storage.catalogue import now
-from trackdb.storage.decision_log import ANNOTATIONS, DecisionLog, read_log, write_lines
+from trackdb.storage.decision_log import DecisionLog, write_lines
 from trackdb.storage.decisions import CellPlace, Decision, DecisionKind, as_line, live, read_line
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.log_files import ANNOTATIONS, read_log
 from trackdb.storage.sandbox import ask
 
 from .movies import copied, write_ctc

@@ -20,7 +20,7 @@ from trackdb.engine.contents import contents_of
 from trackdb.engine.pipeline import link
 from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
 from trackdb.storage import decision_log
-from trackdb.storage.decision_log import ANNOTATIONS, read_log, write_lines, write_together
+from trackdb.storage.decision_log import write_lines, write_together
 from trackdb.storage.decisions import (
     CellPlace,
     Decision,
@@ -33,6 +33,7 @@ from trackdb.storage.decisions import (
     this_person,
 )
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.log_files import ANNOTATIONS, read_log
 from trackdb.storage.sandbox import ask
 
 from .faults import Counts, keep

@@ -12,8 +12,8 @@ import pytest
 
 from trackdb.engine.check import check
 from trackdb.storage.commits import COMMITS
-from trackdb.storage.decision_log import read_log
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.log_files import read_log
 
 from . import fault_commands, faults
 from .fault_commands import COMMANDS, STORE

@@ -11,9 +11,9 @@ from filelock import FileLock
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.connection import explained
-from trackdb.storage.decision_log import ANNOTATIONS
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.leases import is_held, lease
+from trackdb.storage.log_files import ANNOTATIONS
 
 from .command_line import refusal
 from .movies import jostling_cells, write_rows

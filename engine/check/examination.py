@@ -11,8 +11,9 @@ from ...errors import StoreDamagedError
 from ...storage import catalogue, tables
 from ...storage.arrays import ARRAYS, digest
 from ...storage.commits import loss, mending, notes
-from ...storage.decision_log import merged_decisions, read_log
+from ...storage.decision_log import merged_decisions
 from ...storage.decisions import MENDING
+from ...storage.log_files import read_log
 from ...storage.posteriors import posteriors
 from ...storage.promises import PROMISES, Owner, Promise
 from ...storage.quarantine import unread_lines

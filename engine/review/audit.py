@@ -17,11 +17,11 @@ from ...storage.decisions import Decision, DecisionKind, live
 from ...storage.posteriors import CellOutcomes, find_posterior, read_outcomes
 from ..metrics.calibration import ELSEWHERE
 from ..posterior.problem import run_of
-from .judged import ENOUGH, Judged, judge
-from .judged import Audit as Audit
+from .judged import ENOUGH, Audit, Judged, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -126,35 +126,22 @@ def audit_of(
     """
     of_movie = [d for d in entries if d.dataset == chosen.movie.name]
     firsts = _firsts(of_movie)
-    names = [d.solution for d in firsts if d.blind] if info is None else [info.name]
-    if info is None:
-        info = next((found for name in reversed(names) if (found := store.solutions(chosen).get(name or ""))), None)
+    info = info or _audited_last(store, chosen, firsts)
     if info is None:
         return None
     standing = live(of_movie)
-    since = run_of(store, info).started.replace(
-        microsecond=0
-    )  # what was said elsewhere, after it was solved, counts too
-    about = [d for d in firsts if d.solution == info.name or (d.solution is None and d.at >= since)]
-    asked = [_Asked(d, _now(standing, d)) for d in about]
+    asked = _asked_of(firsts, standing, info, run_of(store, info).started)
     if not any(a.first.blind for a in asked):
         return None
     outcomes, posterior = _outcomes(store, chosen, asked)
     if posterior is not None:  # what is certain cannot be drawn
         may_be_drawn = set(open_cells(outcomes).tolist())
         asked = [a for a in asked if a.cell in may_be_drawn]
-    drawn = np.array([a.first.blind for a in asked], dtype=bool)
-    audits = int(drawn.sum())
-    cells = np.array([a.cell for a in asked], dtype=np.int64)
-    within = sample(cells, drawn, chosen.dataset_id)
     source, target = store.link_ends(info)
     part = {*store.solution(info).node.tolist()}
     solved = {a.cell: tuple(np.sort(target[source == a.cell]).tolist()) if a.cell in part else None for a in asked}
-    judged = [
-        (a, wrong)
-        for a, inside in zip(asked, within.tolist(), strict=True)
-        if inside and (wrong := _is_wrong(a.now, solved[a.cell])) is not None
-    ]
+    judged = [(a, wrong) for a in _sampled(asked, chosen) if (wrong := _is_wrong(a.now, solved[a.cell])) is not None]
+    audits = sum(a.first.blind for a in asked)
     counted = Audit(
         solution=info.name,
         posterior=posterior,
@@ -169,6 +156,28 @@ def audit_of(
     settled = {d.cell.id for d in standing if d.kind in SETTLES and d.cell is not None}
     links = None if posterior is None else _wrong_links(outcomes, source, target, settled)
     return judge(counted, Judged(outcomes, place, reported, true, np.array([w for _, w in judged], dtype=bool)), links)
+
+
+def _audited_last(store: DuckDBStore, chosen: DetectionSet, firsts: Sequence[Decision]) -> SolutionInfo | None:
+    """Return the solution about which a question was drawn last, of those that are still there."""
+    solutions = store.solutions(chosen)
+    return next((solutions[d.solution] for d in reversed(firsts) if d.blind and d.solution in solutions), None)
+
+
+def _asked_of(
+    firsts: Sequence[Decision], standing: Sequence[Decision], info: SolutionInfo, solved: datetime
+) -> list[_Asked]:
+    """Return the first answers about a solution; what was said elsewhere than in a review, after it was solved, too."""
+    since = solved.replace(microsecond=0)  # the log tells whole seconds
+    about = [d for d in firsts if d.solution == info.name or (d.solution is None and d.at >= since)]
+    return [_Asked(d, _now(standing, d)) for d in about]
+
+
+def _sampled(asked: Sequence[_Asked], chosen: DetectionSet) -> list[_Asked]:
+    """Return those answers that are a random sample of all that could be drawn; see `sample`."""
+    cells = np.array([a.cell for a in asked], dtype=np.int64)
+    drawn = np.array([a.first.blind for a in asked], dtype=bool)
+    return [asked[row] for row in np.flatnonzero(sample(cells, drawn, chosen.dataset_id)).tolist()]
 
 
 def audits_of(store: DuckDBStore, entries: Sequence[Decision]) -> dict[str, Audit]:
@@ -242,7 +251,7 @@ def _rows(outcomes: CellOutcomes, asked: _Asked, solved: tuple[int, ...] | None)
     return place, reported, meant
 
 
-def _wrong_links(outcomes: CellOutcomes, source: np.ndarray, target: np.ndarray, settled: set[int]) -> np.ndarray:
+def _wrong_links(outcomes: CellOutcomes, source: Ints, target: Ints, settled: set[int]) -> NDArray[np.float64]:
     """Return for each outcome of a cell that nobody answered how many links of the solution it contradicts."""
     of = np.argsort(source, kind="stable")
     begin, end = (np.searchsorted(source[of], outcomes.cell + more) for more in (0, 1))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ...storage.catalogue import DetectionSet, SolutionInfo
     from ...storage.duckdb_store import DuckDBStore
-    from ...storage.posteriors import PosteriorInfo
+    from ...storage.posteriors import CellOutcomes, PosteriorInfo
     from ..config import Config
     from ..progress import Progress
 
@@ -256,11 +256,33 @@ def uncertain(
         worth_how = rerun.how(rows)
     else:
         rows, worth = best_of_pieces(asked.piece, np.where(doubted, _scores(asked, source, by), 0.0), top)
-    cells = asked.cell[rows]
-    part_of = np.isin(cells, store.solution(info).node).tolist()
+    listed = _stored(store, info, outcomes, rows, (source, target))
+    items = items_of(listed, worth if by == ERROR_REDUCTION else None, worth_how)
+    return ReviewList(posterior.name, info.name, by, items, int(np.count_nonzero(doubted)))
+
+
+def _stored(
+    store: DuckDBStore,
+    info: SolutionInfo,
+    outcomes: CellOutcomes,
+    rows: NDArray[np.int64],
+    links: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> Listed:
+    """Return what a list tells of q cells of a stored posterior, beside the links of a solution.
+
+    Parameters
+    ----------
+    rows : (q,) int64
+        Places of the cells among those that the outcomes are of.
+    links : two of (l,) int64
+        Numbers of the cells that the links join.
+    """
+    source, target = links
     begin, end = outcomes.first[rows], outcomes.first[rows + 1]
+    cells = outcomes.cell[begin]
+    part_of = np.isin(cells, store.solution(info).node).tolist()
     these = np.concatenate([rows[:0], *(np.arange(*ends) for ends in zip(begin.tolist(), end.tolist(), strict=True))])
-    listed = Listed(
+    return Listed(
         cell=cells,
         frame=frames_of(store, cells),
         first=np.append(0, np.cumsum(end - begin)),
@@ -273,8 +295,6 @@ def uncertain(
             for cell, there in zip(cells.tolist(), part_of, strict=True)
         ],
     )
-    items = items_of(listed, worth if by == ERROR_REDUCTION else None, worth_how)
-    return ReviewList(posterior.name, info.name, by, items, int(np.count_nonzero(doubted)))
 
 
 def require_list(top: int, by: str) -> None:

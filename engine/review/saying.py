@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ...storage.decisions import Decision
     from ..annotations.answered import AnswerReport
     from ..annotations.records import Work
-    from .audit import Audit
+    from .judged import Audit
     from .put import Put
     from .queue import Outcome, ReviewList
 
