@@ -142,8 +142,7 @@ class ReviewApp:
             answer = answer_in(await sent(request))
             done, found = await run_in_threadpool(self._session.decide, answer)
         except StaleError as error:
-            fresh = await run_in_threadpool(partial(self._session.state, answer.client, cell=answer.cell))
-            return refusal(error, **plain.state(fresh))
+            return refusal(error, **plain.state(await run_in_threadpool(self._session.state_after, answer)))
         except TrackdbError as error:
             return refusal(error)
         saved = plain.record(done.report.decision)

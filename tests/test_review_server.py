@@ -127,6 +127,12 @@ def test_a_second_tab_is_asked_something_else_and_a_stale_one_is_told_to_reload(
     assert len(log_of(path)) == 1
 
 
+def test_a_question_whose_cell_is_gone_since_is_stale_and_comes_with_the_next_one(tab):
+    cell = tab.question["cell"]
+    told = refused(tab.answer(cell=10**6, revision="ilp-0/posterior-0/1-1"), 409, "stale")
+    assert told["question"]["cell"] == cell
+
+
 def test_a_tab_whose_question_an_answer_touched_is_stale(tab, path):
     question, second = tab.question, tab.question["outcomes"][1]["daughters"]
     asked = {"client": "tab", "cell": question["cell"], "kind": "choose", "daughters": second}

@@ -171,6 +171,14 @@ class ReviewSession:
                 return self._state(client, *self._interview.next(client, after))
             return self._state(client, self._interview.again(client, cell))
 
+    def state_after(self, refused: Said) -> State:
+        """Return what a page shows once an answer was refused: its question as it stands now, else the next one."""
+        with self._lock:
+            try:
+                return self.state(refused.client, cell=refused.cell)
+            except MissingRowsError:  # the store was solved again, of detections without this cell
+                return self.state(refused.client)
+
     def _state(self, client: str, question: Put | None, why: str | None = None) -> State:
         agenda, taken = self._agenda, frozenset(self._interview.taken(client))
         at = -1 if question is None else question.cell

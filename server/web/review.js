@@ -292,8 +292,13 @@ export class Review {
     this.show(reply);
   }
 
-  /** Ask for a question and show it; the screen stays as it is where that fails. */
-  async ask(query, why = "") {
+  /**
+   * Ask for a question and show it; the screen stays as it is where that fails.
+   * @param {Object<string, string | number>} query
+   * @param {string} why said once it is there
+   * @param {boolean} elseNext ask for the next one where there is no such cell
+   */
+  async ask(query, why = "", elseNext = false) {
     this.phase("loading");
     try {
       const state = await get(`/api/question?${new URLSearchParams({ client: this.client, ...query })}`);
@@ -303,16 +308,17 @@ export class Review {
       if (!(error instanceof Refused)) throw error;
       if (error.passing) {
         say(error.message, "busy");
-        setTimeout(() => this.ask(query, why), error.retryMs);
+        setTimeout(() => this.ask(query, why, elseNext), error.retryMs);
         return;
       }
+      if (elseNext && error.code === "unknown_cell") return this.ask({}, why);
       say(error.message, "bad");
       this.free();
     }
   }
 
   reload(why = "") {
-    return this.ask(this.question ? { cell: this.question.cell } : {}, why);
+    return this.ask(this.question ? { cell: this.question.cell } : {}, why, true); // newer detections may lack the cell
   }
 
   goTo(cell) {
