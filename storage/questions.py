@@ -149,6 +149,13 @@ def put(question: Question) -> Reply:
     TimeoutError
         If nothing came for longer than the question may take, which the process itself should have ended.
     """
+    reply = _put(question)
+    if reply.status is None and not reply.rows:  # the process that forks was just going, for nobody had asked for long
+        reply = _put(question)
+    return reply
+
+
+def _put(question: Question) -> Reply:
     deadline = time.monotonic() + question.patience_s + question.timeout_s + GRACE_S + STARTING_S
     told, tell = os.pipe()
     exchange, theirs = socket.socketpair()
@@ -187,6 +194,6 @@ def _parsed(data: bytearray, status: int | None) -> Reply:
     whole = memoryview(data).toreadonly()
     if status != 0 or len(data) < LENGTH.size:
         return Reply(whole, None, status)
-    length = LENGTH.unpack(whole[-LENGTH.size :])[0]
     stop = len(data) - LENGTH.size
-    return Reply(whole[: stop - length], json.loads(bytes(whole[stop - length : stop])), status)
+    begin = stop - LENGTH.unpack(whole[stop:])[0]
+    return Reply(whole[:begin], json.loads(bytes(whole[begin:stop])), status)

@@ -67,12 +67,11 @@ class Answer(Tabular):
 
     def rows_by_position(self) -> list[list[object]]:
         """Return the rows as lists in the order of the columns, several of which may have one name."""
-        columns = [_as_python(column) for column in self.rows.columns]
-        return [list(row) for row in zip(*columns, strict=True)]
+        return _by_position(self.rows)
 
     def _repr_html_(self) -> str:
         """Return the first rows for a notebook."""
-        first = [list(row) for row in zip(*(_as_python(column) for column in self.rows[:SHOWN].columns), strict=True)]
+        first = _by_position(self.rows[:SHOWN])
         there = self.rows.num_rows
 
         def made(shown: int) -> str:
@@ -81,6 +80,10 @@ class Answer(Tabular):
             return table + html_line(several if shown >= there else f"{shown} of {several}")
 
         return fitting(made, len(first))
+
+
+def _by_position(rows: pa.Table) -> list[list[object]]:
+    return [list(row) for row in zip(*map(_as_python, rows.columns), strict=True)]
 
 
 def _as_python(column: pa.ChunkedArray) -> list[object]:

@@ -157,6 +157,24 @@ def test_a_query_after_the_process_that_forks_was_killed_is_answered(store, db):
     assert db.sql(COUNT).rows["n"].to_pylist() == [9]
 
 
+def test_a_query_that_comes_just_as_the_process_that_forks_goes_is_answered(store, db):
+    """It takes the question, and ends before it forks."""
+    questions._HOST.end()
+    ours, theirs = socket.socketpair()
+    questions._HOST._line = ours
+
+    def take_and_go():
+        _, handles, *_ = socket.recv_fds(theirs, 1, 2)
+        for handle in handles:
+            os.close(handle)
+        theirs.close()
+
+    with ThreadPoolExecutor() as pool:
+        gone = pool.submit(take_and_go)
+        assert db.sql(COUNT).rows["n"].to_pylist() == [9]
+        gone.result()
+
+
 def test_queries_of_several_threads_are_answered_side_by_side(db):
     with ThreadPoolExecutor(4) as pool:
         answers = pool.map(lambda n: db.sql("select $n as n", n=n).rows["n"].to_pylist(), range(8))
