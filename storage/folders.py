@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from errno import EACCES, EBADF, EDQUOT, EFBIG, EINVAL, ENOSPC, EPERM, EROFS
 from typing import TYPE_CHECKING
 
-from ..errors import StoreError, StoreFullError
+from ..errors import FormatError, StoreError, StoreFullError
 from .partials import partial_of
 
 if TYPE_CHECKING:
@@ -23,29 +23,62 @@ def appearing(folder: Path) -> Iterator[Path]:
     ----------
     folder : Path
         A folder that does not exist; its parents are made.
+
+    Raises
+    ------
+    FormatError
+        If something came to stand there meanwhile.
     """
     with partial_of(folder) as partial:
         partial.mkdir()
         yield partial
         flush_tree(partial)
-        partial.rename(folder)
+        try:
+            partial.rename(folder)
+        except OSError:
+            _require_free(folder)
+            raise
         flush(folder.absolute().parent)
 
 
 @contextmanager
-def appearing_file(file: Path) -> Iterator[Path]:
+def appearing_file(file: Path, *, new: bool = False) -> Iterator[Path]:
     """Name a file to write; at the end it is on the disk and takes its name, or goes if something fails.
 
     Parameters
     ----------
     file : Path
-        One that is there already is replaced; the folders above it are made.
+        The folders above it are made.
+    new : bool
+        Whether it does not exist; else one that does is replaced.
+
+    Raises
+    ------
+    FormatError
+        If it is to be new, and something came to stand there meanwhile.
     """
     with partial_of(file) as partial:
         yield partial
         flush(partial)
-        partial.replace(file)
+        if new:
+            _give_name(partial, file)
+        else:
+            partial.replace(file)
         flush(file.absolute().parent)
+
+
+def _give_name(partial: Path, file: Path) -> None:
+    """Give a file its name, which nothing else has."""
+    try:
+        file.hardlink_to(partial)  # a renaming would replace what came to stand there
+    except OSError:  # or the disk knows no links
+        _require_free(file)
+        partial.rename(file)
+
+
+def _require_free(place: Path) -> None:
+    if place.exists() or place.is_symlink():
+        raise FormatError(f"{place} exists already: it came meanwhile", **{"try": "another place for -o"})
 
 
 def not_written(file: Path, store: Path, error: OSError) -> StoreError:

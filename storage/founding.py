@@ -21,7 +21,7 @@ from .folders import flush
 from .leases import LOCKS, lease
 from .migrations import is_count, require_known
 from .own_schema import defined, is_trusted, table_names, trust
-from .partials import is_partial, left_behind, remove_if_dead
+from .partials import is_partial, remove_left_behind
 from .unfinished import UNFINISHED
 from .within import require_own_files
 
@@ -173,8 +173,7 @@ def discard_if_empty(path: Path, *, patience_s: float) -> None:
                 (path / name).unlink(missing_ok=True)
         for name in _FILES:  # closing may have written once more
             (path / name).unlink(missing_ok=True)
-        for left in left_behind(path):
-            remove_if_dead(left)
+        remove_left_behind(path)
         shutil.rmtree(path / ARRAYS, ignore_errors=True)
         shutil.rmtree(path / LOCKS, ignore_errors=True)
     with suppress(OSError):  # it holds something

@@ -52,8 +52,7 @@ def partial_of(place: Path) -> Iterator[Path]:
         If nothing can be made there.
     """
     place.absolute().parent.mkdir(parents=True, exist_ok=True)
-    for left in left_behind(place.parent, place.name):
-        remove_if_dead(left)
+    remove_left_behind(place.parent, place.name)
     folder, lock = _begun(place)
     try:
         yield folder / place.name
@@ -89,6 +88,12 @@ def left_behind(folder: Path, name: str | None = None) -> list[Path]:
         return []
     told = [match for match in map(_NAME.fullmatch, names) if match is not None and match["machine"] == MACHINE]
     return [folder / match[0] for match in told if name in (None, match["place"]) and _is_dead(folder / match[0])]
+
+
+def remove_left_behind(folder: Path, name: str | None = None) -> None:
+    """Remove what `left_behind` returns."""
+    for left in left_behind(folder, name):
+        remove_if_dead(left)
 
 
 def _is_dead(partial: Path) -> bool:

@@ -178,6 +178,8 @@ static const char *both(const char *old, const char *new, char *told) {
     }
 RENAME(rename, (const char *old, const char *new), (old, new), AT_FDCWD, old, AT_FDCWD, new)
 RENAME(renameat, (int from, const char *old, int to, const char *new), (from, old, to, new), from, old, to, new)
+/* a second name is told as the new one: what is asked is whether all is on the disk before the file gets it */
+RENAME(link, (const char *old, const char *new), (old, new), AT_FDCWD, old, AT_FDCWD, new)
 STEP(static int, made, mkdirat, (int handle, const char *name, mode_t mode), (handle, name, mode), handle, name, "mkdir")
 STEP(int, unlink, unlink, (const char *name), (name), AT_FDCWD, name, "remove")
 STEP(int, remove, remove, (const char *name), (name), AT_FDCWD, name, "remove")

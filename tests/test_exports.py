@@ -13,6 +13,7 @@ import trackdb
 from trackdb.engine.exports import FORMATS, export
 from trackdb.engine.progress import Recorded
 from trackdb.errors import ConfigError, FormatError, TrackdbError
+from trackdb.storage import folders
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .exported import tracking
@@ -66,11 +67,27 @@ def test_an_export_that_fails_at_the_last_moment_leaves_nothing(rich, truth, tmp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    for renaming in ("rename", "replace"):  # of a folder, of a file
-        monkeypatch.setattr(pathlib.Path, renaming, full)
+    for naming in ("rename", "hardlink_to"):  # of a folder, of a file
+        monkeypatch.setattr(pathlib.Path, naming, full)
     with pytest.raises(OSError, match="No space left"):
         export(format, rich, *truth, out_of(tmp_path, format))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_comes_to_stand_there_while_it_is_written_stays_as_it_is(rich, truth, tmp_path, format, monkeypatch):
+    out = out_of(tmp_path, format)
+    flush = folders.flush
+
+    def meanwhile(path):
+        if not out.exists():
+            out.write_text("mine")
+        flush(path)
+
+    monkeypatch.setattr(folders, "flush", meanwhile)
+    with pytest.raises(FormatError, match=f"{out.name} exists already: it came meanwhile"):
+        export(format, rich, *truth, out)
+    assert out.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_place_that_cannot_be_written_leaves_nothing(rich, truth, tmp_path, format):

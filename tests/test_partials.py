@@ -5,12 +5,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from trackdb.engine.check import check, mend
 from trackdb.engine.exports import export
 from trackdb.engine.ingest import ingest
+from trackdb.errors import FormatError
 from trackdb.storage import partials
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.folders import appearing, appearing_file
@@ -143,6 +146,22 @@ def test_a_disk_without_locks_is_written_to_and_nothing_on_it_is_taken_for_left_
     assert names(tmp_path) == [left.name, "out"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_disk_without_links_is_written_to_and_nothing_on_it_is_replaced(tmp_path, monkeypatch, there):
+    def refused(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    place = tmp_path / "out"
+    refusal = pytest.raises(FormatError, match="came meanwhile") if there else nullcontext()
+    with refusal, appearing_file(place, new=True) as partial:
+        partial.write_text("whole")
+        if there:
+            place.write_text("mine")
+    assert place.read_text() == ("mine" if there else "whole")
+    assert names(tmp_path) == ["out"]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -163,6 +182,14 @@ def test_an_export_that_is_given_again_after_a_kill_leaves_nothing_of_the_killed
     assert names(left / "tables") == ["about.json", "cells.csv", "links.csv", "tracks.csv"]
     export("csv", rich, *rich.find_solution(name="truth"), out)
     assert names(tmp_path) == ["tables"]
+
+
+def test_an_export_that_is_refused_removes_what_a_kill_left_behind_the_last_step(rich, tmp_path):
+    (tmp_path / "out.csv").write_text("whole")
+    (tmp_path / f".out.csv.{MACHINE}-01234567.partial").mkdir()
+    with pytest.raises(FormatError, match="exists already"):
+        export("csv", rich, *rich.find_solution(name="truth"), tmp_path / "out.csv")
+    assert names(tmp_path) == ["out.csv"]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import numpy as np
 
 from ...errors import FormatError
+from ...storage.partials import remove_left_behind
 from ..progress import Progress, Silent
 from .tracking import Tracking, tracking_of
 
@@ -115,7 +116,11 @@ def exporter(
 
 
 def require_nothing_at(out: Path) -> None:
-    """Raise FormatError if something stands where an export is to appear; a link to nowhere counts."""
+    """Raise FormatError if something stands where an export is to appear; a link to nowhere counts.
+
+    What a killed export left beside that place goes first.
+    """
+    remove_left_behind(out.parent, out.name)
     if out.exists() or out.is_symlink():
         raise FormatError(f"{out} exists already", **{"try": "another place for -o"})
 

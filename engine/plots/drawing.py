@@ -55,7 +55,7 @@ def figure_for(out: Path, width_in: float, height_in: float) -> Iterator[Any]:
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         yield figure
         kind = out.suffix.lower().removeprefix(".")
-        with appearing_file(out) as partial:
+        with appearing_file(out, new=True) as partial:
             figure.savefig(partial, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
 
 

@@ -69,7 +69,7 @@ def write_page(asked: ReviewList, detections: Detections, pixels: Pixels, out: P
         f"{len(asked.items):,} of {asked.open:,} open questions of posterior {asked.posterior}, by {asked.by}."
     )
     articles = [_article(question, detections, pixels) for question in asked.items]
-    with appearing_file(out) as partial:
+    with appearing_file(out, new=True) as partial:
         partial.write_text("\n".join([head, f"<p>{line}</p>", *articles, "</html>\n"]), encoding="utf-8")
     return len(articles)
 

@@ -172,7 +172,7 @@ def calibrate(
     temperature = {method: fit.temperature for method, fit in fits.items()}
     shifts = None if learned is None else learned.shifts
     calibration = CalibrationFile(scores, temperature, shifts, tuple(movie.named for movie in movies))
-    with appearing_file(out) as unfinished:
+    with appearing_file(out, new=True) as unfinished:
         unfinished.write_text(as_toml(calibration), encoding="utf-8")
     with_mother = sum(movie.asked.with_mother for movie in movies)
     return CalibrationReport(

@@ -145,7 +145,7 @@ def calibrate_without_truth(
         progress.note(f"links by {scores} keep their costs: how far cells go is learned by distance alone")
     fitted = [replace(named, daughters=fit.cells) for (named, _), fit in zip(movies, fits.values(), strict=True)]
     calibration = CalibrationFile(scores, {}, average(list(fits.values())), tuple(fitted))
-    with appearing_file(out) as partial:
+    with appearing_file(out, new=True) as partial:
         partial.write_text(as_toml(calibration), encoding="utf-8")
     return UnlabelledReport(str(out), calibration, fits, time.perf_counter() - started)
 

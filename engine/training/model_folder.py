@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from ...errors import FormatError, StoreExistsError, StoreLockedError
 from ...storage.folders import appearing_file
-from ...storage.partials import is_partial, left_behind, remove_if_dead
+from ...storage.partials import is_partial, remove_left_behind
 from ..models.checkpoint import CONFIG, TRAINING, WEIGHTS
 from .unfinished import Checkpoint, differing
 
@@ -66,8 +66,7 @@ def opened(folder: Path, follows: Mapping[str, str | int | float | bool], *, ove
         with FileLock(folder / LOCK, timeout=0):
             try:
                 _require_free(folder, follows, overwrite=overwrite)
-                for left in left_behind(folder):
-                    remove_if_dead(left)
+                remove_left_behind(folder)
                 yield
             finally:
                 (folder / LOCK).unlink(missing_ok=True)

@@ -52,7 +52,7 @@ def write_graphml(
     edge_columns : dict of str to (m,) array
         Attributes of the edges.
     """
-    with appearing_file(path) as partial, partial.open("wb") as stream:
+    with appearing_file(path, new=True) as partial, partial.open("wb") as stream:
         stream.write(HEAD.encode())
         _declare(stream, "graph", {name: _type_of(value) for name, value in graph.items()})
         _declare(stream, "node", {name: TYPES[column.dtype.kind] for name, column in node_columns.items()})

@@ -41,7 +41,7 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any]], about: Mapping[
     about : dict
         Facts about the tables, for the metadata of a Parquet file.
     """
-    with appearing_file(path) as partial:
+    with appearing_file(path, new=True) as partial:
         _write(partial, columns, about, parquet=path.suffix.lower() == ".parquet")
 
 

@@ -152,7 +152,7 @@ def feature_key(name: str, taken: set[str]) -> str:
 
 def write_trackmate(path: Path, model: TrackMateModel) -> None:
     """Write a TrackMate file; it appears when all of it is written."""
-    with appearing_file(path) as partial, partial.open("wb") as stream:
+    with appearing_file(path, new=True) as partial, partial.open("wb") as stream:
         _say(stream, '<?xml version="1.0" encoding="UTF-8"?>', f'<TrackMate version="{VERSION}">')
         _say(stream, f"  <Log>{xml_text(model.log)}</Log>")
         _say(stream, f"  <Model{_inline(spatialunits=model.space_unit, timeunits=model.time_unit)}>")
