@@ -1,5 +1,6 @@
 """`trackdb annotate` and `annotations`: say what a cell does, and look after what was said."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from .view import Face, as_table, command, plural
 
 if TYPE_CHECKING:
     from ..engine.annotations.agreement import Conflict
-    from ..engine.annotations.answered import OnConflict
+    from ..engine.annotations.answered import AnswerReport, OnConflict
     from ..engine.annotations.answers import Annotator
     from ..engine.annotations.records import Entry
     from ..engine.review.judged import Audit
@@ -73,33 +74,23 @@ def annotate(
     from ..engine.annotations.answers import Annotator
     from ..storage.decisions import this_person
 
-    said = [
-        (kind, named)
-        for kind, named, given in (
-            ("choose", (daughters or "").split(","), daughters is not None),  # nothing is not the same as --ends
-            ("choose", [], ends),
-            ("begins", None, begins),
-            ("reject", (not_ or "").split(","), not_ is not None),
-            ("not_a_cell", None, not_a_cell),
-            ("segmentation", None, bad_outline),
-            ("unsure", None, unsure),
-            ("flag", None, flag),
-        )
-        if given
-    ]
-    if len(said) != 1:
-        raise ConfigError(
-            "an annotation says one thing about a cell" if said else "nothing is said about the cell",
-            expected="--daughters A[,B], --ends, --begins, --not A, --not-a-cell, --bad-outline, --unsure or --flag",
-        )
-    [(kind, named)] = said
-    if add_candidate and daughters is None:
-        raise ConfigError("--add-candidate is for --daughters", **{"try": "without it"})
+    kind, named = _said_once(
+        {
+            "choose": daughters,
+            "ends": ends,
+            "begins": begins,
+            "reject": not_,
+            "not_a_cell": not_a_cell,
+            "segmentation": bad_outline,
+            "unsure": unsure,
+            "flag": flag,
+        }
+    )
+    _require_daughters(daughters, add_candidate=add_candidate)
     on_conflict = _on_conflict(replace, keep, both_unsure)
     who = this_person() if as_ is None else as_
-    parse_cell(cell)
-    opened, chosen = open_set(store, dataset, detections, face.command)
-    annotator = Annotator(opened, chosen)
+    parse_cell(cell)  # before a store is opened for it
+    annotator = Annotator(*open_set(store, dataset, detections, face.command))
     report = annotator.answer(
         kind,
         _number(annotator, cell),
@@ -109,6 +100,50 @@ def annotate(
         add_candidate=add_candidate,
         on_conflict=on_conflict,
     )
+    _close(face, report)
+
+
+def _said_once(options: Mapping[str, str | bool | None]) -> tuple[str, list[str] | None]:
+    """Return the kind of the one thing that is said, and the words for the cells that it names.
+
+    Parameters
+    ----------
+    options : mapping of str to str, bool or None
+        What is given for each kind; that a cell ends is a choice of no daughter.
+
+    Raises
+    ------
+    ConfigError
+        If nothing is said, or several things are.
+    """
+    said = {kind: given for kind, given in options.items() if given is not None and given is not False}
+    if len(said) != 1:
+        raise ConfigError(
+            "an annotation says one thing about a cell" if said else "nothing is said about the cell",
+            expected="--daughters A[,B], --ends, --begins, --not A, --not-a-cell, --bad-outline, --unsure or --flag",
+        )
+    [(kind, given)] = said.items()
+    if kind == "ends":
+        return "choose", []
+    return kind, given.split(",") if isinstance(given, str) else None  # no name at all is not the same as --ends
+
+
+def _require_daughters(daughters: str | None, *, add_candidate: bool) -> None:
+    """Raise ConfigError if candidates shall be added and no link is chosen."""
+    if add_candidate and daughters is None:
+        raise ConfigError("--add-candidate is for --daughters", **{"try": "without it"})
+
+
+def _on_conflict(replace: bool, keep: bool, both_unsure: bool) -> "OnConflict":
+    asked: list[tuple[bool, OnConflict]] = [(replace, "replace"), (keep, "keep"), (both_unsure, "unsure")]
+    ways = [way for given, way in asked if given]
+    if len(ways) > 1:
+        raise ConfigError("a conflict has one way out", expected="--replace, --keep or --both-unsure")
+    return ways[0] if ways else "refuse"
+
+
+def _close(face: Face, report: "AnswerReport") -> None:
+    """Say what was kept, and all that came with it."""
     for old in report.replaced:
         face.note(f"taken back: {_told(old)}")
     for also in report.also:
@@ -124,14 +159,6 @@ def annotate(
             "pins": report.pins,
         },
     )
-
-
-def _on_conflict(replace: bool, keep: bool, both_unsure: bool) -> "OnConflict":
-    asked: list[tuple[bool, OnConflict]] = [(replace, "replace"), (keep, "keep"), (both_unsure, "unsure")]
-    ways = [way for given, way in asked if given]
-    if len(ways) > 1:
-        raise ConfigError("a conflict has one way out", expected="--replace, --keep or --both-unsure")
-    return ways[0] if ways else "refuse"
 
 
 def annotations(
@@ -155,20 +182,9 @@ def annotations(
 
     Example: trackdb annotations undo movie.trackdb 7
     """
-    if action not in (None, *ACTIONS):
-        if store is not None:
-            raise ConfigError(f"annotations cannot {action!r}", known=", ".join(ACTIONS))
-        action, store = "list", Path(action)  # `annotations STORE` lists
-    if action is None or store is None:
-        asked = action or "list"
-        raise ConfigError(f"annotations {asked} of which store?", **{"try": f"trackdb annotations {asked} STORE"})
-    for option, value, owners in (("--who", who, ["list"]), ("--as", as_, ["undo", "redo"]), ("-o", out, ["export"])):
-        if value is not None and action not in owners:
-            owner = " and ".join(owners)
-            raise ConfigError(f"{option} is for annotations {owner}, not for {action}", **{"try": "without it"})
-    if which is not None and action not in ("undo", "import"):
-        raise ConfigError(f"annotations {action} takes no {which!r}", known=", ".join(ACTIONS))
-    opened = open_store(store, face.command)
+    action, place = _asked_of(action, store)
+    _refuse_of_others(action, which, who=who, as_=as_, out=out)
+    opened = open_store(place, face.command)
     match action:
         case "list":
             _list(face, opened, who)
@@ -184,6 +200,34 @@ def annotations(
             _export(face, opened, out)
         case "import":
             _import(face, opened, which)
+
+
+def _asked_of(action: str | None, store: Path | None) -> tuple[str, Path]:
+    """Return what is to be done with which store; `annotations STORE` lists.
+
+    Raises
+    ------
+    ConfigError
+        If no store is named, or nothing can be done by that name.
+    """
+    if action not in (None, *ACTIONS):
+        if store is not None:
+            raise ConfigError(f"annotations cannot {action!r}", known=", ".join(ACTIONS))
+        return "list", Path(action)
+    asked = action or "list"
+    if action is None or store is None:
+        raise ConfigError(f"annotations {asked} of which store?", **{"try": f"trackdb annotations {asked} STORE"})
+    return asked, store
+
+
+def _refuse_of_others(action: str, which: str | None, *, who: str | None, as_: str | None, out: Path | None) -> None:
+    """Raise ConfigError if an option is given that means nothing to what is to be done."""
+    for option, value, owners in (("--who", who, ["list"]), ("--as", as_, ["undo", "redo"]), ("-o", out, ["export"])):
+        if value is not None and action not in owners:
+            owner = " and ".join(owners)
+            raise ConfigError(f"{option} is for annotations {owner}, not for {action}", **{"try": "without it"})
+    if which is not None and action not in ("undo", "import"):
+        raise ConfigError(f"annotations {action} takes no {which!r}", known=", ".join(ACTIONS))
 
 
 def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:

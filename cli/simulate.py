@@ -10,6 +10,7 @@ from .parsing import parse_columns, parse_scale, parse_shape
 from .view import Face, command, plural
 
 if TYPE_CHECKING:
+    from ..engine.progress import Progress
     from ..engine.simulation import SimulatedMovie, SimulationReport
 
 
@@ -113,16 +114,17 @@ def simulate(
         drift=drift,
         open_borders=open_borders,
     )
-    source = _given(columns=columns, links=links, truth=truth, format=format_, zoom=zoom)
-    common = _given(frames=frames, radius_px=radius)
-    scale_um = parse_scale(pixel_size)
+    source = _given(columns=columns, links=links, truth=truth)
+    layout = _given(frames=frames, radius_px=radius)
+    on_grid = _given(file_format=format_, zoom=zoom)
+    scale = _given(scale_um=parse_scale(pixel_size), interval_s=frame_interval)
     with face.progress() as progress:
         if on is None:
-            _refuse(source, "without --on there is no lineage to read")
-            movie = _living({**drawing, **life, **common, "scale_um": scale_um, "interval_s": frame_interval})
+            _refuse({**source, **on_grid}, "without --on there is no lineage to read")
+            movie = _living({**drawing, **life, **layout, **scale})
         else:
             _refuse(life, "--on tells what the cells do")
-            movie = _known(on, source, common, drawing, scale_um, frame_interval, progress)
+            movie = _known(on, {**source, **scale}, {**layout, **on_grid}, drawing, progress)
         report = None if dry_run else write_movie(out, movie, images=images, progress=progress)
     _close(face, out, movie, seed, report, images=images)
 
@@ -154,27 +156,14 @@ def _living(settings: dict[str, Any]) -> "SimulatedMovie":
 
 
 def _known(
-    path: Path,
-    source: dict[str, Any],
-    common: dict[str, Any],
-    drawing: dict[str, Any],
-    scale_um: tuple[float, ...] | None,
-    interval_s: float | None,
-    progress: Any,
+    path: Path, source: dict[str, Any], layout: dict[str, Any], drawing: dict[str, Any], progress: "Progress"
 ) -> "SimulatedMovie":
     """Return a movie of the cells of a real lineage."""
     from ..engine.simulation import Drawing, Known, simulate_on
     from ..storage.formats.base import SourceOptions
 
-    options = SourceOptions(
-        truth=source.pop("truth", None),
-        links=source.pop("links", None),
-        columns=parse_columns(source.pop("columns", None)),
-        scale_um=scale_um,
-        interval_s=interval_s,
-    )
-    known = Known(path, options, source.pop("format", "auto"), **source, **common)
-    return simulate_on(known, Drawing(**drawing), progress=progress)
+    options = SourceOptions(**{**source, "columns": parse_columns(source.get("columns"))})
+    return simulate_on(Known(path, options, **layout), Drawing(**drawing), progress=progress)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -184,7 +173,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def _refuse(options: dict[str, Any], why: str) -> None:
     """Raise ConfigError if one of these options is given."""
-    names = {"ndim": "3d", "shape_px": "shape"}
+    names = {"ndim": "3d", "shape_px": "shape", "file_format": "format"}
     if options:
         name = next(iter(options))
         raise ConfigError(f"--{names.get(name, name).replace('_', '-')} has no meaning here: {why}")

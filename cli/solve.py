@@ -109,15 +109,18 @@ def score(
     from ..engine.config import load_config
     from ..engine.pipeline import score as score_edges
 
-    opened, chosen = open_set(store, dataset, detections, face.command)
-    network = {
-        "device": device,
-        "channel": channel,
-        "window_mean": window_mean,
-        "max_gap": max_gap,
-        "embeddings": embeddings,
+    given: dict[str, dict[str, object]] = {
+        "score": {"by": by, "scale": scale},
+        "network": {
+            "device": device,
+            "channel": channel,
+            "window_mean": window_mean,
+            "max_gap": max_gap,
+            "embeddings": embeddings,
+        },
     }
-    settings = load_config(store, config, {"score": {"by": by, "scale": scale}, "network": network})
+    opened, chosen = open_set(store, dataset, detections, face.command)
+    settings = load_config(store, config, given)
     with face.progress() as progress:
         report = score_edges(
             opened,
@@ -243,39 +246,37 @@ def solve(
     Example: trackdb solve movie.trackdb --cost two-distance --scores overlap --config weights.toml
     """
     from ..engine.config import load_config
-    from ..engine.evidence import without as leave_out
     from ..engine.pipeline import solve as solve_links
 
-    of_lap = {
-        "max_gap": max_gap,
-        "divisions": divisions,
-        "merges": merges,
-        "max_distance": max_distance,
-        "split_distance": split_distance,
-        "merge_distance": merge_distance,
-        "percentile": percentile,
-        "factor": factor,
+    given: dict[str, dict[str, object]] = {
+        "solve": {
+            "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}, linker),
+            "cost": _cost_of(cost, simple=simple, without=without is not None, taught=learn_from is not None),
+            "by": by,
+            "min_score": min_score,
+            "backend": backend,
+            "require_optimal": require_optimal or None,
+            "time_limit_s": time_limit,
+            "window": window,
+            "calibration": calibration and str(calibration),
+            "learn_from": learn_from,
+        },
+        "lap": {
+            "max_gap": max_gap,
+            "divisions": divisions,
+            "merges": merges,
+            "max_distance": max_distance,
+            "split_distance": split_distance,
+            "merge_distance": merge_distance,
+            "percentile": percentile,
+            "factor": factor,
+        },
+        "learned": _left_out(without),
+        "association": {"preset": preset},
     }
-    given = {
-        "linker": _only_one({"ilp": ilp, "lap": lap, "greedy": greedy}, linker),
-        "cost": _cost_of(cost, simple=simple, without=without is not None, taught=learn_from is not None),
-        "by": by,
-        "min_score": min_score,
-        "backend": backend,
-        "require_optimal": require_optimal or None,
-        "time_limit_s": time_limit,
-        "window": window,
-        "calibration": calibration and str(calibration),
-        "learn_from": learn_from,
-    }
-    left_out = leave_out(without.split(",")) if without is not None else {}
     opened, chosen = open_set(store, dataset, detections, face.command)
-    settings = load_config(
-        store, config, {"solve": given, "lap": of_lap, "learned": left_out, "association": {"preset": preset}}
-    )
-    _refuse_of_others(settings.solve, given, of_lap)
-    if preset is not None and settings.solve.cost != "association":
-        raise ConfigError("--preset is for --cost association", **{"try": "--cost association"})
+    settings = load_config(store, config, given)
+    _refuse_of_others(settings.solve, given)
     with face.progress() as progress:
         report = solve_links(
             opened, chosen, settings, scores=scores, name=name, ignore_pins=ignore_pins, progress=progress
@@ -294,16 +295,25 @@ def _told(report: "SolveReport") -> str:
     )
 
 
-def _refuse_of_others(settings: "SolveConfig", given: Mapping[str, object], of_lap: Mapping[str, object]) -> None:
+def _left_out(without: str | None) -> dict[str, object]:
+    """Return the settings of the learned cost that does not look at what is named."""
+    from ..engine.evidence import without as leave_out
+
+    return {} if without is None else {**leave_out(without.split(","))}
+
+
+def _refuse_of_others(settings: "SolveConfig", given: Mapping[str, Mapping[str, object]]) -> None:
     """Raise ConfigError if options are given that mean nothing to what links."""
-    linker = settings.linker
-    _refuse(linker, "lap", of_lap)
-    if given["min_score"] is not None and settings.by != "score":
+    linker, own = settings.linker, given["solve"]
+    _refuse(linker, "lap", given["lap"])
+    if own["min_score"] is not None and settings.by != "score":
         raise ConfigError("--min-score is for --by score", **{"try": "--greedy --by score"})
-    of_ilp = {"backend": given["backend"]}
+    of_ilp = {"backend": own["backend"]}
     if linker in ("lap", "greedy"):  # a solver of somebody else may well have a time limit
-        of_ilp["time_limit"] = given["time_limit_s"]
+        of_ilp["time_limit"] = own["time_limit_s"]
     _refuse(linker, "ilp", of_ilp)
+    if given["association"]["preset"] is not None and settings.cost != "association":
+        raise ConfigError("--preset is for --cost association", **{"try": "--cost association"})
 
 
 def _only_one(flags: dict[str, bool], named: str | None) -> str | None:

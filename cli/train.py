@@ -1,5 +1,6 @@
 """`trackdb train`: a network that learns from stores with truth."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from .options import ConfigFile
 from .view import Face, command, plural
 
 if TYPE_CHECKING:
+    from ..engine.train_config import TrainConfig
     from ..engine.training.association.stage import TrainReport
 
 NETWORKS = ("association",)
@@ -63,12 +65,6 @@ def train(
 
     Example: trackdb train association *.trackdb --validation v.trackdb --device cuda --time-limit 3600 -o mine
     """
-    from ..engine.config import load_config
-    from ..engine.models.installed import require_torch
-
-    if what not in NETWORKS:
-        raise ConfigError(f"there is no network {what!r} to train", known=", ".join(NETWORKS))
-    require_torch()
     given = {
         "size": size,
         "epochs": epochs,
@@ -82,7 +78,8 @@ def train(
         "time_limit_s": time_limit,
         "seed": seed,
     }
-    settings = load_config(None, config, {"train": given}).train
+    _require_known(what)
+    settings = _settings(config, given)
     from ..engine.training.association.stage import train_association
     from ..engine.training.from_stores import sources_of
 
@@ -99,6 +96,22 @@ def train(
             progress=progress,
         )
     face.close(_told(report), report.as_dict())
+
+
+def _require_known(network: str) -> None:
+    """Raise ConfigError if there is no such network, ModelError if what it needs is not installed."""
+    from ..engine.models.installed import require_torch
+
+    if network not in NETWORKS:
+        raise ConfigError(f"there is no network {network!r} to train", known=", ".join(NETWORKS))
+    require_torch()
+
+
+def _settings(config: Path | None, given: Mapping[str, object]) -> "TrainConfig":
+    """Return the settings of a training: those of a file, and the options that were given."""
+    from ..engine.config import load_config
+
+    return load_config(None, config, {"train": given}).train
 
 
 def _told(report: "TrainReport") -> str:
