@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ JSON_SCHEMA_VERSION = 1
 LONGEST_CELL = 500  # letters of a value in a table for people; --json and --csv give all of it
 LONGEST_LINE = 1000  # letters of a line of an error: what a damaged file holds may be any length
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,17 @@ _NO_PLACE_FOR_KERNELS = TrackdbError(
 
 def _of_the_system(error: OSError, title: str, options: Mapping[str, Any]) -> TrackdbError:
     """Return an error of the operating system in our words; where it names no file, with the place that is written."""
-    place = error.filename or options.get("out") or options.get("store") or title
-    again = {"try": "make room, then give the command again"} if error.errno in NO_ROOM else {}
-    return TrackdbError(f"{place}: {error.strerror or error}", **again)
+    out = options.get("out")
+    place = error.filename or out or options.get("store") or title
+    if isinstance(out, Path) and str(place).startswith(str(out.with_name(f".{out.name}."))):
+        place = out  # it has another name while it is written
+    if error.errno in NO_ROOM:
+        helps = {"try": "make room, then give the command again"}
+    elif error.errno in NOT_ALLOWED and place == out:
+        helps = {"try": "another place for -o"}
+    else:
+        helps = {}
+    return TrackdbError(f"{place}: {error.strerror or error}", **helps)
 
 
 @contextmanager

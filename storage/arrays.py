@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from ..errors import FormatError, StoreDamagedError, StoreError
-from .folders import flush, flush_tree
+from ..errors import FormatError, StoreDamagedError
+from .folders import flush, flush_tree, writing_below
 from .within import require_own
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -96,9 +97,10 @@ class ArrayWriter:
         self._folder = store / ARRAYS / f".tmp-{name}"
         self._kind, self._channel, self.shape, self._dtype = kind, channel, shape, np.dtype(dtype)
         self._unsynced: list[int] = []
-        begun = self._left_behind()
-        self.continued = begun is not None
-        self._array = self._begun() if begun is None else begun
+        with self._writing():
+            begun = self._left_behind()
+            self.continued = begun is not None
+            self._array = self._begun() if begun is None else begun
 
     def _left_behind(self) -> zarr.Array[Any] | None:
         """Return the array that an earlier process began, if it is the same one."""
@@ -139,6 +141,8 @@ class ArrayWriter:
         ------
         FormatError
             If the values do not fit the type of the array.
+        StoreFullError, StoreError
+            If the store has no room, or cannot be written.
         """
         if not np.can_cast(pixels.dtype, self._dtype, "safe") and not _fits(pixels, self._dtype):
             raise FormatError(
@@ -146,10 +150,8 @@ class ArrayWriter:
                 got=str(pixels.dtype),
                 **{"try": "save all frames in the same type"},
             )
-        try:
+        with self._writing():
             self._array[frame] = pixels.astype(self._dtype, copy=False)
-        except OSError as error:
-            raise StoreError(f"{self._store} could not be written", reason=error.strerror or str(error)) from error
         self._unsynced.append(frame)
 
     def read(self, frame: int) -> NDArray[Any]:
@@ -158,22 +160,28 @@ class ArrayWriter:
 
     def sync(self) -> None:
         """Return once every frame written so far would survive a power cut."""
-        for frame in self._unsynced:
-            flush_tree(self._folder / DATA / "c" / str(frame))
+        with self._writing():
+            for frame in self._unsynced:
+                flush_tree(self._folder / DATA / "c" / str(frame))
         self._unsynced.clear()
 
     def seal(self) -> ArrayRef:
         """Digest the group, give it its final name, and return what a row has to say of it."""
-        flush_tree(self._folder)
-        sha256, n_bytes = digest(self._folder)
-        final = self._store / ARRAYS / sha256
-        if final.exists():  # the same pixels are already here
-            shutil.rmtree(self._folder)
-        else:
-            self._folder.rename(final)
-        flush(final.parent)  # also where another process gave the name, which may have died before it could flush it
+        with self._writing():
+            flush_tree(self._folder)
+            sha256, n_bytes = digest(self._folder)
+            final = self._store / ARRAYS / sha256
+            if final.exists():  # the same pixels are already here
+                shutil.rmtree(self._folder)
+            else:
+                self._folder.rename(final)
+            # also where another process gave the name, which may have died before it could flush it
+            flush(final.parent)
         path = f"{ARRAYS}/{sha256}"
         return ArrayRef(self._kind, self._channel, path, sha256, self.shape, str(self._dtype), n_bytes)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing_below(self._store, self._folder.parent)
 
 
 def _fits(pixels: NDArray[np.generic], dtype: np.dtype[Any]) -> bool:

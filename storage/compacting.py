@@ -16,7 +16,7 @@ import duckdb
 
 from ..errors import StoreDamagedError, StoreError, StoreFullError
 from .connection import PATIENCE_S, exclusively
-from .folders import flush, not_written
+from .folders import MAKE_ROOM, flush, not_written
 from .founding import GRAPH
 from .leases import lease
 from .strays import COMPACTION
@@ -83,7 +83,7 @@ def _copy(raw: duckdb.DuckDBPyConnection, file: Path, new: Path) -> None:
             f"{file.parent} cannot be compacted: the disk has no room for the copy",
             needed=f"{needed / 1e6:.1f} MB",
             free=f"{free / 1e6:.1f} MB",
-            **{"try": "make room on the disk, and give it again"},
+            **{"try": MAKE_ROOM},
         )
     quoted = str(new.absolute()).replace("'", "''")
     raw.execute(f"attach '{quoted}' as {COPY}")

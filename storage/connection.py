@@ -20,9 +20,16 @@ from duckdb_engine import ConnectionWrapper
 from sqlalchemy.ext.compiler import deregister
 from sqlalchemy.pool import NullPool
 
-from ..errors import StoreDamagedError, StoreError, StoreLockedError, StoreMissingError, VersionError
+from ..errors import (
+    StoreDamagedError,
+    StoreError,
+    StoreFullError,
+    StoreLockedError,
+    StoreMissingError,
+    VersionError,
+)
 from . import dialect  # noqa: F401  registers itself
-from .folders import allowing
+from .folders import MAKE_ROOM, allowing, copying
 from .instance import opened
 from .turns import give_way, waiting_to_write
 
@@ -144,8 +151,10 @@ def explained(error: Exception, file: Path) -> StoreError:
             f"{store} was written by a newer DuckDB", reason=text, **{"try": "pip install --upgrade trackdb duckdb"}
         )
     if "No space left" in text or "disk full" in text.lower():
-        return StoreError(f"{store} could not be written: the disk is full", reason=text)
-    if "Permission denied" in text or "Read-only file system" in text or "read-only" in text.lower():
+        return StoreFullError(f"{store} could not be written: the disk is full", reason=text, **{"try": MAKE_ROOM})
+    if "Read-only file system" in text:
+        return StoreError(f"{file} could not be written", reason="the disk is read-only", **{"try": copying(store)})
+    if "Permission denied" in text or "read-only" in text.lower():
         if os.access(file, os.R_OK):
             return StoreError(f"{file} could not be written", reason="no permission", **{"try": allowing(store)})
         return StoreError(

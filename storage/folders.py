@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from errno import EACCES, EBADF, EDQUOT, EFBIG, EINVAL, ENOSPC, EPERM, EROFS
 from typing import TYPE_CHECKING
 
-from ..errors import FormatError, StoreError, StoreFullError
+from ..errors import FormatError, StoreError, StoreFullError, TrackdbError
 from .partials import partial_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+MAKE_ROOM = "make room on the disk, and give it again"
 
 
 @contextmanager
@@ -81,21 +83,45 @@ def _require_free(place: Path) -> None:
         raise FormatError(f"{place} exists already: it came meanwhile", **{"try": "another place for -o"})
 
 
+@contextmanager
+def writing_below(store: Path, file: Path) -> Iterator[None]:
+    """Tell an error of the system while the block runs as one of the store, which names a file and what helps.
+
+    Raises
+    ------
+    StoreFullError
+        If there is no room.
+    StoreError
+        If it cannot be written for another reason.
+    """
+    try:
+        yield
+    except TrackdbError:
+        raise
+    except OSError as error:
+        raise not_written(file, store, error) from error
+
+
 def not_written(file: Path, store: Path, error: OSError) -> StoreError:
     """Return the error that names a file of a store which could not be written, and says what to do."""
     reason = error.strerror or str(error)
-    if error.errno in (EACCES, EPERM, EROFS):
+    if error.errno == EROFS:
+        return StoreError(f"{error.filename or file} could not be written", reason=reason, **{"try": copying(store)})
+    if error.errno in (EACCES, EPERM):
         return StoreError(f"{error.filename or file} could not be written", reason=reason, **{"try": allowing(store)})
     if error.errno in (ENOSPC, EDQUOT, EFBIG):
-        return StoreFullError(
-            f"{file} could not be written", reason=reason, **{"try": "make room on the disk, and give it again"}
-        )
+        return StoreFullError(f"{file} could not be written", reason=reason, **{"try": MAKE_ROOM})
     return StoreError(f"{file} could not be written", reason=reason)
 
 
 def allowing(store: Path) -> str:
     """Return what helps those who may only read a store."""
-    return f"chmod -R u+w {store} as its owner, or work on a copy: cp -r {store} {store.stem}-copy{store.suffix}"
+    return f"chmod -R u+w {store} as its owner, or {copying(store)}"
+
+
+def copying(store: Path) -> str:
+    """Return what helps where a store lies on a disk that nobody may write to."""
+    return f"work on a copy: cp -r {store} {store.stem}-copy{store.suffix}"
 
 
 def flush(path: Path) -> None:

@@ -56,7 +56,8 @@ def found_store(path: Path, *, by: str, patience_s: float) -> bool:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{path} cannot be made", reason=error.strerror or str(error)) from error
+        reason = error.strerror or str(error)
+        raise StoreError(f"{path} cannot be made", reason=reason, **{"try": "another place for -o"}) from error
     require_own_files(path)
     try:
         with _founding(path, patience_s):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .folders import appearing_file, not_written
+from .folders import appearing_file, writing_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +44,9 @@ class FinishedParts:
     def __init__(self, store: Path, work: str, key: str) -> None:
         self._store = store
         self._folder = store / UNFINISHED / f"{work}-{key}"
-        forget(store, work, but=self._folder)
-        try:
+        with writing_below(store, self._folder):
+            forget(store, work, but=self._folder)
             self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise not_written(self._folder, store, error) from error
 
     def read(self, part: int) -> dict[str, NDArray[Any]] | None:
         """Return the arrays of a part; None if it is not done, or the file is not whole."""
@@ -66,11 +64,9 @@ class FinishedParts:
         StoreError
             If the store cannot be written.
         """
-        try:
-            with appearing_file(self._file(part)) as partial, partial.open("wb") as stream:
-                np.savez(stream, **arrays)  # type: ignore[arg-type]  # a stub takes the names for its own options
-        except OSError as error:
-            raise not_written(self._file(part), self._store, error) from error
+        file = self._file(part)
+        with writing_below(self._store, file), appearing_file(file) as partial, partial.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]  # a stub takes the names for its own options
 
     def forget(self) -> None:
         """Remove all parts: the work is done."""
