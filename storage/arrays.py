@@ -103,7 +103,15 @@ class ArrayWriter:
             self._array = self._begun() if begun is None else begun
 
     def _left_behind(self) -> zarr.Array[Any] | None:
-        """Return the array that an earlier process began, if it is the same one."""
+        """Return the array that an earlier process began, if it is the same one.
+
+        Raises
+        ------
+        StoreDamagedError
+            If anything of it leads out of the store.
+        """
+        for path in self._folder.rglob("*"):
+            require_own(path, self._store)
         try:
             _require_ours(self._folder / DATA)
             array = zarr.open_array(self._folder / DATA, mode="r+", zarr_format=3)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .folders import appearing_file, writing_below
+from .within import require_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +50,16 @@ class FinishedParts:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, part: int) -> dict[str, NDArray[Any]] | None:
-        """Return the arrays of a part; None if it is not done, or the file is not whole."""
+        """Return the arrays of a part; None if it is not done, or the file is not whole.
+
+        Raises
+        ------
+        StoreDamagedError
+            If the file leads out of the store.
+        """
+        file = require_own(self._file(part), self._store)
         try:
-            with np.load(self._file(part), allow_pickle=False) as found:
+            with np.load(file, allow_pickle=False) as found:
                 return dict(found)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

@@ -14,7 +14,7 @@ import pytest
 import trackdb
 from trackdb.errors import QueryError, StoreDamagedError, TrackdbError
 from trackdb.storage import tables
-from trackdb.storage.arrays import DATA, METADATA, read_frame
+from trackdb.storage.arrays import DATA, METADATA, ArrayWriter, read_frame
 from trackdb.storage.decision_log import DecisionLog
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
@@ -318,6 +318,42 @@ def test_parts_of_unfinished_work_that_are_pickles_are_not_opened(tmp_path):
     np.savez(folder / "000000.npz", scores=np.array([Harm(tmp_path / "harm")], dtype=object))
     assert parts.read(0) is None
     assert not (tmp_path / "harm").exists()
+
+
+def planted_at(place, tmp_path, what):
+    """Put a link to a file, a link to a folder or a pipe at a place, and return what it leads to."""
+    outside = tmp_path / "outside"
+    if what == "pipe":
+        os.mkfifo(place)
+    elif what == "folder":
+        outside.mkdir()
+        place.symlink_to(outside)
+    else:
+        np.savez(tmp_path / "outside", scores=np.zeros(3))
+        place.symlink_to(tmp_path / "outside.npz")
+    return outside
+
+
+@pytest.mark.parametrize("what", ["file", "pipe"])
+def test_a_part_of_unfinished_work_that_leads_out_is_not_read(tmp_path, what):
+    store = tmp_path / "a.trackdb"
+    parts = FinishedParts(store, "score", "key")
+    planted_at(store / "unfinished" / "score-key" / "000000.npz", tmp_path, what)
+    with pytest.raises(StoreDamagedError, match="leads out" if what == "file" else "neither a file"):
+        parts.read(0)
+
+
+@pytest.mark.parametrize(("place", "what"), [("data/c/1", "folder"), ("data/zarr.json", "pipe"), ("zarr.json", "file")])
+def test_unfinished_pixels_that_lead_out_are_not_gone_on_with(tmp_path, place, what):
+    store = tmp_path / "a.trackdb"
+    how = {"kind": "masks", "channel": "", "shape": (3, 4, 4), "dtype": np.dtype(np.uint16)}
+    store.mkdir()
+    ArrayWriter(store, "run-1-masks-", **how).write(0, np.ones((4, 4), np.uint16))
+    (store / "arrays" / ".tmp-run-1-masks-" / place).unlink(missing_ok=True)
+    outside = planted_at(store / "arrays" / ".tmp-run-1-masks-" / place, tmp_path, what)
+    with pytest.raises(StoreDamagedError, match="neither a file" if what == "pipe" else "leads out"):
+        ArrayWriter(store, "run-1-masks-", **how).write(1, np.ones((4, 4), np.uint16))
+    assert not outside.exists() or not list(outside.iterdir())
 
 
 # ---- settings
