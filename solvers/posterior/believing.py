@@ -75,9 +75,8 @@ class Beliefs:
         said = propagate(graph, cells)
         likely, absent = with_stand_ins(graph, with_swaps(graph, said.link), said.absent)
         self.likely[links], self.absent[cells] = likely[links], absent[cells]
-        for known, column in zip(self.messages[:2], said.messages[:2], strict=True):
-            known[links] = column[links]
-        for known, column in zip(self.messages[2:], said.messages[2:], strict=True):
-            known[cells] = column[cells]
+        known, new = self.messages, said.messages
+        known.up[links], known.down[links] = new.up[links], new.down[links]
+        known.inward[cells], known.outward[cells] = new.inward[cells], new.outward[cells]
         self.converged = self.converged and said.converged
         self._known[lacking] = True

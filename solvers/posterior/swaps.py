@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from numba import njit
 
+from .components import OPTIONAL
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -102,7 +104,7 @@ def _through(
         mine = graph.link[come] + graph.node[v] + graph.link[go]
         if graph.target[go] == f:  # the other way leaps over this cell
             _share(likely, gone, absent[v] * link[other], mine - graph.link[other], come, go, -1)
-    if graph.state[f] != 0:
+    if graph.state[f] != OPTIONAL:
         return
     for onward in range(graph.first[f], graph.first[f + 1]):
         way = link[other] * link[onward]
