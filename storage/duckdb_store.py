@@ -6,15 +6,14 @@ writing call is one transaction.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from ..errors import SchemaError, StoreError, TrackdbError
+from ..errors import SchemaError
 from . import catalogue, features, rows, tables
 from .additions import edges_of, grow, insert_solution, of_dataset
 from .choosing import the_set, the_solution
@@ -22,25 +21,24 @@ from .commits import counted
 from .connection import COMMIT_PATIENCE_S, PATIENCE_S, append, connect, fetch, this_process
 from .decision_log import all_decisions, merge_log
 from .founding import GRAPH, discard_if_empty, found_store, require_readable
-from .leases import lease, lease_name
+from .looking import look, under_way
 from .migrations import require_known
 from .own_schema import is_trusted, trust
-from .pending import give_up_twins, with_workers
+from .pending import with_workers, working
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from ..errors import TrackdbError
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
     from .decisions import Decision
     from .measurements import Features
     from .schema import CandidateEdges, Detections, SolutionTable
-
-
-_LOOK: ContextVar[tuple[Path, sa.Connection] | None] = ContextVar("a look at a store that is under way", default=None)
 
 
 class DuckDBStore:
@@ -95,9 +93,9 @@ class DuckDBStore:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Open the tables for reading; those of an older trackdb are brought up to date first."""
-        looked_at = _LOOK.get()
-        if looked_at is not None and looked_at[0] == self.path:
-            yield looked_at[1]
+        looked_at = under_way(self.path)
+        if looked_at is not None:
+            yield looked_at
             return
         self._require_known()
         with connect(self.path / GRAPH, write=False, patience_s=self._patience_s) as connection:
@@ -109,12 +107,8 @@ class DuckDBStore:
 
         For a few reads in a row, of which each would open them anew. Nobody can write meanwhile, this process neither.
         """
-        with self.reading() as connection:
-            before = _LOOK.set((self.path, connection))
-            try:
-                yield
-            finally:
-                _LOOK.reset(before)
+        with self.reading() as connection, look(self.path, connection):
+            yield
 
     @contextmanager
     def writing(self, *, patience_s: float = COMMIT_PATIENCE_S) -> Iterator[sa.Connection]:
@@ -279,7 +273,6 @@ class DuckDBStore:
         with self.reading() as connection:
             return all_decisions(connection, self.path)
 
-    @contextmanager
     def running(
         self,
         kind: str,
@@ -288,7 +281,7 @@ class DuckDBStore:
         *,
         chosen: DetectionSet | None = None,
         model_digest: str | None = None,
-    ) -> Iterator[RunInfo]:
+    ) -> AbstractContextManager[RunInfo]:
         """Enter a run as pending and hold its lease while the block works on it.
 
         The block finishes the run by one of the ``add_`` calls. If it raises a TrackdbError the run is marked as
@@ -299,23 +292,7 @@ class DuckDBStore:
         StoreLockedError
             If another process is at work on a run of that name.
         """
-        set_id = chosen.id if chosen else None
-        with ExitStack() as stack:
-            # one transaction: nobody else can begin the same meanwhile, nor see the run without its holder
-            with self.beginning() as connection:
-                if set_id is not None:
-                    catalogue.require_there(connection, tables.detection_set, set_id)
-                give_up_twins(connection, self.path, kind, name, set_id)
-                run = catalogue.insert_run(
-                    connection, kind, name, dict(params), set_id=set_id, process=self.process, model_digest=model_digest
-                )
-                stack.enter_context(lease(self.path, lease_name(run.id), holder=self.process))
-            try:
-                yield run
-            except TrackdbError as error:
-                with suppress(StoreError):  # the first error is the one to tell
-                    self.fail(run, error)
-                raise
+        return working(self, kind, name, params, None if chosen is None else chosen.id, model_digest)
 
     @contextmanager
     def beginning(self) -> Iterator[sa.Connection]:
