@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 100_000
 """Of what one result shows: notebooks keep it in their file."""
 LONGEST: Final = 120  # letters of a value
+LONGEST_LINE: Final = 600  # letters of a line of text: an error has the path of its file in it
 MOST_COLUMNS: Final = 30
 CELL: Final = "text-align:left;vertical-align:top;padding:2px 10px 2px 0"
 
@@ -21,8 +22,8 @@ class Markup(str):
     __slots__ = ()
 
 
-def html_text(value: object) -> str:
-    """Return a value as HTML: nothing for None, numbers in nine digits, text cut and escaped."""
+def html_text(value: object, longest: int = LONGEST) -> str:
+    """Return a value as HTML: nothing for None, numbers in nine digits, text cut after so many letters and escaped."""
     if isinstance(value, Markup):
         return value
     if value is None:
@@ -32,7 +33,7 @@ def html_text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.9g}"
     text = str(value)
-    return escape(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
+    return escape(text if len(text) <= longest else f"{text[:longest]} …")
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
@@ -54,7 +55,7 @@ def html_card(title: str, *parts: str) -> str:
 
 def html_line(text: str) -> Markup:
     """Return a line of text."""
-    return Markup(f'<div style="color:#555">{html_text(text)}</div>')
+    return Markup(f'<div style="color:#555">{html_text(text, LONGEST_LINE)}</div>')
 
 
 def fitting(make: Callable[[int], str], most: int) -> str:

@@ -50,6 +50,7 @@ def test_requirements_are_read_with_their_extras_and_without_those_of_developers
         ("3.0", ">=2,<3", False),
         ("2.13.0+cpu", ">=2.4", True),
         ("2024.8.10", ">=2024.8", True),
+        ("2", ">=2.0", True),
         ("1.0", "", True),
     ],
 )
@@ -118,6 +119,11 @@ def test_a_store_that_nobody_holds(solved):
     assert "no store" in refusal("doctor", solved.path.parent / "other.trackdb", code=3)
 
 
+def test_a_store_whose_database_may_not_be_written_is_told_so(solved, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, _: path.name != GRAPH)
+    assert not holders_of(solved.path).writable
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 def test_who_holds_a_store_is_named(solved, read_only):
     hold = (
@@ -138,6 +144,7 @@ def test_work_under_way_and_work_that_was_left_behind(solved):
     with solved.running("score", "mine", {}):
         told = holders_of(solved.path)
     assert [said.startswith("score mine by pid") for said in told.at_work] == [True]
+    assert told.left_behind == []
     assert [name.startswith("run-") for name in told.leases] == [True]
     told = holders_of(solved.path)
     assert (told.at_work, len(told.left_behind)) == ([], 1)

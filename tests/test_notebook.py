@@ -1,14 +1,17 @@
 """What notebooks show: all of it escaped, small and without a script; and the same as tables of three libraries."""
 
+import base64
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tifffile
 
@@ -16,12 +19,14 @@ import trackdb
 from trackdb.engine.check import check
 from trackdb.engine.ingest import ingest
 from trackdb.engine.notebook import bar
-from trackdb.engine.notebook.questions import pictured
+from trackdb.engine.notebook.questions import FINEST_PX, pictured
+from trackdb.engine.notebook.summary import _first
 from trackdb.engine.notebook.tree import family_html
 from trackdb.engine.review.queue import Outcome, Question, ReviewList
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats.base import SourceOptions
-from trackdb.storage.html import MOST_BYTES, html_table, html_text
+from trackdb.storage.html import MOST_BYTES, html_line, html_table, html_text
+from trackdb.storage.sandbox import Answer
 
 from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
@@ -105,6 +110,7 @@ def test_a_lineage_is_drawn_with_each_track_and_is_a_table_and_a_graph(db):
     family = db.solution("truth").lineage(mother)
     drawn = shown(family)
     assert {"svg", "path", "circle"} <= drawn.names
+    assert len(re.findall(r'd="M[^"]*H', family._repr_html_())) == 2  # each daughter hangs on her mother
     assert drawn.text.count(", frames ") == 3
     assert str(family).count("track") == 3
     rows = family.arrow().to_pylist()
@@ -125,6 +131,28 @@ def test_questions_have_pictures_of_the_cells_that_they_ask_about(db):
     assert "divides into" in told.text
     assert {"svg", "image"} <= told.names
     assert "75.0 %" in told.text
+
+
+def test_pictures_are_no_finer_than_they_are_shown_and_where_there_are_none_it_is_said(db, tmp_path, monkeypatch):
+    import imagecodecs
+
+    monkeypatch.setattr("trackdb.engine.plots.crops.SMALLEST_HALF_PX", 160)
+    html = many_questions(db, db.detections().id.tolist()[:4])._repr_html_()
+    coded = re.findall("base64,([A-Za-z0-9+/=]*)", html)
+    assert coded
+    assert {max(imagecodecs.png_decode(base64.b64decode(one)).shape[:2]) for one in coded} == {FINEST_PX}
+    bare = trackdb.open(shutil.copytree(db._store.path, tmp_path / "bare.trackdb"))
+    for array in bare._store.all_arrays():
+        shutil.rmtree(bare._store.path / array.path)
+    assert "lacks frame 1" in shown(many_questions(bare, bare.detections().id.tolist()[:4])).text
+
+
+def test_what_is_left_out_of_a_table_is_told():
+    rows = [[i] * 31 for i in range(30)]
+    assert "and 10 more" in _first(("a",), rows, 20)
+    assert "more" not in _first(("a",), rows, 30)
+    assert ["…" in html_table(["a"] * n, rows) for n in (30, 31)] == [False, True]
+    assert "1 or more rows" in Answer(pa.table({"a": [1]}), True, 0.0)._repr_html_()
 
 
 def many_questions(db, cells):
@@ -201,6 +229,8 @@ def test_a_library_that_is_not_installed_is_named(db, monkeypatch):
 def test_values_are_shown_as_people_read_them():
     said = [html_text(v) for v in (None, True, 3, 0.1 + 0.2, "a<b", "x" * 999)]
     assert said == ["", "yes", "3", "0.3", "a&lt;b", "x" * 120 + " …"]
+    assert "x" * 600 + "</div>" in html_line("x" * 600)  # an error with the path of its file
+    assert "x" * 600 + " …</div>" in html_line("x" * 601)
 
 
 def test_a_solve_that_is_interrupted_leaves_the_store_whole_and_goes_again(tmp_path):

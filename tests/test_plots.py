@@ -9,6 +9,7 @@ import pytest
 from trackdb.engine.exports.tracking import tracking_of
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pixels import NO_PIXELS, PixelsInMemory
+from trackdb.engine.plots.crops import _square
 from trackdb.engine.plots.drawing import doubt_of
 from trackdb.engine.plots.overlay import boundary, flat, grey, plot_overlay, tail_links
 from trackdb.engine.plots.page import write_page
@@ -185,10 +186,38 @@ def test_a_page_tells_each_question_and_escapes_names(store, cell, tmp_path):
         ("100.0", "&#9733; in the solution"),
     ]
     assert re.findall('aria-label="(.*?)"', page) == ["frame 1", "frame 2", "frame 3", "frame 4"]
+    pictures = re.findall("<svg.*?</svg>", page)  # dashed is the place of the cell in the other frame
+    assert ["stroke-dasharray" in picture for picture in pictures] == [False, True, False, True]
     with pytest.raises(FormatError, match="exists already"):
         write_page(asked_of(cell), store.detections(store.detection_set()), NO_PIXELS, out)
     with pytest.raises(ConfigError, match="the page is HTML"):
         write_page(asked_of(cell), store.detections(store.detection_set()), NO_PIXELS, tmp_path / "review.pdf")
+
+
+def test_a_page_that_fails_half_way_leaves_nothing(store, cell, tmp_path, monkeypatch):
+    def fails(file, _text, **_options):
+        file.write_bytes(b"half of it")
+        raise OSError("no room")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fails)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OSError, match="no room"):
+        write_page(asked_of(cell), store.detections(store.detection_set()), NO_PIXELS, tmp_path / "review.html")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("corner", "square"),
+    [
+        ((0, 0), [[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
+        ((-1, -1), [[0, 0, 0], [0, 1, 2], [0, 4, 5]]),
+        ((1, 2), [[6, 0, 0], [9, 0, 0], [0, 0, 0]]),
+        ((5, -7), [[0, 0, 0], [0, 0, 0], [0, 0, 0]]),
+    ],
+)
+def test_a_square_that_leaves_the_picture_is_black_there(corner, square):
+    plane = np.arange(1, 10).reshape(3, 3)
+    assert _square(plane, np.array(corner), 3).tolist() == square
 
 
 def test_a_page_shows_pixels_where_there_are_some(store, cell, tmp_path):
