@@ -24,27 +24,6 @@ if TYPE_CHECKING:
 SCALE = Path(__file__).with_name("scale.py")
 GRAPH = "graph.duckdb"
 FLIPS = 60
-BACKWARD = (
-    "drop table detection_intensity",
-    "drop table detection_property",
-    *(
-        f"alter table detection_feature drop column {name}"
-        for name in (
-            "border_px",
-            "inertia_zz",
-            "inertia_zy",
-            "inertia_zx",
-            "inertia_yy",
-            "inertia_yx",
-            "inertia_xx",
-            "intensity_mean",
-        )
-    ),
-    "alter table annotation drop column note",
-    "alter table annotation drop column model",
-    "update meta set value = '1' where key in ('schema_version', 'oldest_reader')",
-)
-"""What leads from the tables of today to those of schema version 1."""
 
 
 def big_store(folder: Path, size: str = "1M") -> Path:
@@ -84,10 +63,24 @@ def old(store: Path, _folder: Path) -> None:
         views = connection.execute("select view_name from duckdb_views() where not internal").fetchall()
         for (view,) in views:
             connection.execute(f"drop view {view}")
-        for statement in BACKWARD:
+        for statement in backward():
             connection.execute(statement)
     line("first opening of a store of version 1 (`log`)", store, "30 s", *timed("log", store))
     line("the next", store, "", *timed("log", store))
+
+
+def backward() -> list[str]:
+    """Return what leads from the tables of today to those of schema version 1."""
+    from trackdb.storage.migrations import FEATURES_OF_2
+
+    return [
+        "drop table detection_intensity",
+        "drop table detection_property",
+        *(f"alter table detection_feature drop column {name}" for name in FEATURES_OF_2),
+        "alter table annotation drop column note",
+        "alter table annotation drop column model",
+        "update meta set value = '1' where key in ('schema_version', 'oldest_reader')",
+    ]
 
 
 def compact(store: Path, _folder: Path) -> None:

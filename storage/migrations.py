@@ -21,21 +21,20 @@ from .within import require_own_files
 if TYPE_CHECKING:
     from pathlib import Path
 
+FEATURES_OF_2: Final = (
+    "border_px",
+    "inertia_zz",
+    "inertia_zy",
+    "inertia_zx",
+    "inertia_yy",
+    "inertia_yx",
+    "inertia_xx",
+    "intensity_mean",
+)
+"""Columns of `detection_feature` that came with version 2."""
 STEPS: Final[dict[int, tuple[str, ...]]] = {
     2: (
-        *(
-            f"alter table detection_feature add column {name} real"
-            for name in (
-                "border_px",
-                "inertia_zz",
-                "inertia_zy",
-                "inertia_zx",
-                "inertia_yy",
-                "inertia_yx",
-                "inertia_xx",
-                "intensity_mean",
-            )
-        ),
+        *(f"alter table detection_feature add column {name} real" for name in FEATURES_OF_2),
         """create table detection_intensity (
             det_id bigint not null, channel varchar not null, mean double, min double, max double)""",
         """create table detection_property (

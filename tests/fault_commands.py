@@ -12,7 +12,7 @@ from .command_line import run
 from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
 STORE = "m.trackdb"
-MODEL_SETTINGS = """[train]
+SMALL_NETWORK = """[train]
 window = 2
 d_model = 16
 heads = 2
@@ -123,7 +123,7 @@ def write_sources(folder: Path) -> None:
     tracks = [(k, 0, 4, 0) for k in range(1, 5)]
     write_ctc(folder / "movie", centres=centres, tracks=tracks, shape=(60, 60), images=True)
     write_rows(folder / "table.csv", dividing_cells(n_frames=5, side=3), header=DIVIDING)
-    (folder / "small.toml").write_text(MODEL_SETTINGS)
+    (folder / "small.toml").write_text(SMALL_NETWORK)
 
 
 STAGES = {

@@ -59,22 +59,8 @@ def warm_networks() -> None:
 def telling(acknowledged: int) -> None:
     """Have each commit and each entry of the decision log told once it is behind a caller."""
     from trackdb.storage import decision_log
-    from trackdb.storage.duckdb_store import DuckDBStore
 
-    writing = DuckDBStore.writing
-
-    class Acknowledged:
-        def __init__(self, inner):
-            self.inner = inner
-
-        def __enter__(self):
-            return self.inner.__enter__()
-
-        def __exit__(self, *error):
-            stop = self.inner.__exit__(*error)
-            if error[0] is None:
-                os.write(acknowledged, b"commit\n")
-            return stop
+    from .acknowledged import tell_commits
 
     def told(write):
         def written(store, decisions):
@@ -83,7 +69,7 @@ def telling(acknowledged: int) -> None:
 
         return written
 
-    DuckDBStore.writing = lambda self, **options: Acknowledged(writing(self, **options))
+    tell_commits(acknowledged)
     for name in ("write_lines", "write_together"):
         write = getattr(decision_log, name)
         for module in list(sys.modules.values()):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,32 +36,18 @@ import numpy as np
 import zarr, tifffile
 from trackdb.engine.measure import measure
 from trackdb.storage.duckdb_store import DuckDBStore
+from tests.acknowledged import tell_commits
 
 measure(np.ones((2, 2), dtype=np.uint16), {"a": np.ones((2, 2), dtype=np.uint16)})
 
 engine_ingest.BATCH_ROWS = 1
-
-class Telling(DuckDBStore):
-    def writing(self, **options):
-        return Acknowledged(super().writing(**options))
-
-class Acknowledged:
-    def __init__(self, inner):
-        self.inner = inner
-    def __enter__(self):
-        return self.inner.__enter__()
-    def __exit__(self, *error):
-        stop = self.inner.__exit__(*error)
-        if error[0] is None:
-            os.write(1, b"commit\\n")
-        return stop
-
+tell_commits(1)
 print("ready", flush=True)
 for line in sys.stdin:
     source, place = line.split()
     child = os.fork()
     if child == 0:
-        ingest(Path(source), Telling(Path(place), command="trackdb ingest"), name="movie")
+        ingest(Path(source), DuckDBStore(Path(place), command="trackdb ingest"), name="movie")
         os.write(1, b"done\\n")
         os._exit(0)
     os.write(1, f"born {child}\\n".encode())
@@ -74,7 +61,11 @@ class Zygote:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ZYGOTE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", ZYGOTE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
         )
         assert self.process.stdout.readline() == "ready\n"
 

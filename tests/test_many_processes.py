@@ -18,7 +18,9 @@ import trackdb
 from trackdb.engine.check import check
 from trackdb.errors import StoreLockedError
 from trackdb.storage import turns
+from trackdb.storage.connection import holder_of
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.founding import GRAPH
 from trackdb.storage.sandbox import ask
 from trackdb.storage.turns import give_way, waiting_to_write
 
@@ -109,9 +111,12 @@ def test_who_holds_the_database_is_named_and_holds_nothing_once_it_is_killed(sol
 
 
 def test_a_query_that_runs_is_named_to_who_would_write(solved):
-    asking = threading.Thread(target=ask, args=(solved.path, "select sleep_ms(1500)"))
+    asking = threading.Thread(target=ask, args=(solved.path, "select sleep_ms(3000)"))
     asking.start()
-    time.sleep(0.7)
+    deadline = time.monotonic() + PATIENCE_S
+    while holder_of(solved.path / GRAPH) is None:  # a process is started for it first
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     with pytest.raises(StoreLockedError) as refused, DuckDBStore(solved.path).writing(patience_s=0.1):
         pass
     assert "(trackdb query)" in refused.value.details["held by"]

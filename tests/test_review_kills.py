@@ -73,9 +73,8 @@ def test_every_acknowledged_answer_survives_kills_at_random_moments(path, zygote
         pid, url = born(zygote, path)
         with Tab(url) as tab:
             assert tab.state["progress"]["answered"] == len(live(DuckDBStore(path).decisions()))
-            killer = subprocess.Popen(["sh", "-c", f"sleep {rng.uniform(0.05, 0.6):.3f}; kill -9 {pid}"])
-            acknowledged += answered_before_its_death(tab)
-            killer.wait()
+            moment = f"sleep {rng.uniform(0, 0.05):.3f}; kill -9 {pid}"
+            acknowledged += answered_before_its_death(tab, moment, after=rng.randint(0, 6))
     said = DuckDBStore(path).decisions()
     assert set(acknowledged) <= {d.key for d in said}
     assert [d.seq for d in said] == list(range(1, len(said) + 1))
@@ -84,10 +83,15 @@ def test_every_acknowledged_answer_survives_kills_at_random_moments(path, zygote
     keep(Counts("review, a server killed at random moments", counted=Counter(kills=KILLS)))
 
 
-def answered_before_its_death(tab):
-    """Answer and undo without a pause until the server is gone, and return the keys that it acknowledged."""
-    kept, rng = [], random.Random(tab.state["n_entries"])
+def answered_before_its_death(tab, killing, *, after):
+    """Answer and undo without a pause until the server is gone, and return the keys that it acknowledged.
+
+    The killing begins `after` so many of them: a slow machine gets as far as a fast one.
+    """
+    kept, rng, killer = [], random.Random(tab.state["n_entries"]), None
     while True:
+        if killer is None and len(kept) == after:
+            killer = subprocess.Popen(["sh", "-c", killing])
         key = str(uuid.uuid4())
         try:
             if tab.question is None or rng.random() < 0.2:
@@ -100,6 +104,8 @@ def answered_before_its_death(tab):
             assert reply.json()["error"]["code"] == "nothing_to_undo", reply.text
             tab.state = tab.get("/api/session", client="tab")
         except httpx.TransportError:
+            assert killer is not None  # else it ended by itself
+            killer.wait()
             return kept
 
 

@@ -31,8 +31,10 @@ class Solved:
 
     def __init__(self, *looks):
         self.looks = list(looks)
+        self.rounds = 0
 
     def hear(self):
+        self.rounds += 1
         return []
 
     def solved_again(self):
@@ -62,7 +64,9 @@ def told_in(folder, monkeypatch, *looks):
             size += 1
             graph.write_bytes(b"x" * size)
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        last = session.rounds
+        while session.rounds == last and not running.done():  # what the last look told is told before the next
+            await asyncio.sleep(0.01)
         assert not running.done()
         running.cancel()
 

@@ -15,6 +15,7 @@ from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.problem import TrackingProblem, objective
 from trackdb.testing.problems import crowded_movie, shuffle_edges
 
+from .drawn_problems import two_that_may_be_one_another
 from .strategies import tracking_problems
 
 CHEAP_DIVISION = {"division": 0.5, "false_cost": 2.0}
@@ -50,26 +51,7 @@ def pin_one(linker, pins, draw_of):
 
 @pytest.fixture
 def movie():
-    r"""Two cells in three frames, close enough to be taken for one another.
-
-    ::
-
-        0 --- 2 --- 4      links straight on gain 3, across 1
-           X     X
-        1 --- 3 --- 5
-    """
-    n = 6
-    return TrackingProblem(
-        frame=np.array([0, 0, 1, 1, 2, 2]),
-        source=np.array([0, 0, 1, 1, 2, 2, 3, 3]),
-        target=np.array([2, 3, 2, 3, 4, 5, 4, 5]),
-        edge_cost=np.array([-3.0, -1, -1, -3, -3, -1, -1, -3]),
-        node_cost=np.full(n, -1.0),
-        appear_cost=np.repeat([0.0, 4.0], [2, 4]),
-        disappear_cost=np.repeat([4.0, 0.0], [4, 2]),
-        division_cost=np.full(n, 6.0),
-        pinned_node=np.zeros(n, dtype=np.int8),
-    )
+    return two_that_may_be_one_another()
 
 
 def test_a_link_across_takes_the_other_with_it_and_both_come_back(movie):

@@ -16,6 +16,7 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.partials import MACHINE
 
 from .command_line import answer, refusal, run
+from .fault_commands import SMALL_NETWORK
 from .movies import write_ctc, write_points
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
@@ -30,17 +31,6 @@ from trackdb.engine.training.from_stores import sources_of  # noqa: E402
 from trackdb.engine.training.precision import Precision  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
-SMALL = """[train]
-window = 2
-d_model = 16
-heads = 2
-layers = 1
-epochs = 2
-samples_per_epoch = 8
-batch = 4
-lr = 0.01
-augment = 1
-"""
 LAYOUT = {"config.yaml", "metrics.csv", "model.pt", "train_config.yaml", "trained.json"}
 
 
@@ -68,7 +58,7 @@ def place(tmp_path_factory):
         centres.append({1: (8, 10 + 4 * t), 3: (40, 12 + 4 * t), **divided})
     tracks = [(1, 0, 5, 0), (2, 0, 2, 0), (3, 0, 5, 0), (4, 3, 5, 2), (5, 3, 5, 2)]
     ingest(write_ctc(folder / "six", centres=centres, tracks=tracks, images=True), DuckDBStore(folder / "six.trackdb"))
-    (folder / "small.toml").write_text(SMALL)
+    (folder / "small.toml").write_text(SMALL_NETWORK)
     torch.set_num_threads(1)
     answer("train", "association", folder / "six.trackdb", "--config", folder / "small.toml", "-o", folder / "mine")
     return folder
@@ -269,7 +259,7 @@ def test_validation_on_the_movie_that_is_learned_from_is_refused(words, place, t
 def test_points_teach_places_alone(place, tmp_path):
     points = DuckDBStore(tmp_path / "points.trackdb")
     ingest(write_points(tmp_path / "points.csv"), points)
-    (tmp_path / "places.toml").write_text(SMALL + "places_alone = true\n")
+    (tmp_path / "places.toml").write_text(SMALL_NETWORK + "places_alone = true\n")
     words = ["train", "association", points.path, "-o", tmp_path / "places", "--config"]
     assert "points" in refusal(*words, place / "small.toml", code=3)
     answer(*words, tmp_path / "places.toml")
