@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SchemaError
+from ..errors import MissingRowsError, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -312,6 +312,20 @@ class SolutionTable:
     def __post_init__(self) -> None:
         require_equal_lengths(node=self.node, track_id=self.track_id, pre=self.pre)
         require_equal_lengths(edge=self.edge, kind=self.kind)
+
+
+def row_of_cell(sorted_ids: NDArray[np.int64], cell: int) -> int:
+    """Return the row of a cell that a person names among detections, by their strictly increasing ids.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is no such cell.
+    """
+    row = int(np.searchsorted(sorted_ids, cell))
+    if row == len(sorted_ids) or sorted_ids[row] != cell:
+        raise MissingRowsError(f"there is no cell {cell} among these detections")
+    return row
 
 
 def rows_of(sorted_ids: NDArray[np.int64], ids: NDArray[np.int64], what: str) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from ...solvers.linker import Linker
 from ...solvers.pins import Pins
 from ...solvers.problem import FORBIDDEN, KEPT, Selection
 from ...storage.held import held_solution
-from ...storage.schema import rows_of
+from ...storage.schema import row_of_cell, rows_of
 from ..linkers import ASSOCIATION, IN_PAIRS
 from ..posterior.problem import goes_by_cost, priced_again, run_of
 from ..progress import Silent
@@ -222,10 +222,7 @@ class OpenLinker:
         return range(int(begin), int(end))
 
     def _row(self, cell: int) -> int:
-        row = int(np.searchsorted(self._ids, cell))
-        if row == len(self._ids) or self._ids[row] != cell:
-            raise MissingRowsError(f"there is no cell {cell} among these detections")
-        return row
+        return row_of_cell(self._ids, cell)
 
     def _link(self, row: int, daughter: int) -> int:
         leaving, target = self._leaving(row), self._row(daughter)

@@ -18,6 +18,7 @@ from ...solvers.posterior.conditioning import OpenPosterior
 from ...solvers.posterior.marginals import PRUNE
 from ...solvers.posterior.plan import WIDTH
 from ...solvers.problem import FORBIDDEN
+from ...storage.schema import row_of_cell
 from .queue import ERROR_REDUCTION, Outcome, ReviewList, require_list
 from .ranking import LEAST, best_of_pieces, most_reducing
 from .rerun import AnswerWorth
@@ -299,10 +300,7 @@ class OpenReview:
         return tuple(self._ids[rows].tolist())
 
     def _row(self, cell: int) -> int:
-        row = int(np.searchsorted(self._ids, cell))
-        if row == len(self._ids) or self._ids[row] != cell:
-            raise MissingRowsError(f"there is no cell {cell} among these detections")
-        return row
+        return row_of_cell(self._ids, cell)
 
     def _rows(self, cells: NDArray[np.int64]) -> Ints:
         """Return the rows of cells."""

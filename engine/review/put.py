@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...errors import MissingRowsError
+from ...storage.schema import row_of_cell
 from .queue import Outcome
 
 if TYPE_CHECKING:
@@ -121,10 +121,7 @@ class Candidates:
         MissingRowsError
             If there is no such cell.
         """
-        row = int(np.searchsorted(self.ids, cell))
-        if row == len(self.ids) or self.ids[row] != cell:
-            raise MissingRowsError(f"there is no cell {cell} among these detections")
-        return row
+        return row_of_cell(self.ids, cell)
 
     def leaving(self, row: int) -> list[Candidate]:
         """Return the links that leave a cell, by its row; how likely they are is not known here."""
