@@ -110,6 +110,8 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
                         error = _of_the_system(error, title, options)
                     if "no locator available" in str(error):  # numba's words where it may write nowhere
                         error = _NO_PLACE_FOR_KERNELS
+                    if isinstance(error, MemoryError):
+                        error = TrackdbError("there is not enough memory for this", **_reason(error))
                     if not isinstance(error, TrackdbError):
                         raise
                     show_error(error)
@@ -130,6 +132,10 @@ _NO_PLACE_FOR_KERNELS = TrackdbError(
     "there is no folder to keep compiled kernels in: neither that of the package nor one at home can be written",
     **{"try": "set NUMBA_CACHE_DIR to a folder that you may write"},
 )
+
+
+def _reason(error: Exception) -> dict[str, str]:
+    return {"reason": str(error)} if str(error) else {}
 
 
 def _of_the_system(error: OSError, title: str, options: Mapping[str, Any]) -> TrackdbError:

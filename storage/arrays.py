@@ -19,6 +19,7 @@ import zarr
 
 from ..errors import FormatError, StoreDamagedError
 from .folders import flush, flush_tree, writing_below
+from .pixels.frames import require_backed
 from .within import require_own
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class ArrayWriter:
         try:
             _require_ours(self._folder / DATA)
             array = zarr.open_array(self._folder / DATA, mode="r+", zarr_format=3)
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         if array.shape != self.shape or array.dtype != self._dtype:
             return None
@@ -239,7 +240,11 @@ def read_window(store: Path, ref: ArrayRef, frame: int, window: tuple[slice, ...
     try:
         _require_ours(folder / DATA)
         array = zarr.open_array(folder / DATA, mode="r", zarr_format=3)
-        return np.asarray(array[(frame, *window)])  # type: ignore[index]  # zarr knows slices of whole numbers alone
+        if array.shape != ref.shape or str(array.dtype) != ref.dtype:
+            raise ValueError(f"{array.dtype} of shape {array.shape}, said to be {ref.dtype} of shape {ref.shape}")
+        require_backed(ref.shape[1:], array.dtype, sum(file.stat().st_size for file in files), str(ref.path))
+        pixels = array[(frame, *window)]  # type: ignore[index]  # zarr knows slices of whole numbers alone
+        return np.asarray(pixels)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreDamagedError(f"{store / ref.path} cannot be read", reason=str(error)) from error
 

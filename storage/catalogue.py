@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
-from ..errors import MissingRowsError
+from ..errors import MissingRowsError, StoreDamagedError
 from . import tables
 from .arrays import ArrayRef
+from .facts import REMEDY, as_facts
+from .pixels.frames import MAX_FRAMES
 from .schema import Movie
 
 if TYPE_CHECKING:
@@ -147,14 +149,20 @@ def runs(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[RunI
             kind=row["kind"],
             name=row["name"],
             set_id=row["set_id"],
-            params=row["params"],
+            params=as_facts(row["params"], f"run {row['run_id']}"),
             state=row["state"],
-            started=row["started"],
+            started=_time(row["started"], row["run_id"]),
             finished=row["finished"],
             process=row["process"],
         )
         for row in rows
     ]
+
+
+def _time(value: object, run_id: int) -> datetime:
+    if not isinstance(value, datetime):  # a year that Python does not know comes as text
+        raise StoreDamagedError(f"run {run_id} began at no time: {value}", **{"try": REMEDY})
+    return value
 
 
 def insert_run(
@@ -190,7 +198,9 @@ def insert_run(
 def close_run(connection: sa.Connection, run_id: int, state: str, params: dict[str, Any]) -> None:
     """Set the final state of a run, and add to what is known of it."""
     r = tables.run
-    known = connection.execute(sa.select(r.c.params).where(r.c.run_id == run_id)).scalar_one()
+    known = as_facts(
+        connection.execute(sa.select(r.c.params).where(r.c.run_id == run_id)).scalar_one(), f"run {run_id}"
+    )
     connection.execute(
         sa.update(r).where(r.c.run_id == run_id).values(state=state, finished=now(), params={**known, **params})
     )
@@ -239,17 +249,29 @@ def detection_sets(connection: sa.Connection, *where: sa.ColumnElement[bool]) ->
 
 
 def _movie(row: sa.RowMapping) -> Movie:
-    axes = ("scale_z", "scale_y", "scale_x")[-row["ndim"] :]
+    shape, n_frames, ndim = row["shape"], row["n_frames"], row["ndim"]
+    if ndim not in (2, 3) or not 0 <= n_frames <= MAX_FRAMES or not (shape is None or _is_shape(shape, ndim)):
+        raise StoreDamagedError(
+            f"dataset {row['name']} has {n_frames} frames of {ndim} dimensions and shape {shape}", **{"try": REMEDY}
+        )
+    axes = ("scale_z", "scale_y", "scale_x")[-ndim:]
     scale = tuple(row[axis] for axis in axes)
     return Movie(
         name=row["name"],
-        n_frames=row["n_frames"],
-        ndim=row["ndim"],
-        shape_px=tuple(row["shape"]) if row["shape"] else None,
+        n_frames=n_frames,
+        ndim=ndim,
+        shape_px=tuple(shape) if shape else None,
         scale_um=None if None in scale else scale,
         interval_s=row["frame_interval_s"],
         source=row["source"],
     )
+
+
+def _is_shape(shape: object, ndim: int) -> bool:
+    """Return whether a value is the size of a frame."""
+    if not isinstance(shape, list) or len(shape) not in (0, ndim):
+        return False
+    return all(isinstance(n, int) and 0 < n < 2**31 for n in shape)
 
 
 def solutions(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[SolutionInfo]:
@@ -298,12 +320,18 @@ def arrays(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Ar
             channel=row["channel"],
             path=row["path"],
             sha256=row["sha256"],
-            shape=tuple(row["shape"]),
+            shape=_axes(row["shape"], row["path"]),
             dtype=row["dtype"],
             n_bytes=row["bytes"],
         )
         for row in rows.mappings()
     ]
+
+
+def _axes(value: object, path: str) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(isinstance(n, int) and n >= 0 for n in value):
+        raise StoreDamagedError(f"the pixels in {path} are said to have shape {value}", **{"try": REMEDY})
+    return tuple(value)
 
 
 def the_one(items: Mapping[str, T], name: str | None, what: str) -> T:

@@ -29,6 +29,7 @@ from ..errors import (
     VersionError,
 )
 from . import dialect  # noqa: F401  registers itself
+from .facts import facts_in
 from .folders import MAKE_ROOM, allowing, copying
 from .instance import opened
 from .turns import give_way, waiting_to_write
@@ -48,6 +49,7 @@ _ENGINE = sa.create_engine(
     "duckdb+remembering://",
     poolclass=NullPool,
     creator=lambda: ConnectionWrapper(_RAW.get()),
+    json_deserializer=facts_in,
     pool_reset_on_return=None,  # a connection ends with its one transaction
 )
 # duckdb_engine hangs a function on this class of SQLAlchemy, so DuckDB lives as long as SQLAlchemy does: where torch is

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LEASE: Final = "decisions"
 WAIT_S: Final = 10.0  # for another answer, which takes milliseconds
 STARTED: Final = f"{now():%Y%m%dT%H%M%S}"
+NO_DECISION: Final = "a row of table annotation is no decision"
 FRESH_NS: Final = 1_000_000_000  # younger than that, a file may change again and look the same
 Stamp = tuple[int, int, int]
 
@@ -295,8 +296,18 @@ def _end_of_last_line(file: Path) -> int:
 
 
 def merged_decisions(connection: sa.Connection) -> list[Decision]:
-    """Return the entries that the table holds, in no order."""
-    return [_from_row(row) for row in connection.execute(sa.select(tables.annotation)).mappings()]
+    """Return the entries that the table holds, in no order.
+
+    Raises
+    ------
+    StoreDamagedError
+        If a row is no entry.
+    """
+    rows = connection.execute(sa.select(tables.annotation)).mappings()
+    try:
+        return [_from_row(row) for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreDamagedError(NO_DECISION, reason=str(error), **{"try": "restore the store from a copy"}) from error
 
 
 def all_decisions(connection: sa.Connection, store: Path) -> list[Decision]:

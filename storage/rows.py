@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from ..errors import StoreDamagedError
 from .schema import CandidateEdges, Detections, SolutionTable, Tracks, rows_of
 
 if TYPE_CHECKING:
@@ -80,10 +81,17 @@ def detection_rows(detections: Detections, set_id: int) -> pa.Table:
 def detections_from(rows: pa.Table, chosen: DetectionSet) -> Detections:
     """Return rows of the table `detection`, ordered by `det_id`, as a table in memory."""
     axes = AXES[-chosen.movie.ndim :]
+    position = np.stack([floats(rows, axis) for axis in axes], axis=1)
+    if not np.isfinite(position).all():
+        nowhere = rows["det_id"].to_numpy()[~np.isfinite(position).all(axis=1)]
+        raise StoreDamagedError(
+            f"{len(nowhere):,} detections have no place, the first is {nowhere[0]}",
+            **{"try": "trackdb check tells what else is wrong; restore the store from a copy"},
+        )
     return Detections(
         id=ints(rows, "det_id"),
         frame=ints(rows, "t"),
-        position_px=np.stack([floats(rows, axis) for axis in axes], axis=1),
+        position_px=position,
         label=ints(rows, "label"),
         area=floats(rows, "area"),
         scale_um=chosen.movie.scale_um,
@@ -183,10 +191,16 @@ def solution_rows(table: SolutionTable, solution_id: int) -> dict[str, pa.Table]
 
 def solution_from(nodes: pa.Table, edges: pa.Table, tracks: pa.Table) -> SolutionTable:
     """Return rows of `solution_node` (ordered by `det_id`), `solution_edge` and `track` as one table in memory."""
+    pre = ints(nodes, "pre")
+    if len(pre) and not (pre.min() >= 0 and pre.max() < tracks.num_rows):
+        raise StoreDamagedError(
+            "cells of the solution are in tracks that are not there",
+            **{"try": "trackdb check STORE --repair makes tracks again from the links"},
+        )
     return SolutionTable(
         node=ints(nodes, "det_id"),
         track_id=ints(nodes, "track_id"),
-        pre=ints(nodes, "pre"),
+        pre=pre,
         edge=ints(edges, "edge_id"),
         kind=ints(edges, "kind"),
         tracks=tracks_from(tracks),

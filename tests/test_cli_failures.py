@@ -287,6 +287,14 @@ def test_a_bug_keeps_its_traceback(movie, monkeypatch):
     assert isinstance(result.exception, ZeroDivisionError)
 
 
+def test_too_little_memory_is_told_in_words(movie, monkeypatch):
+    def large(*_):
+        raise MemoryError("Unable to allocate 8.00 EiB")
+
+    monkeypatch.setattr("trackdb.engine.contents.contents_of", large)
+    assert "not enough memory for this" in refusal("info", movie.path, code=1)
+
+
 @pytest.mark.parametrize("images", [["a/b=x"], ["../x=y"], ["x=a", "x=b"]])
 def test_channels_have_plain_names_each_once(tmp_path, images):
     options = [part for text in images for part in ("--images", text)]

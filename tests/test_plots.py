@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -237,3 +238,12 @@ def test_the_command_draws_and_refuses_options_of_other_plots(store, cell, tmp_p
     assert "--frame is not for plot tree" in said
     assert "overlay" in said
     assert not (tmp_path / "c.svg").exists()
+
+
+@drawn
+def test_a_name_in_a_title_is_no_formula_and_steers_nothing(tracking, tmp_path):
+    tracking.about.update(dataset="\x1b[31m", solution="$\\frac{")
+    plot_tree(tracking, tmp_path / "tree.svg")
+    text = (tmp_path / "tree.svg").read_text()
+    assert "\x1b" not in text
+    ElementTree.fromstring(text)

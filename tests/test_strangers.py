@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 
 import trackdb
+from trackdb.engine.check import check
+from trackdb.engine.contents import contents_of
 from trackdb.errors import QueryError, StoreDamagedError, TrackdbError
 from trackdb.storage import tables
 from trackdb.storage.arrays import DATA, METADATA, ArrayWriter, read_frame
-from trackdb.storage.decision_log import DecisionLog
+from trackdb.storage.decision_log import DecisionLog, merge_log
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
 from trackdb.storage.instance import opened
@@ -354,6 +357,67 @@ def test_unfinished_pixels_that_lead_out_are_not_gone_on_with(tmp_path, place, w
     with pytest.raises(StoreDamagedError, match="neither a file" if what == "pipe" else "leads out"):
         ArrayWriter(store, "run-1-masks-", **how).write(1, np.ones((4, 4), np.uint16))
     assert not outside.exists() or not list(outside.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("where", "value"), [("shape", [3, 10**6, 10**6]), ("shape", [3, 61, 80]), ("data_type", "float64")]
+)
+def test_pixels_of_another_size_than_the_store_tells_are_refused(solved, where, value):
+    ref, folder = masks_of(solved)
+    told = json.loads((folder / METADATA).read_text())
+    assert told[where] != value
+    told[where] = value
+    (folder / METADATA).write_text(json.dumps(told))
+    with pytest.raises(StoreDamagedError, match="said to be"):
+        read_frame(solved.path, ref, 0)
+
+
+def test_a_frame_that_the_bytes_behind_it_cannot_make_up_is_refused(solved):
+    ref, folder = masks_of(solved)
+    told = json.loads((folder / METADATA).read_text())
+    shape = [ref.shape[0], *(1500 * n for n in ref.shape[1:])]  # whole shards: what zarr asks for
+    told["shape"], told["chunk_grid"]["configuration"]["chunk_shape"] = shape, [1, *shape[1:]]
+    (folder / METADATA).write_text(json.dumps(told))
+    with pytest.raises(StoreDamagedError, match="promises frames of"):
+        read_frame(solved.path, replace(ref, shape=tuple(shape)), 0)
+
+
+# ---- rows
+
+
+@pytest.mark.parametrize(
+    ("change", "does", "told"),
+    [
+        ("update run set params = '[1]'", contents_of, "no JSON object"),
+        ("update run set params = '3'", lambda store: store.runs(), "no JSON object"),
+        ("update run set params = repeat('[', 5000) || repeat(']', 5000)", contents_of, "no JSON"),
+        ("update run set params = '{}'", lambda store: store.runs()[0].params["max_gap"], "does not tell max_gap"),
+        ("update run set started = timestamp '290000-01-01'", lambda store: store.runs(), "began at no time"),
+        ("update dataset set n_frames = 2147483647", lambda store: store.detection_set(), "2147483647 frames"),
+        ("update dataset set ndim = 7", lambda store: store.detection_set(), "7 dimensions"),
+        ("update dataset set shape = '[-1, 5]'", lambda store: store.detection_set(), "shape"),
+        ("update array_ref set shape = '3'", lambda store: store.all_arrays(), "said to have shape 3"),
+        ("update detection set y = 'nan'", lambda store: store.detections(store.detection_set()), "no place"),
+        ("delete from track", lambda store: store.solution(store.find_solution()[1]), "tracks that are not there"),
+    ],
+)
+def test_rows_that_cannot_be_are_damage_and_no_bug(solved, change, does, told):
+    with solved.writing() as connection:
+        connection.exec_driver_sql(change)
+    with pytest.raises(StoreDamagedError, match=told):
+        does(solved)
+
+
+@pytest.mark.parametrize("change", ["kind = 'x'", "cell = '[1]'", "daughters = '3'"])
+def test_a_row_that_is_no_decision_is_damage_and_named_by_check(solved, change):
+    trackdb.open(solved.path, write=True).annotate(1, daughters=[], who="ana")
+    trackdb.open(solved.path, write=True).annotate(2, daughters=[], who="ana")
+    with solved.writing() as connection:
+        merge_log(connection, solved.path)
+        connection.exec_driver_sql(f"update annotation set {change}")
+    with pytest.raises(StoreDamagedError, match="no decision"):
+        solved.decisions()
+    assert any("no decision" in problem.what for problem in check(solved))
 
 
 # ---- settings

@@ -11,7 +11,7 @@ from ...errors import StoreDamagedError
 from ...storage import catalogue, tables
 from ...storage.arrays import ARRAYS, digest
 from ...storage.commits import loss, mending, notes
-from ...storage.decision_log import merged_decisions
+from ...storage.decision_log import NO_DECISION, merged_decisions
 from ...storage.decisions import MENDING
 from ...storage.log_files import read_log
 from ...storage.posteriors import posteriors
@@ -241,10 +241,9 @@ def _unlike_merged(store: DuckDBStore) -> list[Problem]:
     with store.reading() as connection:
         try:
             merged = {decision.key: decision for decision in merged_decisions(connection)}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return [Problem(f"a row of table annotation is no decision: {error}", 1, COPY)]
-        except StoreDamagedError:  # the table is named already
-            return []
+        except StoreDamagedError as error:  # a table that cannot be read is named already
+            reason = error.details.get("reason", "")
+            return [Problem(f"{error.message}: {reason}", 1, COPY)] if error.message == NO_DECISION else []
     unlike = [d.key for d in read_log(store.path) if d != merged.get(d.key, d)]
     if not unlike:
         return []

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import CalibrationError
 from ..metrics.calibration import N_BINS, reliability
 from ..metrics.rejection import Rejection, rejection
-from .drawing import figure_for, require_plottable
+from .drawing import entitle, figure_for, require_plottable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,8 @@ def _draw_reliability(figure: Any, judged: Judged) -> None:
         count = np.histogram(answers.confidence, edges)[0]
         bottom.stairs(count, edges, color=f"C{number}")
     bottom.set_yscale("symlog", linthresh=1)
-    top.set(ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02), title=_title(judged))
+    top.set(ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
+    entitle(top, _title(judged))
     top.legend(loc="upper left", frameon=False)
     bottom.set(xlabel="confidence", ylabel="daughters")
 
@@ -95,7 +96,8 @@ def _draw_rejection(figure: Any, judged: Judged) -> None:
         curve = rejection(doubt, answers.right)
         share, accuracy = kept_curve(curve)
         axes.plot(100 * share, accuracy, style, linewidth=1.2, label=f"{name}: AURC {curve.area:.4f}")
-    axes.set(xlabel="least sure daughters that are rejected, %", ylabel="accuracy of the rest", title=_title(judged))
+    axes.set(xlabel="least sure daughters that are rejected, %", ylabel="accuracy of the rest")
+    entitle(axes, _title(judged))
     axes.legend(loc="lower right", frameon=False)
 
 

@@ -59,6 +59,11 @@ def figure_for(out: Path, width_in: float, height_in: float) -> Iterator[Any]:
             figure.savefig(partial, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
 
 
+def entitle(axes: Any, title: str) -> None:
+    """Give axes a title in which names may hold anything: nothing is a formula, and nothing steers a terminal."""
+    axes.set_title("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in title), parse_math=False)
+
+
 def doubt_of(probability: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the class of each link by how likely it is wrong: 0 .. 3, and 4 where that is not known.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ...errors import ConfigError, MissingRowsError
-from .drawing import DOUBT_COLOURS, DOUBT_WIDTHS, doubt_legend, doubt_of, figure_for, require_plottable
+from .drawing import DOUBT_COLOURS, DOUBT_WIDTHS, doubt_legend, doubt_of, entitle, figure_for, require_plottable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,7 +211,7 @@ def _height(tracking: Tracking, shape: tuple[int, ...] | None) -> float:
 
 def _dress(axes: Any, tracking: Tracking, frame: int, shape: tuple[int, ...] | None) -> None:
     axes.set(xticks=[], yticks=[], aspect="equal", facecolor="black")
-    axes.set_title(f"{tracking.about['dataset']}, frame {frame}: {tracking.about['solution']}")
+    entitle(axes, f"{tracking.about['dataset']}, frame {frame}: {tracking.about['solution']}")
     if shape is None:
         axes.autoscale_view()
         axes.invert_yaxis()

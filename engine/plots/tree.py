@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ...errors import MissingRowsError
-from .drawing import DOUBT_COLOURS, DOUBT_WIDTHS, doubt_legend, doubt_of, figure_for, require_plottable
+from .drawing import DOUBT_COLOURS, DOUBT_WIDTHS, doubt_legend, doubt_of, entitle, figure_for, require_plottable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,6 +199,7 @@ def _explain_marks(axes: Any) -> None:
 def _dress(axes: Any, tracking: Tracking) -> None:
     axes.autoscale_view()
     axes.invert_yaxis()
-    axes.set(xticks=[], ylabel="frame", title=f"{tracking.about['dataset']}: {tracking.about['solution']}")
+    axes.set(xticks=[], ylabel="frame")
+    entitle(axes, f"{tracking.about['dataset']}: {tracking.about['solution']}")
     for side in ("top", "bottom", "right"):
         axes.spines[side].set_visible(False)
