@@ -53,11 +53,12 @@ def graph_of_solution(
     store: DuckDBStore, info: SolutionInfo, detections: Detections
 ) -> tuple[TrackingGraph, NDArray[np.int64]]:
     """Read a solution; return its graph, and the row of the detection that each of its cells is."""
-    table = store.solution(info)
+    with store.looking():
+        table, ends = store.solution(info), store.link_ends(info)
     row = detections.row_of(table.node)
     cell_of = np.full(len(detections), -1, dtype=np.int64)
     cell_of[row] = np.arange(len(row))
-    source, target = (detections.row_of(ends) for ends in store.link_ends(info))
+    source, target = (detections.row_of(end) for end in ends)
     over_gap = detections.frame[target] - detections.frame[source] > 1
     parental = (table.kind != LinkKind.CONTINUE) | over_gap
     links = LinkGraph(len(row), cell_of[source], cell_of[target], parental)

@@ -184,6 +184,12 @@ def _by_table(
     return ScoreReport(name, own.scores.scale.value, len(own.edges), after - before, {}, time.perf_counter() - started)
 
 
+def _lacks_candidates(store: DuckDBStore, run: RunInfo, chosen: DetectionSet) -> bool:
+    """Tell whether the graph has grown since a scoring."""
+    with store.looking():
+        return store.count_scores(run) < store.count_candidates(chosen)
+
+
 def _stem(path: Path) -> str:
     """Return the name of a table without its ending."""
     name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
@@ -227,7 +233,7 @@ def ready_scores(
         progress.note(f"{config.by} has changed since {newest.name}: scoring again")
     elif "model" in newest.params:
         return newest
-    elif store.count_scores(newest) < store.count_candidates(chosen):
+    elif _lacks_candidates(store, newest, chosen):
         progress.note(f"{newest.name} does not know all candidates: scoring again")
     else:
         return newest

@@ -129,9 +129,14 @@ def _take_away_stub(path: Path) -> None:
 def is_founded(path: Path, *, patience_s: float) -> bool:
     """Return whether the tables stand; False after a kill while the store was made."""
     with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
-        if not is_trusted(path / GRAPH):
-            defined(driver(connection), path / GRAPH)
-        return tables.meta.name in table_names(connection)
+        return _stands(connection, path)
+
+
+def _stands(connection: sa.Connection, path: Path) -> bool:
+    """Return whether the tables stand, and nothing acts beside them."""
+    if not is_trusted(path / GRAPH):
+        defined(driver(connection), path / GRAPH)
+    return tables.meta.name in table_names(connection)
 
 
 def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> None:
@@ -143,11 +148,11 @@ def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> No
         raise StoreMissingError(f"{path} is not a store", **{"try": f"trackdb ingest SRC -o {path}"})
     require_own_files(path)
     noted = notes(path)  # before the counter, which may rise meanwhile
-    if not is_founded(path, patience_s=patience_s):
-        require_all(path, noted, 0)
-        raise StoreDamagedError(f"{path} was never finished", **{"try": "give its `trackdb ingest` again"})
     m = tables.meta
     with connect(path / GRAPH, write=False, patience_s=patience_s) as connection:
+        if not _stands(connection, path):
+            require_all(path, noted, 0)
+            raise StoreDamagedError(f"{path} was never finished", **{"try": "give its `trackdb ingest` again"})
         facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
     lacking = [key for key in _FACTS if not is_count(facts.get(key))]
     if lacking:

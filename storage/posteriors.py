@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from ..errors import StoreExistsError
 from . import catalogue, tables
 from .additions import in_dataset
-from .choosing import the_posterior
+from .choosing import the_posterior, the_set
 from .connection import append, fetch
 from .rows import floats, ints
 from .schema import require_equal_lengths, rows_of
@@ -274,8 +274,9 @@ def find_posterior(
     MissingRowsError
         If there is none.
     """
-    newest = store.detection_set(dataset)
-    with store.reading() as connection:
+    with store.looking(), store.reading() as connection:
+        sets = store.detection_sets()
+        newest = the_set(sets, dataset, None)
         of_set = in_dataset(tables.posterior, newest.id)
         solutions = {info.id: info for info in catalogue.solutions(connection, in_dataset(tables.solution, newest.id))}
         known = {info.name: info for info in posteriors(connection, of_set) if info.solution_id in solutions}
@@ -283,8 +284,7 @@ def find_posterior(
     found = the_posterior(
         known, solutions, name, store.path, solution=solution, besides=besides, telling=telling, methods=methods
     )
-    sets = {s.id: s for s in store.detection_sets()}
-    return sets[found.set_id], solutions[found.solution_id], found
+    return next(s for s in sets if s.id == found.set_id), solutions[found.solution_id], found
 
 
 def _of_cells(connection: sa.Connection) -> set[int]:

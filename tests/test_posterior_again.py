@@ -196,19 +196,19 @@ SAYING = st.lists(
 @given(first=SAYING, then=SAYING)
 def test_whatever_people_say_and_take_back_it_is_the_posterior_of_the_whole(jostling, tmp_path_factory, first, then):
     store = DuckDBStore(copied(jostling.path, tmp_path_factory.mktemp("said") / "movie.trackdb"))
+    chosen = store.detection_set()
+    edges = store.candidate_edges(chosen, store.detections(chosen))
     for n, words in enumerate((first, then)):
         for kind, number in words:
-            say(store, kind, number)
+            say(store, chosen, edges, kind, number)
         assert keep(store, name=f"again-{n}").again is not None
         assert keep(store, name=f"whole-{n}", afresh=True).again is None
         require_same(store, f"again-{n}", f"whole-{n}")
 
 
-def say(store, kind, number):
+def say(store, chosen, edges, kind, number):
     """Say or take back something about a cell, unless it is excluded."""
-    chosen = store.detection_set()
     ids = store.detections(chosen).id
-    edges = store.candidate_edges(chosen, store.detections(chosen))
     row = number % len(edges)
     mother, daughter = int(ids[edges.source[row]]), int(ids[edges.target[row]])
     try:

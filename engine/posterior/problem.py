@@ -173,14 +173,17 @@ def priced_again(
     InfeasibleError
         If an annotation asks for a link that is no candidate.
     """
-    require_linked(store, chosen)
-    params = run_of(store, info).params
+    with store.looking():
+        require_linked(store, chosen)
+        params = run_of(store, info).params
     score_run = _scores_of(store, chosen, info, params, config, progress)
-    detections = store.detections(chosen)
-    pins = pins_of(store, chosen, detections, progress)
-    edges = store.candidate_edges(chosen, detections)
+    with store.looking():
+        detections = store.detections(chosen)
+        pins = pins_of(store, chosen, detections, progress)
+        edges = store.candidate_edges(chosen, detections)
+        value = store.scores(score_run, edges)
     pinned = pins.for_edges(edges, len(detections))
-    value = with_forced(store.scores(score_run, edges), pinned.forced, score_run.name, progress)
+    value = with_forced(value, pinned.forced, score_run.name, progress)
     seen = ~np.isnan(value)
     if not seen.all():
         edges, value, pinned = edges.take(seen), value[seen], replace(pinned, edge=pinned.edge[seen])
