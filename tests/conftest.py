@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -33,6 +34,10 @@ LONGEST = (
     "test_plugins",
 )
 """Files that take longest, in the order in which they begin: a long one that began late would leave workers idle."""
+
+# laws hold as well where other work slows a machine down
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 DATA = Path(os.environ.get("TRACKDB_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 
