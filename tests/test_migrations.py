@@ -239,7 +239,8 @@ def later(old):
     """A store that trackdb 7.1 wrote, with tables that nobody here knows."""
     with duckdb.connect(old / GRAPH) as connection:
         connection.execute("update meta set value = '99' where key in ('schema_version', 'oldest_reader')")
-        connection.execute("update run set code_version = '7.1.0'")
+        connection.execute("update run set code_version = '6.0.0'")
+        connection.execute("update run set code_version = '7.1.0' where run_id = (select max(run_id) from run)")
     return old
 
 
