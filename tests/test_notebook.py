@@ -200,6 +200,9 @@ def test_a_crowded_family_is_drawn_in_part_and_says_so(tmp_path):
     assert re.search(r"\d+ tracks are not drawn", shown(family).text)
     doubted = family_html(family.family, "truth", family.column, np.full(len(family.family.source), 0.4))
     assert len(doubted.encode()) < MOST_BYTES
+    assert "the link is wrong with" in doubted
+    sure = family_html(family.family, "truth", family.column, np.full(len(family.family.source), 1.0))
+    assert "the link is wrong with" not in sure
 
 
 def test_results_are_tables_of_arrow_pandas_and_polars(db):
@@ -269,6 +272,8 @@ def test_a_notebook_shows_one_bar_and_then_the_notes(monkeypatch):
         progress.start("<frames>", 3)
         progress.advance()
         progress.note("5 < 6")
+        progress.start("reading")  # for nobody knows how long
+        assert drawn[-1] == "<progress></progress> reading"
     assert drawn[:2] == ["", '<progress value="0" max="3"></progress> &lt;frames&gt;']
     assert 'value="1"' in drawn[2]
     assert drawn[-1].endswith("5 &lt; 6</div>")
