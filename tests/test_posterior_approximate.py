@@ -155,6 +155,41 @@ def test_a_detection_that_may_stand_in_for_another_is_likelier_than_belief_says(
     assert np.all(absent[doubted] >= 0.6 * (1 - true.present[doubted]))
 
 
+def one_of_others(leap):
+    """Return a cell that leaps over a detection which is surely on the way of another cell.
+
+    ::
+
+        frame   0   1   2
+                0-------3      costs `leap`; 0---2---3 costs 0
+                1---2---4      costs -20
+    """
+    return TrackingProblem(
+        frame=np.array([0, 0, 1, 2, 2]),
+        source=np.array([0, 0, 1, 2, 2]),
+        target=np.array([2, 3, 2, 3, 4]),
+        edge_cost=np.array([5.0, leap, -5.0, 5.0, -5.0]),
+        node_cost=np.array([0.0, 0.0, -10.0, 0.0, 0.0]),
+        appear_cost=np.full(5, 12.0),
+        disappear_cost=np.full(5, 12.0),
+        division_cost=np.full(5, 12.0),
+        pinned_node=np.array([1, 1, 0, 1, 1], dtype=np.int8),
+    )
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [one_of_others(3.0), replace(either_of_two(3.0, 30.0), pinned_node=np.array([1, 1, 0, 1], dtype=np.int8))],
+    ids=["on the way of another", "sure to be a cell"],
+)
+def test_a_detection_that_is_a_cell_anyway_stands_in_for_nothing(problem):
+    true, graph = weigh_all(problem), ChoiceGraph.of(problem)
+    said = propagate(graph)
+    link, absent = with_stand_ins(graph, said.link, said.absent)
+    assert np.all(link <= np.maximum(said.link, 1.6 * true.link[graph.row] + 1e-3))
+    assert np.all(absent <= np.maximum(said.absent, 1.6 * (1 - true.present) + 1e-3))
+
+
 def test_which_of_two_detections_is_the_cell_is_weighed_where_pieces_are_cut():
     """Many such choices side by side, tied by unlikely links; the odds of each are known."""
     one, n = either_of_two(3.0, 30.0), 12
