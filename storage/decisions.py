@@ -229,6 +229,8 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
             model=_text(entry.get("model")),
         )
         _require_whole(decision)
+        if (b"\\u" if isinstance(line, bytes) else "\\u") in line:  # only there half a letter can stand
+            require_letters(decision.as_dict())
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreDamagedError(
             f"{where} is no decision", reason=f"{type(error).__name__}: {error}", **{"try": MENDING}
@@ -236,9 +238,19 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
     return decision
 
 
+def require_letters(entry: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a text of an entry holds half a letter (a lone surrogate), which no table takes."""
+    try:
+        json.dumps(entry, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError("what was said is no text", reason=str(error)) from None
+
+
 def as_line(decision: Decision) -> str:
     """Return an entry as the log writes it."""
-    return json.dumps(decision.as_dict(), separators=(",", ":"), allow_nan=False) + "\n"
+    entry = decision.as_dict()
+    require_letters(entry)
+    return json.dumps(entry, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _require_whole(decision: Decision) -> None:

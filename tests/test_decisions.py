@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from trackdb.engine.annotations.pins import pins_among
-from trackdb.engine.check import check
+from trackdb.engine.check import check, mend
 from trackdb.engine.contents import contents_of
 from trackdb.engine.pipeline import link
 from trackdb.errors import ConfigError, StoreDamagedError, StoreError, VersionError
@@ -225,6 +226,29 @@ def test_a_line_that_never_ends_its_brackets_is_damage():
 def test_a_line_of_a_newer_trackdb_is_not_guessed_at():
     with pytest.raises(VersionError, match="newer trackdb"):
         read_line(json.dumps(entry(1).as_dict() | {"v": 2}), "line 1")
+
+
+@pytest.mark.parametrize("what", [{"note": "\ud83d"}, {"dataset": "\ud83d"}, {"shown": [["\ud83d", 0.5]]}])
+def test_half_a_letter_is_not_written_and_where_it_stands_the_line_is_set_aside(store, what):
+    """As a browser sends it that cuts a note in the middle of a pair; no table takes it."""
+    half = replace(entry(1), **what)
+    with pytest.raises(ConfigError, match="no text"):
+        write_lines(store.path, [half])
+    assert read_log(store.path) == []
+    whole = as_line(entry(2, cell=4))
+    (store.path / ANNOTATIONS).mkdir(exist_ok=True)
+    lines = json.dumps(half.as_dict()) + "\n" + whole
+    (store.path / ANNOTATIONS / "eve-20260101.jsonl").write_text(lines)
+    with pytest.raises(StoreDamagedError, match=r"eve-20260101.jsonl line 1 is no decision"):
+        read_log(store.path)
+    mend(store)
+    assert [d.seq for d in read_log(store.path)] == [2]
+    assert ask(store.path, "select seq from annotations").rows["seq"].to_pylist() == [2]
+
+
+def test_a_note_may_hold_any_whole_letter(tmp_path):
+    write_lines(tmp_path, [replace(entry(1), note="\U0001f42d \0 \x1b")])
+    assert read_log(tmp_path)[0].note == "\U0001f42d \0 \x1b"
 
 
 def test_a_damaged_log_is_a_problem_of_the_store(store):
