@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AUTO = "auto"
+LARGEST_FILE = 1 << 20  # bytes of settings
 COLDEST, HOTTEST = 1e-3, 1e3  # beyond these nothing is left but the optimum, or nothing of the costs
 TEMPERATURES = f"a number within {COLDEST:g} .. {HOTTEST:g}"
 LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
@@ -401,7 +402,12 @@ def merge(config: Config, given: Mapping[str, Any], origin: str) -> Config:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
+        size = file.stat().st_size
+        if size > LARGEST_FILE:
+            raise ConfigError(f"{file} has {size:,} bytes", expected=f"settings, {LARGEST_FILE:,} bytes at most")
         return tomllib.loads(file.read_text())
+    except ConfigError:
+        raise
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no text, no TOML, a number without end
         raise ConfigError(f"{file}: the settings cannot be read", reason=str(error)) from error
 

@@ -229,8 +229,7 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
             model=_text(entry.get("model")),
         )
         _require_whole(decision)
-        if (b"\\u" if isinstance(line, bytes) else "\\u") in line:  # only there half a letter can stand
-            require_letters(decision.as_dict())
+        require_letters(decision.as_dict(), line)
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreDamagedError(
             f"{where} is no decision", reason=f"{type(error).__name__}: {error}", **{"try": MENDING}
@@ -238,8 +237,13 @@ def read_line(line: str | bytes, where: str, *, besides: Container[str] = ()) ->
     return decision
 
 
-def require_letters(entry: Mapping[str, Any]) -> None:
-    """Raise ConfigError if a text of an entry holds half a letter (a lone surrogate), which no table takes."""
+def require_letters(entry: Mapping[str, Any], line: str | bytes = "\\u") -> None:
+    """Raise ConfigError if a text of an entry holds half a letter (a lone surrogate), which no table takes.
+
+    A line from which it was read tells whether it has to be looked at: half a letter is written by its number.
+    """
+    if "\\u" not in (line.decode(errors="replace") if isinstance(line, bytes) else line):
+        return
     try:
         json.dumps(entry, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

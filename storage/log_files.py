@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreDamagedError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 ANNOTATIONS: Final = "annotations"
 SUFFIX: Final = ".jsonl"
+LARGEST: Final = 512 << 20  # bytes of a file: a million answers
 
 
 def read_log(store: Path, *, besides: Container[str] = ()) -> list[Decision]:
@@ -57,11 +59,18 @@ def log_files(store: Path) -> list[Path]:
 
 
 def bytes_from(file: Path, start: int) -> bytes:
-    """Return what stands in a file from a byte on."""
+    """Return what stands in a file from a byte on, or raise StoreDamagedError if it is more than any people said."""
     try:
         with file.open("rb") as stream:
+            more = os.fstat(stream.fileno()).st_size - start
+            if more > LARGEST:
+                raise StoreDamagedError(
+                    f"{file} has {more:,} bytes", expected=f"{LARGEST:,} at most", **{"try": "move it out of the store"}
+                )
             stream.seek(start)
             return stream.read()
+    except StoreDamagedError:  # which is an error of the system, too
+        raise
     except OSError as error:
         raise StoreDamagedError(f"{file} cannot be read", reason=error.strerror or str(error)) from error
 

@@ -96,6 +96,13 @@ def test_a_config_file_that_was_asked_for_has_to_exist(home, store, tmp_path):
         load_config(store, tmp_path / "none.toml")
 
 
+def test_settings_that_are_larger_than_any_are_not_read(home, store):
+    with (store / "trackdb.toml").open("wb") as stream:
+        stream.truncate(1 << 40)  # a hole, which takes no room
+    with pytest.raises(ConfigError, match="1,099,511,627,776 bytes"):
+        load_config(store)
+
+
 def test_settings_that_are_no_text_are_refused(home, store):
     (store / "trackdb.toml").write_bytes(b"\xff\xfe[link]")
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -246,6 +246,16 @@ def test_half_a_letter_is_not_written_and_where_it_stands_the_line_is_set_aside(
     assert ask(store.path, "select seq from annotations").rows["seq"].to_pylist() == [2]
 
 
+def test_a_log_that_is_larger_than_any_is_damage_and_not_read(store):
+    (store.path / ANNOTATIONS).mkdir(exist_ok=True)
+    with (store.path / ANNOTATIONS / "eve-20260101.jsonl").open("wb") as stream:
+        stream.truncate(1 << 40)  # a hole, which takes no room
+    for reads in (lambda: read_log(store.path), store.decisions, lambda: mend(store)):
+        with pytest.raises(StoreDamagedError, match="has 1,099,511,627,776 bytes"):
+            reads()
+    assert any("1,099,511,627,776 bytes" in problem.what for problem in check(store))
+
+
 def test_a_note_may_hold_any_whole_letter(tmp_path):
     write_lines(tmp_path, [replace(entry(1), note="\U0001f42d \0 \x1b")])
     assert read_log(tmp_path)[0].note == "\U0001f42d \0 \x1b"
