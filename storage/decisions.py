@@ -246,15 +246,18 @@ def require_letters(entry: Mapping[str, Any], line: str | bytes = "\\u") -> None
         return
     try:
         json.dumps(entry, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError("what was said is no text", reason=str(error)) from None
 
 
 def as_line(decision: Decision) -> str:
-    """Return an entry as the log writes it."""
+    """Return an entry as the log writes it, or raise ConfigError where no line can hold it."""
     entry = decision.as_dict()
     require_letters(entry)
-    return json.dumps(entry, separators=(",", ":"), allow_nan=False) + "\n"
+    try:
+        return json.dumps(entry, separators=(",", ":"), allow_nan=False) + "\n"
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("what was said cannot be written", reason=str(error)) from None
 
 
 def _require_whole(decision: Decision) -> None:

@@ -246,6 +246,17 @@ def test_half_a_letter_is_not_written_and_where_it_stands_the_line_is_set_aside(
     assert ask(store.path, "select seq from annotations").rows["seq"].to_pylist() == [2]
 
 
+def test_what_no_line_can_hold_is_refused_before_anything_is_written(tmp_path):
+    endless, deep = [], []
+    endless.append([[endless]])
+    for _ in range(5000):
+        deep = [deep]
+    for shown in ([float("nan")], [[1, float("inf")]], endless, deep):
+        with pytest.raises(ConfigError, match="what was said"):
+            write_lines(tmp_path, [replace(entry(1), shown=shown)])
+    assert read_log(tmp_path) == []
+
+
 def test_a_log_that_is_larger_than_any_is_damage_and_not_read(store):
     (store.path / ANNOTATIONS).mkdir(exist_ok=True)
     with (store.path / ANNOTATIONS / "eve-20260101.jsonl").open("wb") as stream:
