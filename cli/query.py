@@ -105,8 +105,8 @@ def lineage(
 
     if format_ not in ("tree", "newick", "json"):
         raise ConfigError(f"--format: unknown {format_!r}", expected="tree, newick or json")
-    opened, chosen, info = open_solution(store, dataset, solution, face.command)
-    family = family_of(opened, chosen, info, cell, up=up or not down, down=down or not up)
+    opened, _, info = open_solution(store, dataset, solution, face.command)
+    family = family_of(opened, info, cell, up=up or not down, down=down or not up)
     columns = (family.id.tolist(), family.frame.tolist(), family.track.tolist())
     payload = {
         "cell": cell,

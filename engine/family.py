@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import MissingRowsError
+from ..storage.families import read_family
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..storage.catalogue import DetectionSet, SolutionInfo
+    from ..storage.catalogue import SolutionInfo
     from ..storage.duckdb_store import DuckDBStore
+    from ..storage.families import FamilyRows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +46,7 @@ class Family:
     depth: NDArray[np.int64]
 
 
-def family_of(
-    store: DuckDBStore, chosen: DetectionSet, info: SolutionInfo, cell: int, *, up: bool = True, down: bool = True
-) -> Family:
+def family_of(store: DuckDBStore, info: SolutionInfo, cell: int, *, up: bool = True, down: bool = True) -> Family:
     """Return the ancestors (`up`) and the descendants (`down`) of a cell, and the cell itself.
 
     Raises
@@ -54,36 +54,32 @@ def family_of(
     MissingRowsError
         If the cell is not part of the solution.
     """
-    detections, table = store.detections(chosen), store.solution(info)
-    place = int(np.searchsorted(table.node, cell))
-    if place == len(table.node) or table.node[place] != cell:
+    return family_from(cell, rows_of_family(store, info, cell, up=up, down=down))
+
+
+def rows_of_family(store: DuckDBStore, info: SolutionInfo, cell: int, *, up: bool, down: bool) -> FamilyRows:
+    """Return what the store holds of a family; as `family_of`."""
+    rows = read_family(store, info, cell, up=up, down=down)
+    if rows is None:
         raise MissingRowsError(
             f"cell {cell} is not part of solution {info.name}",
             **{"try": f'trackdb sql {store.path} "select cell, t, y, x from tracked limit 10"'},
         )
-    frame = detections.frame[detections.row_of(table.node)]
-    tracks, pre = table.tracks, table.pre
-    born, own = frame[place], pre[place]
-    kept = np.arange(len(pre)) == place
-    if down:
-        kept |= ((pre > own) & (pre <= tracks.last[own])) | ((pre == own) & (frame > born))
-    if up:
-        kept |= ((pre < own) & (tracks.last[pre] >= own)) | ((pre == own) & (frame < born))
-    members = np.flatnonzero(kept)
-    members = members[np.lexsort((frame[members], pre[members]))]
-    source, target = store.link_ends(info)
-    inside = np.isin(source, table.node[kept]) & np.isin(target, table.node[kept])
-    branch = np.unique(pre[members])  # a tracklet's place in the walk is its row
+    return rows
+
+
+def family_from(cell: int, rows: FamilyRows) -> Family:
+    """Return the rows around a cell as its family."""
     return Family(
         cell=cell,
-        id=table.node[members],
-        frame=frame[members],
-        track=table.track_id[members],
-        source=source[inside],
-        target=target[inside],
-        branch=tracks.id[branch],
-        parent=tracks.parent[branch],
-        depth=tracks.generation[branch] - tracks.generation[branch[0]],
+        id=rows.cell,
+        frame=rows.frame,
+        track=rows.track,
+        source=rows.source,
+        target=rows.target,
+        branch=rows.tracks.id,
+        parent=rows.tracks.parent,
+        depth=rows.tracks.generation - rows.tracks.generation[0],
     )
 
 

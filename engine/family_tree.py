@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..storage.dataframes import Tabular
-from ..storage.evidence import link_evidence
-from .family import as_newick, as_text, family_of
+from .family import as_newick, as_text, family_from, rows_of_family
 from .handoff import to_networkx
 from .notebook.tree import family_html
 from .plots.tree import tip_columns
@@ -105,15 +104,6 @@ def tree_of(
     MissingRowsError
         If the cell is not part of the solution.
     """
-    family = family_of(store, chosen, info, cell, up=up, down=down)
-    tracks = store.solution(info).tracks
-    column = tip_columns(tracks, np.isin(tracks.id, family.branch))
-    return FamilyTree(info.name, family, _probability(store, info, family), column, store, chosen, info)
-
-
-def _probability(store: DuckDBStore, info: SolutionInfo, family: Family) -> NDArray[np.float64]:
-    """Return the probability of each link of a family in the solution's newest posterior."""
-    table = store.solution(info)
-    source, target = store.link_ends(info)
-    inside = np.isin(source, family.id) & np.isin(target, family.id)
-    return link_evidence(store, info, table.edge, source, target, ()).probability[inside]
+    rows = rows_of_family(store, info, cell, up=up, down=down)
+    column = tip_columns(rows.tracks, np.ones(len(rows.tracks), dtype=bool))
+    return FamilyTree(info.name, family_from(cell, rows), rows.probability, column, store, chosen, info)

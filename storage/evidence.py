@@ -90,14 +90,22 @@ def _probability(
     connection: sa.Connection, info: SolutionInfo, edge: NDArray[np.int64]
 ) -> tuple[str | None, NDArray[np.float64]]:
     """Return the name of the newest finished posterior of a solution, and the probability of each edge in it."""
-    p, r, v = tables.posterior, tables.run, tables.edge_probability
+    found = newest_posterior(connection, info)
+    if found is None:
+        return None, np.full(len(edge), np.nan)
+    number, name = found
+    v = tables.edge_probability
+    rows = fetch(connection, sa.select(v.c.edge_id, v.c.probability).where(v.c.posterior_id == number))
+    return name, numbers_by_id(rows, "edge_id", "probability", edge)
+
+
+def newest_posterior(connection: sa.Connection, info: SolutionInfo) -> tuple[int, str] | None:
+    """Return number and name of the newest finished posterior of a solution, None where there is none."""
+    p, r = tables.posterior, tables.run
     finished = sa.select(p.c.posterior_id, p.c.name).join(r, r.c.run_id == p.c.run_id).where(r.c.state == "done")
     newest = finished.where(p.c.solution_id == info.id).order_by(p.c.posterior_id.desc()).limit(1)
     found = connection.execute(newest).one_or_none()
-    if found is None:
-        return None, np.full(len(edge), np.nan)
-    rows = fetch(connection, sa.select(v.c.edge_id, v.c.probability).where(v.c.posterior_id == found.posterior_id))
-    return found.name, numbers_by_id(rows, "edge_id", "probability", edge)
+    return None if found is None else (found.posterior_id, found.name)
 
 
 def _answers(counting: Sequence[Decision]) -> dict[int, tuple[str, set[int]]]:

@@ -34,9 +34,9 @@ PLAIN: Final[dict[pa.DataType, type[np.number[Any]]]] = {
 """Types whose numbers stand in memory as numpy has them."""
 
 
-def ints(table: pa.Table, column: str) -> NDArray[np.int64]:
-    """Return a column as int64."""
-    return _values(table[column]).astype(np.int64, copy=False)
+def ints(table: pa.Table, column: str, *, null: int | None = None) -> NDArray[np.int64]:
+    """Return a column as int64, with `null` where it is NULL."""
+    return _values(table[column], null).astype(np.int64, copy=False)
 
 
 def floats(table: pa.Table, column: str) -> NDArray[np.float64]:
@@ -44,23 +44,23 @@ def floats(table: pa.Table, column: str) -> NDArray[np.float64]:
     return _values(table[column]).astype(np.float64)
 
 
-def _values(column: pa.ChunkedArray) -> NDArray[np.generic]:
+def _values(column: pa.ChunkedArray, null: int | None = None) -> NDArray[np.generic]:
     """Return numbers of any type; read from memory where that can be, for Arrow would load pandas first, for 0.7 s."""
     kind = PLAIN.get(column.type)
-    if kind is None or (column.null_count and not pa.types.is_floating(column.type)):
+    if kind is None or (column.null_count and null is None and not pa.types.is_floating(column.type)):
         return np.asarray(column.to_numpy())
-    parts = [_read(part, kind) for part in column.chunks if len(part)]
+    parts = [_read(part, kind, np.nan if null is None else null) for part in column.chunks if len(part)]
     return np.concatenate(parts) if parts else np.empty(0, dtype=kind)
 
 
-def _read(part: pa.Array, kind: type[np.number[Any]]) -> NDArray[np.generic]:
-    """Return the numbers of an array, NaN where it is NULL."""
+def _read(part: pa.Array, kind: type[np.number[Any]], null: float) -> NDArray[np.generic]:
+    """Return the numbers of an array, with `null` where it is NULL."""
     known, numbers = part.buffers()
     values = np.frombuffer(numbers, kind, len(part), part.offset * np.dtype(kind).itemsize)
     if not part.null_count:
         return values
     bits = np.unpackbits(np.frombuffer(known, np.uint8), bitorder="little")[part.offset : part.offset + len(part)]
-    return np.where(bits.astype(bool), values, np.array(np.nan, kind))
+    return np.where(bits.astype(bool), values, np.array(null, kind))
 
 
 def detection_rows(detections: Detections, set_id: int) -> pa.Table:
@@ -213,7 +213,7 @@ def tracks_from(rows: pa.Table) -> Tracks:
         id=ints(rows, "track_id"),
         pre=ints(rows, "pre"),
         last=ints(rows, "last"),
-        parent=rows["parent_id"].fill_null(0).to_numpy().astype(np.int64),
+        parent=ints(rows, "parent_id", null=0),
         lineage=ints(rows, "lineage_id"),
         first_frame=ints(rows, "t_first"),
         last_frame=ints(rows, "t_last"),

@@ -1,14 +1,22 @@
 """The lineage of one cell: drawn by hand, and the same as walking the links."""
 
+import subprocess
+import sys
+from itertools import product
+
 import networkx as nx
 import numpy as np
 import pytest
 
 from trackdb.engine.family import as_newick, as_text, family_of
+from trackdb.engine.family_tree import tree_of
 from trackdb.engine.handoff import to_networkx
 from trackdb.engine.ingest import ingest
+from trackdb.engine.plots.tree import tip_columns
 from trackdb.errors import MissingRowsError
+from trackdb.storage import connection
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.evidence import link_evidence
 
 from .movies import DIVIDING, dividing_cells, write_rows
 
@@ -52,7 +60,7 @@ def family(store, cell):
     """Ask for the family of a cell by its id in the table."""
 
     def ask(label, **ways):
-        return family_of(store, *store.find_solution(), cell[label], **ways)
+        return family_of(store, store.find_solution()[1], cell[label], **ways)
 
     return ask
 
@@ -109,10 +117,10 @@ def test_a_family_is_written_as_newick(family):
     assert as_newick(family(9)) == "6:2;"
 
 
-@pytest.mark.parametrize("missing", [0, -1, 99])
+@pytest.mark.parametrize("missing", [0, -1, 99, 1.5, float("nan")])
 def test_a_cell_that_is_not_there_is_refused_with_a_way_to_find_one(store, missing):
     with pytest.raises(MissingRowsError, match=f"cell {missing} is not part of solution truth.*trackdb sql"):
-        family_of(store, *store.find_solution(), missing)
+        family_of(store, store.find_solution()[1], missing)
 
 
 def test_every_family_is_what_walking_the_links_finds(tmp_path):
@@ -122,10 +130,72 @@ def test_every_family_is_what_walking_the_links_finds(tmp_path):
     graph = to_networkx(store.solution(info), store.detections(chosen), *store.link_ends(info))
     for node in sorted(graph)[::4]:
         up, down = nx.ancestors(graph, node) | {node}, nx.descendants(graph, node) | {node}
-        assert set(family_of(store, chosen, info, node, down=False).id.tolist()) == up
-        assert set(family_of(store, chosen, info, node, up=False).id.tolist()) == down
-        whole = family_of(store, chosen, info, node)
+        assert set(family_of(store, info, node, down=False).id.tolist()) == up
+        assert set(family_of(store, info, node, up=False).id.tolist()) == down
+        whole = family_of(store, info, node)
         ends = set(zip(whole.source.tolist(), whole.target.tolist(), strict=True))
         assert set(whole.id.tolist()) == up | down
         assert ends == set(graph.subgraph(up | down).edges)
         assert np.all(np.diff(whole.branch) > 0)
+
+
+def kept_of(table, frame, cell, *, up, down):
+    """Return which cells of a solution are of the family of one, from mother to mother over all of it."""
+    mother = dict(zip(table.tracks.id.tolist(), table.tracks.parent.tolist(), strict=True))
+
+    def line(track):
+        return [track, *line(mother[track])] if track in mother else []
+
+    place = table.node.tolist().index(cell)
+    own, born = int(table.track_id[place]), int(frame[place])
+    kept = []
+    for number, track, t in zip(table.node.tolist(), table.track_id.tolist(), frame.tolist(), strict=True):
+        above = (track != own and track in line(own)) or (track == own and t < born)
+        below = (track != own and own in line(track)) or (track == own and t > born)
+        kept.append(number == cell or (up and above) or (down and below))
+    return np.array(kept)
+
+
+@pytest.mark.parametrize("name", ["truth", "merged", "ilp-1"])
+def test_a_family_read_alone_is_that_of_the_whole_solution(rich, name):
+    """With merges, links over a frame, posteriors older, newer and unfinished, and cells of other families."""
+    chosen, info = rich.find_solution(name=name)
+    table, (source, target), detections = rich.solution(info), rich.link_ends(info), rich.detections(chosen)
+    frame, tracks = detections.frame[detections.row_of(table.node)], table.tracks
+    probability = link_evidence(rich, info, table.edge, source, target, ()).probability
+    assert np.isnan(probability).all() == (name != "truth")
+    for cell, up, down in product(table.node.tolist(), (True, False), (True, False)):
+        found = tree_of(rich, chosen, info, cell, up=up, down=down)
+        family, kept = found.family, kept_of(table, frame, cell, up=up, down=down)
+        order = np.lexsort((frame[kept], table.pre[kept]))
+        for mine, whole in ((family.id, table.node), (family.frame, frame), (family.track, table.track_id)):
+            assert mine.tolist() == whole[kept][order].tolist()
+        inside = np.isin(source, family.id) & np.isin(target, family.id)
+        assert family.source.tolist() == source[inside].tolist()
+        assert family.target.tolist() == target[inside].tolist()
+        np.testing.assert_array_equal(found.probability, probability[inside])
+        shown = np.isin(tracks.id, family.track)
+        assert family.branch.tolist() == tracks.id[shown].tolist()
+        assert family.parent.tolist() == tracks.parent[shown].tolist()
+        assert family.depth.tolist() == (tracks.generation[shown] - tracks.generation[shown][0]).tolist()
+        assert found.column.tolist() == tip_columns(tracks, shown).tolist()
+
+
+def test_a_lineage_opens_the_database_once(rich, monkeypatch):
+    """Who would write waits for each opening, and each opening for who waits to write."""
+    times = []
+    opened = connection.opened
+    monkeypatch.setattr(connection, "opened", lambda file, **ways: times.append(file) or opened(file, **ways))
+    chosen, info = rich.find_solution(name="truth")
+    times.clear()
+    assert len(tree_of(rich, chosen, info, 1, up=True, down=True)) > 1
+    assert len(times) == 1
+
+
+def test_a_first_lineage_loads_no_pandas(rich):
+    program = (
+        "import sys, trackdb; family = trackdb.open(sys.argv[1]).solution('truth').lineage(2)\n"
+        "assert len(family) == 5; print('pandas' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program, rich.path], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"

@@ -30,6 +30,17 @@ def test_what_is_null_is_no_number(kind):
     np.testing.assert_array_equal(floats(pa.table({"a": column}), "a"), [np.nan, 3, np.nan, 5])
 
 
+@settings(deadline=None)
+@given(st.lists(st.lists(st.one_of(st.none(), st.integers(-100, 100)), max_size=9), max_size=4), st.integers(0, 3))
+@pytest.mark.parametrize("kind", [pa.int32(), pa.int64()])
+def test_a_number_stands_in_the_place_of_null(kind, parts, skipped):
+    column = pa.chunked_array([pa.array(part, kind) for part in parts], kind).slice(skipped)
+    wanted = [7 if number is None else number for part in parts for number in part][skipped:]
+    found = ints(pa.table({"a": column}), "a", null=7)
+    assert found.dtype == np.int64
+    assert found.tolist() == wanted
+
+
 def test_truth_values_are_counted():
     assert ints(pa.table({"a": pa.chunked_array([[True, False], [True]])}), "a").tolist() == [1, 0, 1]
 

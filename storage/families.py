@@ -1,0 +1,144 @@
+"""The part of a solution around one cell, read without the rest: interval labels tell which rows are of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from . import tables
+from .connection import fetch, incoming
+from .evidence import newest_posterior
+from .rows import floats, ints, tracks_from
+from .schema import Tracks, require_equal_lengths
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .catalogue import SolutionInfo
+    from .duckdb_store import DuckDBStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FamilyRows:
+    """A cell of a solution and its relatives.
+
+    Parameters
+    ----------
+    cell, frame, track : (n,) int64
+        The cells, ordered by (tracklet in the walk, frame).
+    source, target : (m,) int64
+        Ids of the cells that each link among them ties, in the order of the links.
+    probability : (m,) float64
+        Of each link in the solution's newest posterior; NaN where it tells none.
+    tracks : Tracks
+        The tracklets of these cells, whole, in the order of the walk.
+    """
+
+    cell: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    track: NDArray[np.int64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    tracks: Tracks
+
+    def __post_init__(self) -> None:
+        require_equal_lengths(cell=self.cell, frame=self.frame, track=self.track)
+        require_equal_lengths(source=self.source, target=self.target, probability=self.probability)
+
+
+def read_family(store: DuckDBStore, info: SolutionInfo, cell: int, *, up: bool, down: bool) -> FamilyRows | None:
+    """Return the ancestors (`up`) and the descendants (`down`) of a cell, and the cell itself.
+
+    All is read through one connection, so that a commit comes before all of it or behind.
+
+    Returns
+    -------
+    rows : FamilyRows or None
+        None if the cell is not part of the solution.
+    """
+    if cell % 1:
+        return None
+    with store.reading() as connection:
+        found = fetch(connection, _tracks(info, int(cell), up=up, down=down))
+        if not found.num_rows:
+            return None
+        tracks, own, born = tracks_from(found), int(ints(found, "own")[0]), int(ints(found, "born")[0])
+        cells = fetch(connection, _cells(info, tracks, own, born, up=up, down=down))
+        newest = newest_posterior(connection, info)
+        with incoming(connection, cells.select(["det_id"])) as members:
+            links = fetch(connection, _links(info, tracks, members, newest[0] if newest else None))
+    return FamilyRows(
+        cell=ints(cells, "det_id"),
+        frame=ints(cells, "t"),
+        track=ints(cells, "track_id"),
+        source=ints(links, "source"),
+        target=ints(links, "target"),
+        probability=floats(links, "probability"),
+        tracks=tracks,
+    )
+
+
+def _tracks(info: SolutionInfo, cell: int, *, up: bool, down: bool) -> sa.Select[tuple[object, ...]]:
+    """Return the query for the tracks of a family, with the place of the cell's own and the frame of the cell."""
+    n, k, d, mine = tables.solution_node.c, tables.track.c, tables.detection.c, tables.track.alias()
+    place = (
+        sa.select(n.pre.label("own"), mine.c.last.label("last_below"), d.t.label("born"))
+        .join(mine, sa.and_(mine.c.solution_id == n.solution_id, mine.c.pre == n.pre))
+        .join(tables.detection, d.det_id == n.det_id)
+        .where(n.solution_id == info.id, n.det_id == cell)
+        .subquery()
+    )
+    own = place.c.own
+    relatives = [k.pre == own]
+    if down:
+        relatives.append(sa.and_(k.pre > own, k.pre <= place.c.last_below))
+    if up:
+        relatives.append(sa.and_(k.pre < own, k.last >= own))
+    query = sa.select(tables.track, own, place.c.born).join(place, sa.or_(*relatives))
+    return query.where(k.solution_id == info.id).order_by(k.pre)
+
+
+def _cells(
+    info: SolutionInfo, tracks: Tracks, own: int, born: int, *, up: bool, down: bool
+) -> sa.Select[tuple[object, ...]]:
+    """Return the query for the cells of these tracks; of the cell's own track those before or behind it, as asked."""
+    n, d = tables.solution_node.c, tables.detection.c
+    above, below = tracks.pre[tracks.pre < own].tolist(), int(tracks.pre[-1])
+    cut = [d.t >= born] * (not up) + [d.t <= born] * (not down)
+    return (
+        sa.select(n.det_id, n.track_id, d.t)
+        .join(tables.detection, d.det_id == n.det_id)
+        .where(
+            n.solution_id == info.id,
+            n.pre.between(int(tracks.pre[0]), below),  # rows stand in this order: most blocks are passed over
+            sa.or_(n.pre.between(own, below), n.pre.in_(above)),
+            sa.or_(n.pre != own, sa.and_(sa.true(), *cut)),
+            d.set_id == info.set_id,
+            d.t.between(int(tracks.first_frame.min()), int(tracks.last_frame.max())),
+        )
+        .order_by(n.pre, d.t)
+    )
+
+
+def _links(info: SolutionInfo, tracks: Tracks, members: str, posterior: int | None) -> sa.Select[tuple[object, ...]]:
+    """Return the query for the links of a solution between cells that stand in the table `members`."""
+    e, s, v = tables.edge.c, tables.solution_edge.c, tables.edge_probability.c
+    member = sa.select(sa.table(members, sa.column("det_id")).c.det_id)
+    known = sa.select(v.edge_id, v.probability).where(v.posterior_id == posterior).subquery()
+    return (
+        sa.select(e.source, e.target, known.c.probability)
+        .join(tables.solution_edge, s.edge_id == e.edge_id)
+        .outerjoin(known, known.c.edge_id == e.edge_id)
+        .where(
+            s.solution_id == info.id,
+            e.set_id == info.set_id,
+            e.t.between(int(tracks.first_frame.min()), int(tracks.last_frame.max())),
+            e.source.in_(member),
+            e.target.in_(member),
+        )
+        .order_by(s.edge_id)
+    )
