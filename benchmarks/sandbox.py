@@ -1,9 +1,11 @@
 """What trust costs: a query in a process of its own, and lineages that are asked for beside a solve.
 
-Run: python benchmarks/sandbox.py [sandbox] [readers]
+Run: python benchmarks/sandbox.py [sandbox] [lineage] [readers]
 
 sandbox: a small query as the first of a process, all that is started for it included, and those after it; against the
 same query on a connection of the process itself with the same locks.
+
+lineage: the work of `solution.lineage` of the notebook for cells at random, as the first of a process and after it.
 
 readers: ten processes ask for the family of a cell at random, each two seconds after the last answer, while the movie
 is solved three times by commands; once by SQL (`descendants`), once by `solution.lineage` of the notebook.
@@ -42,6 +44,18 @@ for _ in range(11):
     seconds.append(time.perf_counter() - started)
 print(json.dumps(seconds))
 """
+ALONE = """
+import json, random, sys, time
+import trackdb
+db, seconds = trackdb.open(sys.argv[1]), []
+cells = db.sql("select cell from tracked where solution = 'truth'").rows["cell"].to_pylist()
+truth, draw = db.solution("truth"), random.Random(0)
+for _ in range(31):
+    started = time.process_time()
+    truth.lineage(draw.choice(cells))
+    seconds.append(time.process_time() - started)
+print(json.dumps(seconds))
+"""
 READING = """
 import json, random, sys, time
 from pathlib import Path
@@ -63,11 +77,11 @@ print(json.dumps(seconds))
 """
 
 
-def movie(folder: Path, frames: int, cells: int) -> Path:
-    """Return a store of a simulated movie with its truth, solved."""
+def movie(folder: Path, frames: int, cells: int, *, solved: bool = True) -> Path:
+    """Return a store of a simulated movie with its truth."""
     store = folder / "movie.trackdb"
     simulated = ("simulate", "-o", folder / "simulated", "--frames", frames, "--cells", cells, "--seed", 1)
-    for words in (simulated, ("ingest", folder / "simulated", "-o", store), ("solve", store)):
+    for words in (simulated, ("ingest", folder / "simulated", "-o", store), *[("solve", store)] * solved):
         trackdb(*map(str, words))
     return store
 
@@ -87,6 +101,18 @@ def sandbox(folder: Path, processes: int = 5) -> None:
     row("first in a process of its own", f"{first:.3f}", f"{first - within:.3f}")
     row("those after it", f"{later:.3f}", f"{later - within:.3f}")
     row("`trackdb sql`, all of the command", f"{command:.2f}", "")
+
+
+def lineage(folder: Path, processes: int = 3) -> None:
+    """Print the CPU time that a lineage takes."""
+    store = movie(folder, frames=100, cells=100, solved=False)
+    told = []
+    for _ in range(processes):
+        words = [sys.executable, "-c", ALONE, str(store)]
+        told.append(json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    head("`solution.lineage`", "CPU ms")
+    row("first of a process", f"{1e3 * statistics.median(seconds[0] for seconds in told):.0f}")
+    row("those after it", f"{1e3 * statistics.median(second for seconds in told for second in seconds[1:]):.0f}")
 
 
 def readers(folder: Path, solves: int = 3) -> None:
@@ -112,10 +138,10 @@ def readers(folder: Path, solves: int = 3) -> None:
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="sandbox, readers; both by default")
-    for part in parser.parse_args().parts or ("sandbox", "readers"):
+    parser.add_argument("parts", nargs="*", help="sandbox, lineage, readers; all by default")
+    for part in parser.parse_args().parts or ("sandbox", "lineage", "readers"):
         with tempfile.TemporaryDirectory() as folder:
-            {"sandbox": sandbox, "readers": readers}[part](Path(folder))
+            {"sandbox": sandbox, "lineage": lineage, "readers": readers}[part](Path(folder))
 
 
 if __name__ == "__main__":
