@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import sqlalchemy as sa
 
 from . import tables
 from .connection import fetch, incoming
 from .evidence import newest_posterior
-from .rows import floats, ints, tracks_from
+from .rows import floats, ints, tracks_from, tracks_missing
 from .schema import Tracks, require_equal_lengths
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from .catalogue import SolutionInfo
@@ -59,15 +59,24 @@ def read_family(store: DuckDBStore, info: SolutionInfo, cell: int, *, up: bool, 
     -------
     rows : FamilyRows or None
         None if the cell is not part of the solution.
+
+    Raises
+    ------
+    StoreDamagedError
+        If the cell, or a relative, is in a track that is not there.
     """
     if cell % 1:
         return None
     with store.reading() as connection:
         found = fetch(connection, _tracks(info, int(cell), up=up, down=down))
         if not found.num_rows:
+            if fetch(connection, _cell(info, int(cell))).num_rows:
+                raise tracks_missing()
             return None
         tracks, own, born = tracks_from(found), int(ints(found, "own")[0]), int(ints(found, "born")[0])
         cells = fetch(connection, _cells(info, tracks, own, born, up=up, down=down))
+        if cell not in ints(cells, "det_id") or not np.isin(ints(cells, "track_id"), tracks.id).all():
+            raise tracks_missing()
         newest = newest_posterior(connection, info)
         with incoming(connection, cells.select(["det_id"])) as members:
             links = fetch(connection, _links(info, tracks, members, newest[0] if newest else None))
@@ -80,6 +89,12 @@ def read_family(store: DuckDBStore, info: SolutionInfo, cell: int, *, up: bool, 
         probability=floats(links, "probability"),
         tracks=tracks,
     )
+
+
+def _cell(info: SolutionInfo, cell: int) -> sa.Select[tuple[object, ...]]:
+    """Return the query for a cell of a solution, whatever its track."""
+    n = tables.solution_node.c
+    return sa.select(n.det_id).where(n.solution_id == info.id, n.det_id == cell)
 
 
 def _tracks(info: SolutionInfo, cell: int, *, up: bool, down: bool) -> sa.Select[tuple[object, ...]]:

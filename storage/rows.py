@@ -193,10 +193,7 @@ def solution_from(nodes: pa.Table, edges: pa.Table, tracks: pa.Table) -> Solutio
     """Return rows of `solution_node` (ordered by `det_id`), `solution_edge` and `track` as one table in memory."""
     pre = ints(nodes, "pre")
     if len(pre) and not (pre.min() >= 0 and pre.max() < tracks.num_rows):
-        raise StoreDamagedError(
-            "cells of the solution are in tracks that are not there",
-            **{"try": "trackdb check STORE --repair makes tracks again from the links"},
-        )
+        raise tracks_missing()
     return SolutionTable(
         node=ints(nodes, "det_id"),
         track_id=ints(nodes, "track_id"),
@@ -204,6 +201,14 @@ def solution_from(nodes: pa.Table, edges: pa.Table, tracks: pa.Table) -> Solutio
         edge=ints(edges, "edge_id"),
         kind=ints(edges, "kind"),
         tracks=tracks_from(tracks),
+    )
+
+
+def tracks_missing() -> StoreDamagedError:
+    """Return what is said where tracks do not fit the cells of a solution."""
+    return StoreDamagedError(
+        "cells of the solution are in tracks that are not there",
+        **{"try": "trackdb check STORE --repair makes tracks again from the links"},
     )
 
 

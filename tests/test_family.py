@@ -13,7 +13,7 @@ from trackdb.engine.family_tree import tree_of
 from trackdb.engine.handoff import to_networkx
 from trackdb.engine.ingest import ingest
 from trackdb.engine.plots.tree import tip_columns
-from trackdb.errors import MissingRowsError
+from trackdb.errors import MissingRowsError, StoreDamagedError
 from trackdb.storage import connection
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.evidence import link_evidence
@@ -121,6 +121,16 @@ def test_a_family_is_written_as_newick(family):
 def test_a_cell_that_is_not_there_is_refused_with_a_way_to_find_one(store, missing):
     with pytest.raises(MissingRowsError, match=f"cell {missing} is not part of solution truth.*trackdb sql"):
         family_of(store, store.find_solution()[1], missing)
+
+
+@pytest.mark.parametrize("harm", ["delete from track where track_id = 4", "update track set t_first = 9, t_last = 9"])
+def test_a_track_that_is_lost_is_damage_and_no_family_without_it(store, cell, harm):
+    with store.writing() as opened:
+        opened.exec_driver_sql(harm)
+    info = store.find_solution()[1]
+    for label in (4, 6):  # the mother of what is lost, and a cell of it
+        with pytest.raises(StoreDamagedError, match=r"in tracks that are not there.*--repair"):
+            family_of(store, info, cell[label])
 
 
 def test_every_family_is_what_walking_the_links_finds(tmp_path):
