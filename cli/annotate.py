@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
-from .options import Dataset, Detections, Store, open_set, open_store
+from .options import CELL, Dataset, Detections, Store, open_set, open_store
 from .parsing import parse_cell
 from .view import Face, as_table, command, plural
 
@@ -34,7 +34,7 @@ def add_commands(app: typer.Typer) -> None:
 def annotate(
     face: Face,
     store: Store,
-    cell: Annotated[str, typer.Argument(help="Number of a cell (cells.cell), or FRAME:LABEL.")],
+    cell: Annotated[str, typer.Argument(help=CELL)],
     daughters: Annotated[
         str | None, typer.Option(help="The cell that it becomes, or the two that it divides into: A[,B].")
     ] = None,
@@ -176,7 +176,7 @@ def annotations(
     as_: Who = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="export: file to make; it must not be there.")] = None,
 ) -> None:
-    """List what was said, take it back and bring it back, count it, or carry it to another store as JSON lines.
+    """List, count, take back or carry over what people said. It goes to another store as JSON lines.
 
     Example: trackdb annotations list movie.trackdb
 
@@ -212,7 +212,8 @@ def _asked_of(action: str | None, store: Path | None) -> tuple[str, Path]:
     """
     if action not in (None, *ACTIONS):
         if store is not None:
-            raise ConfigError(f"annotations cannot {action!r}", known=", ".join(ACTIONS))
+            turned = {"try": f"trackdb annotations {store} {action}"} if str(store) in ACTIONS else {}
+            raise ConfigError(f"annotations cannot {action!r}", known=", ".join(ACTIONS), **turned)
         return "list", Path(action)
     asked = action or "list"
     if action is None or store is None:

@@ -52,7 +52,7 @@ def calibrate(
     ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Fit a temperature for each method on movies with truth; refused with fewer than 200 daughters or no errors.
+    """Fit a temperature for each method on movies with truth. Refused with fewer than 200 daughters or no errors.
 
     Example: trackdb calibrate a.trackdb b.trackdb -o cal.toml
 

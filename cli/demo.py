@@ -19,7 +19,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed gives the same movie.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")] = False,
 ) -> None:
-    """Go the whole way once: simulate, ingest, solve, say how sure it is, evaluate, ask.
+    """Go the whole way once, from a simulated movie to an answer. Each step is shown as its command.
 
     Example: trackdb demo /tmp/demo
     """

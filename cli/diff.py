@@ -31,7 +31,7 @@ def diff(
     limit: Annotated[int, typer.Option(min=0, help="Links that the table shows; --json has all.")] = SHOWN_LINKS,
     dataset: Dataset = None,
 ) -> None:
-    """Compare two solutions: links that one of them has alone, and the lineages that these touch.
+    """Compare two solutions: links that one of them has alone. The lineages that these touch are named.
 
     Without names it tells what the newest solve changed.
 

@@ -22,7 +22,7 @@ def doctor(
     face: Face,
     store: Annotated[Path | None, typer.Argument(metavar="[STORE]", help="Look who holds this store, too.")] = None,
 ) -> None:
-    """Tell what this machine has for trackdb, what is missing and how to install it; of a store also who holds it.
+    """Tell what this machine has for trackdb and what is missing. It says how to install that, and who holds a store.
 
     Example: trackdb doctor
 

@@ -52,7 +52,7 @@ def evaluate(
     dataset: Dataset = None,
     solution: Solution = None,
 ) -> None:
-    """Compare a solution with the truth, or with any other tracking.
+    """Compare a solution with the truth or any other tracking.
 
     Example: trackdb evaluate movie.trackdb --fail-under edge_f1=0.98
 

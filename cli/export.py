@@ -26,7 +26,7 @@ def export(
     dataset: Dataset = None,
     solution: Solution = None,
 ) -> None:
-    """Write a solution for other tools; notes say what the format cannot hold.
+    """Write a solution for other tools. Notes say what the format cannot hold.
 
     ctc is a folder of masks, geff a Zarr folder, trackmate and graphml are files, napari is a folder with tracks.csv
     and graph.json; csv and parquet are one table where OUT ends in .csv or .parquet, else a folder of tables.

@@ -47,7 +47,7 @@ def info(face: Face, store: Store) -> None:
 
 
 def log(face: Face, store: Store) -> None:
-    """List what was done in a store, oldest first, with what was chosen and estimated.
+    """List what was done in a store, oldest first. Each run says what was chosen and estimated.
 
     Example: trackdb log movie.trackdb
     """

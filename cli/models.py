@@ -21,7 +21,7 @@ def models(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="pull: the model to fetch.")] = None,
     sha256: Annotated[str | None, typer.Option(help="pull: digest that the zip must have.")] = None,
 ) -> None:
-    """List the models that are known by name, or fetch one; nothing else ever fetches anything.
+    """List the models that are known by name, or fetch one. Nothing else ever fetches anything.
 
     Example: trackdb models pull general_2d
     """

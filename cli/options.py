@@ -15,6 +15,7 @@ Detections = Annotated[str | None, typer.Option("--detections", help="Detection 
 Solution = Annotated[
     str | None, typer.Option("--solution", help="Solution; by default the newest that was solved, else imported.")
 ]
+CELL = "Number of a cell (cells.cell), or FRAME:LABEL."
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 
 
@@ -50,3 +51,12 @@ def open_solution(
     """
     store = open_store(path, command)
     return store, *store.find_solution(dataset, solution, besides=besides, doubtful=doubtful)
+
+
+def cell_number(store: "DuckDBStore", chosen: "DetectionSet", named: int | tuple[int, int]) -> int:
+    """Return the number of a cell that is named by it, or by a frame and the label there."""
+    if isinstance(named, int):
+        return named
+    from ..engine.annotations.cells import Cells
+
+    return Cells(store, chosen).cell_at(*named)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .options import Dataset, Solution, Store, open_solution, open_store
+from .options import Dataset, Solution, Store, cell_number, open_solution, open_store
+from .parsing import parse_cell
 from .view import Face, command, plural
 
 OWN = {
@@ -31,7 +32,9 @@ def plot(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="tree, overlay, reliability or rejection.")],
     store: Store,
     out: Annotated[Path, typer.Option("-o", "--out", help="File to make, .svg or .png; it must not be there.")],
-    cell: Annotated[int | None, typer.Option(help="tree: the lineage of this cell.")] = None,
+    cell: Annotated[
+        str | None, typer.Option(help="tree: the lineage of this cell: its number, or FRAME:LABEL.")
+    ] = None,
     lineages: Annotated[int | None, typer.Option(min=1, help="tree: so many lineages, the largest (12).")] = None,
     frame: Annotated[int | None, typer.Option(help="overlay: the frame; by default the middle one.")] = None,
     tail: Annotated[int | None, typer.Option(min=0, help="overlay: frames back that ways are drawn (8).")] = None,
@@ -45,7 +48,7 @@ def plot(
     dataset: Dataset = None,
     solution: Solution = None,
 ) -> None:
-    """Draw lineages, a frame with what was tracked, how often confidences are right, or what rejecting some gains.
+    """Draw lineages, a tracked frame, or how far confidences hold. Also what rejecting the least sure gains.
 
     Example: trackdb plot tree movie.trackdb -o tree.svg --cell 17
 
@@ -80,7 +83,7 @@ def _tree(
     face: Face,
     store: Path,
     out: Path,
-    cell: int | None,
+    cell: str | None,
     lineages: int | None,
     dataset: str | None,
     solution: str | None,
@@ -88,8 +91,10 @@ def _tree(
     from ..engine.exports.tracking import tracking_of
     from ..engine.plots.tree import LINEAGES, plot_tree
 
+    named = None if cell is None else parse_cell(cell)  # before a store is opened for it
     opened, chosen, info = open_solution(store, dataset, solution, face.command)
-    drawn = plot_tree(tracking_of(opened, chosen, info), out, cell=cell, lineages=lineages or LINEAGES)
+    number = None if named is None else cell_number(opened, chosen, named)
+    drawn = plot_tree(tracking_of(opened, chosen, info), out, cell=number, lineages=lineages or LINEAGES)
     face.close(
         f"{out}: {drawn.lineages:,} of {plural(drawn.of_lineages, 'lineage')} of {info.name}, "
         f"{plural(drawn.tracks, 'track')}, {drawn.doubtful:,} of {plural(drawn.links, 'link')} doubtful, "

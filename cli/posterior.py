@@ -60,7 +60,7 @@ def posterior(
     dataset: Dataset = None,
     config: ConfigFile = None,
 ) -> None:
-    """Say how sure a solution is: the probability of each link, and of what each cell does next.
+    """Say how likely each link is, and what each cell does next. So it tells how sure a solution is.
 
     Given again after annotations it weighs the pieces that they touch, and takes the rest over from what is stored.
 
@@ -135,7 +135,7 @@ def uncertain(
     dataset: Dataset = None,
     config: ConfigFile = None,
 ) -> None:
-    """List where to look first: what cells may do next, the question whose answer is worth most on top.
+    """List where to look first: what cells may do next. The question whose answer is worth most is on top.
 
     A posterior by softmax or perturb tells of links alone: then it is asked whose daughters cells are.
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .options import Dataset, Solution, Store, open_solution, open_store
+from .options import CELL, Dataset, Solution, Store, cell_number, open_solution, open_store
+from .parsing import parse_cell
 from .view import Face, as_table, command, plural
 
 VIEWS = """select view_name as name, 'view' as kind from duckdb_views() where not internal union all
@@ -88,16 +89,18 @@ def read_stdin() -> str:
 def lineage(
     face: Face,
     store: Store,
-    cell: Annotated[int, typer.Argument(help="Number of a cell (cells.cell).")],
+    cell: Annotated[str, typer.Argument(help=CELL)],
     up: Annotated[bool, typer.Option("--up", help="Only where it came from.")] = False,
     down: Annotated[bool, typer.Option("--down", help="Only what came of it.")] = False,
     format_: Annotated[str, typer.Option("--format", help="tree, newick or json.")] = "tree",
     dataset: Dataset = None,
     solution: Solution = None,
 ) -> None:
-    """Show the lineage of a cell: its ancestors and its descendants.
+    """Show the lineage of a cell: its ancestors and descendants.
 
     Example: trackdb lineage movie.trackdb 17 --down --format newick
+
+    Example: trackdb lineage movie.trackdb 3:8
     """
     from dataclasses import replace
 
@@ -105,11 +108,13 @@ def lineage(
 
     if format_ not in ("tree", "newick", "json"):
         raise ConfigError(f"--format: unknown {format_!r}", expected="tree, newick or json")
-    opened, _, info = open_solution(store, dataset, solution, face.command)
-    family = family_of(opened, info, cell, up=up or not down, down=down or not up)
+    named = parse_cell(cell)  # before a store is opened for it
+    opened, chosen, info = open_solution(store, dataset, solution, face.command)
+    number = cell_number(opened, chosen, named)
+    family = family_of(opened, info, number, up=up or not down, down=down or not up)
     columns = (family.id.tolist(), family.frame.tolist(), family.track.tolist())
     payload = {
-        "cell": cell,
+        "cell": number,
         "nodes": [{"cell": c, "t": t, "track": k} for c, t, k in zip(*columns, strict=True)],
         "edges": [list(ends) for ends in zip(family.source.tolist(), family.target.tolist(), strict=True)],
     }

@@ -43,7 +43,7 @@ def review(
     dataset: Dataset = None,
     config: ConfigFile = None,
 ) -> None:
-    """Answer questions about a solution in the browser, one key each; answers are kept at once, and kept by solves.
+    """Answer questions about a solution in the browser. One key each; answers are kept at once, and kept by solves.
 
     It serves this machine alone and ends with Ctrl-C. Meanwhile the store can be queried and solved.
 

@@ -82,7 +82,7 @@ def simulate(
     zoom: Annotated[float | None, typer.Option(help="Pixels to draw for each of its pixels (1).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")] = False,
 ) -> None:
-    """Draw a movie of cells with known truth, in CTC layout: images, masks with errors, and the whole truth.
+    """Draw a movie of cells with known truth, in CTC layout. It has images, masks with errors, and the whole truth.
 
     Example: trackdb simulate -o movie --frames 50 --cells 100 --motion 0.4 --missed 0.05 --seed 1
 

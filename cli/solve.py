@@ -221,7 +221,7 @@ def solve(
     detections: Detections = None,
     config: ConfigFile = None,
 ) -> None:
-    """Choose the links and label the lineages; links and scores what is missing.
+    """Choose the links and label the lineages. What is missing is linked and scored.
 
     Example: trackdb solve movie.trackdb
 

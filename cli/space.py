@@ -35,7 +35,7 @@ def drop(
     dataset: Dataset = None,
     detections: Detections = None,
 ) -> None:
-    """Take a solution, scores, a posterior, detections or a dataset out of a store for good.
+    """Take a solution or something else out of a store for good. That is scores, a posterior, detections or a dataset.
 
     Answers of people are never lost: those whose cells go are kept, listed as unattached, and found again by their
     places when the movie is brought in again. The space is used for new rows; trackdb compact gives it back.
@@ -100,7 +100,7 @@ def _payload(plan: "Plan", dropped: "Dropped | None" = None, *, answers: int = 0
 
 
 def compact(face: Face, store: Store) -> None:
-    """Give the space of what was dropped back: the database is rewritten, and files that belong to nothing go.
+    """Give the space of what was dropped back. The database is rewritten, and files that belong to nothing go.
 
     Killed at any moment it leaves the store as it was, or compacted.
 

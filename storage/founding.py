@@ -20,6 +20,7 @@ from .connection import connect, driver, require_store
 from .folders import flush
 from .leases import LOCKS, lease
 from .migrations import is_count, require_known
+from .nearby import names_like
 from .own_schema import defined, is_trusted, table_names, trust
 from .partials import is_partial, remove_left_behind
 from .unfinished import UNFINISHED
@@ -145,7 +146,9 @@ def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> No
     With `whole` also one that has lost commits.
     """
     if not (path / GRAPH).exists():
-        raise StoreMissingError(f"{path} is not a store", **{"try": f"trackdb ingest SRC -o {path}"})
+        raise StoreMissingError(
+            f"{path} is not a store", **names_like(path), **{"try": f"trackdb ingest SRC -o {path}"}
+        )
     require_own_files(path)
     noted = notes(path)  # before the counter, which may rise meanwhile
     m = tables.meta

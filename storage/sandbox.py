@@ -38,6 +38,7 @@ WOULD_CHANGE = (
     "Can only delete from base",
     "is not an table",
 )
+NAMES = "describe cells, which names the columns of a view; trackdb sql STORE without a query lists views and macros"
 _NO_MEMORY = ("OutOfMemoryException", "MemoryError", "ArrowMemoryError")
 _DAMAGE = ("IOException", "SerializationException", "FatalException")
 _NO_TIME = (signal.SIGALRM, signal.SIGXCPU)
@@ -235,4 +236,5 @@ def _refusal(verdict: Mapping[str, object], graph: Path, limits: Limits, *, answ
         return QueryError("a query may not change the store", reason=first)
     if "Too many open files" in text:
         return QueryError("the query cannot be answered", reason="a query may open no file, not even that of the store")
-    return QueryError("the query cannot be answered", reason=text.replace("\n\n", "\n"))
+    unknown = {"try": NAMES} if first.startswith(("Binder Error: Referenced", "Catalog Error")) else {}
+    return QueryError("the query cannot be answered", reason=text.replace("\n\n", "\n"), **unknown)

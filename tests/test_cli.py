@@ -41,6 +41,12 @@ def test_options_are_in_kebab_case_and_short_ones_few(name):
     assert all(re.fullmatch(r"--[a-z0-9]+(-[a-z]+)*|-[oqvnj]", option) for option in options)
 
 
+def test_the_list_of_commands_says_of_each_a_whole_sentence():
+    shown = run("--help").stdout.split("Commands:")[1].strip().split("\n")
+    assert len(shown) > 20
+    assert not [line for line in shown if "..." in line]
+
+
 @pytest.mark.parametrize("words", [["--help"], ["version"], ["version", "--json"], ["solve", "--help"]])
 def test_the_command_line_starts_without_what_it_does_not_need(words):
     code = (

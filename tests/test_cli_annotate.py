@@ -206,6 +206,7 @@ def test_where_people_disagree_is_told(store):
         (["undo", "STORE", ""], 2, "undo of which annotation?"),
         (["undo", "STORE", "--as", ""], 2, "cannot be the name of who decides"),
         (["remove", "STORE"], 2, "annotations cannot 'remove'"),
+        (["STORE", "undo"], 2, "try    trackdb annotations undo "),
         (["STORE", "undo", "7"], 2, "known  list, undo, redo, stats, conflicts, export, import"),
         (["import", "STORE"], 2, "annotations import needs a file"),
         (["import", "STORE", "nothing.jsonl"], 1, "cannot be read"),

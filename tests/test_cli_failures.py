@@ -184,6 +184,8 @@ def test_what_the_store_does_not_hold_is_3(small, tmp_path):
     assert "holds no dataset named other" in refusal("solve", small.path, "--dataset", "other", code=3)
     assert "holds no solution named ilp-9" in refusal("evaluate", small.path, "--solution", "ilp-9", code=3)
     assert "no scores named theirs" in refusal("solve", small.path, "--scores", "theirs", code=3)
+    mistyped = small.path.with_suffix(".trakcdb")
+    assert f"known  {small.path}" in refusal("solve", mistyped, code=3)
     refused = refusal("score", small.path, code=3)
     assert "no candidates yet" in refused
     assert f"or trackdb solve {small.path}, which links first" in refused

@@ -85,6 +85,22 @@ def test_a_lineage_is_a_tree_newick_or_json(movie):
     assert len(found["edges"]) == len(ids[2]) - 1
 
 
+def test_a_cell_is_named_by_its_frame_and_label_too(movie):
+    [[cell, t, label]] = answer("sql", movie.path, "select cell, t, label from cells order by cell desc limit 1")[
+        "rows"
+    ]
+    assert answer("lineage", movie.path, f"{t}:{label}") == answer("lineage", movie.path, cell)
+    said = refusal("lineage", movie.path, f"{t}:99999", code=3)
+    assert f"no cell with label 99999 in frame {t}" in said
+    assert f"from cells where t = {t}" in said  # what asks for those that are there
+    assert "its number, or FRAME:LABEL" in refusal("lineage", movie.path, "Cell17", code=2)
+
+
+@pytest.mark.parametrize("query", ["select frame from cells", "from cell"])
+def test_a_name_that_the_query_has_wrong_is_answered_with_where_names_are(movie, query):
+    assert "try     describe cells" in refusal("sql", movie.path, query, code=1)
+
+
 def test_a_cell_that_is_not_there_is_a_matter_of_the_store(movie):
     assert "cell 9999 is not part of solution ilp-1" in refusal("lineage", movie.path, 9999, code=3)
 

@@ -124,6 +124,9 @@ def test_files_of_another_kind_are_refused_by_name(tmp_path):
 def test_nothing_there_and_unknown_formats_are_told(tmp_path):
     with pytest.raises(FormatError, match=r"there is nothing at .*nowhere"):
         open_source(tmp_path / "nowhere")
+    (tmp_path / "Masks (2)").mkdir()
+    with pytest.raises(FormatError, match=r"nothing at .*Masks 2; expected: a file or a folder; known: .*Masks \(2\)"):
+        open_source(tmp_path / "Masks 2")
     with pytest.raises(ConfigError, match=f"there is no format lif; expected: auto, {', '.join(FORMATS)}"):
         open_source(tmp_path, "lif")
 

@@ -285,6 +285,8 @@ def test_options_that_do_not_fit_are_refused(table, tmp_path):
         open_source(table, options=SourceOptions(truth=tmp_path, links=table))
     with pytest.raises(ConfigError, match="2D movie needs 2 positive numbers"):
         open_source(table, options=SourceOptions(scale_um=(1.0, -1.0)))
+    with pytest.raises(ConfigError, match=r"needs 2 positive numbers; .*got: 0.65; try: 0.65,0.65"):
+        open_source(table, options=SourceOptions(scale_um=(0.65,)))
 
 
 def test_parents_that_contradict_the_table_are_refused(table, tmp_path):

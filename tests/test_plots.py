@@ -232,6 +232,9 @@ def test_a_page_shows_pixels_where_there_are_some(store, cell, tmp_path):
 def test_the_command_draws_and_refuses_options_of_other_plots(store, cell, tmp_path):
     told = answer("plot", "tree", store.path, "-o", tmp_path / "a.svg", "--cell", cell[1])
     assert (told["plot"], told["tracks"], told["pinned"]) == ("tree", 5, 0)
+    t, label = answer("sql", store.path, f"select t, label from cells where cell = {cell[1]}")["rows"][0]
+    again = answer("plot", "tree", store.path, "-o", tmp_path / "d.svg", "--cell", f"{t}:{label}")
+    assert again == told | {"path": str(tmp_path / "d.svg")}
     told = answer("plot", "overlay", store.path, "-o", tmp_path / "b.png", "--frame", 3, "--tail", 2)
     assert (told["cells"], told["links"], told["channel"]) == (4, 6, None)
     said = refusal("plot", "tree", store.path, "-o", tmp_path / "c.svg", "--frame", 3, code=2)

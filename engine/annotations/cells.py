@@ -60,7 +60,10 @@ class Cells:
         first, stop = np.searchsorted(cells.frame, [frame, frame + 1])
         place = np.flatnonzero(cells.label[first:stop] == label)
         if not len(place):
-            raise MissingRowsError(f"{self._set.movie.name} has no cell with label {label} in frame {frame}")
+            raise MissingRowsError(
+                f"{self._set.movie.name} has no cell with label {label} in frame {frame}",
+                **{"try": f'trackdb sql {self._store.path} "select cell, label, y, x from cells where t = {frame}"'},
+            )
         return int(cells.id[first + place[0]])
 
     def rows(self, cells: Sequence[int]) -> list[int]:

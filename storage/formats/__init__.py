@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import ConfigError, FormatError
+from ..nearby import names_like
 from .base import FrameBatch, LabelLineage, Points, Source, SourceOptions
 from .refused import reason_of_hdf5, reason_to_refuse
 
@@ -58,7 +59,7 @@ def open_source(path: Path, format: str = "auto", options: SourceOptions | None 
     """
     options = SourceOptions() if options is None else options
     if not path.exists():
-        raise FormatError(f"there is nothing at {path}", expected="a file or a folder")
+        raise FormatError(f"there is nothing at {path}", expected="a file or a folder", **names_like(path))
     if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
         raise FormatError(f"{path} is neither a file nor a folder", **{"try": "a copy of it in a file"})
     name = detect(path) if format == "auto" else format

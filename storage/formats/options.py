@@ -42,9 +42,11 @@ def checked_scale(scale_um: tuple[float, ...] | None, ndim: int) -> tuple[float,
     """Return the voxel size that the user gave, or raise ConfigError if it does not fit the movie."""
     if scale_um is not None and (len(scale_um) != ndim or not all(1e-9 < s < 1e9 for s in scale_um)):
         wanted = "z,y,x" if ndim == 3 else "y,x"
+        square = {"try": f"{scale_um[0]:g},{scale_um[0]:g}"} if ndim == 2 and len(scale_um) == 1 else {}
         raise ConfigError(
             f"the voxel size of a {ndim}D movie needs {ndim} positive numbers",
             expected=f"{wanted} in micrometres",
             got=",".join(map(str, scale_um)),
+            **square,
         )
     return scale_um

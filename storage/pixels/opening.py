@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import FormatError
+from ..nearby import names_like
 from .files import only_channel, open_file, open_folder
 from .numbering import is_image
 from .ome_zarr import open_zarr_channels
@@ -73,7 +74,7 @@ def _chosen(found: Mapping[str, Frames], wanted: str, path: Path) -> dict[str, F
 
 def _open_container(path: Path, *, is_label: bool) -> dict[str, Frames]:
     if not path.exists():
-        raise FormatError(f"there is nothing at {path}", expected="a folder of images, or a stack")
+        raise FormatError(f"there is nothing at {path}", expected="a folder of images, or a stack", **names_like(path))
     if is_node(path):
         return dict(open_zarr_channels(path))
     if path.is_dir():
