@@ -1,6 +1,7 @@
 """`trackdb sql` and `lineage`: ask the store."""
 
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -68,12 +69,21 @@ def sql(
     if parquet is not None:
         write_parquet(answer, parquet)
         face.show("", f"{line}, written to {parquet}", payload)
-    elif csv and not face.json:
+    elif csv and not face.json and not on_terminal():
         write_csv(answer, sys.stdout.buffer)
         face.show("", line, payload)
+    elif csv and not face.json:  # shown to a person, and so without what would steer the terminal
+        written = BytesIO()
+        write_csv(answer, written)
+        face.show(written.getvalue().decode().rstrip("\n"), line, payload)
     else:
         rows = answer.rows_by_position()
         face.show(as_table(columns, rows) if columns else "", line, {**payload, "rows": rows})
+
+
+def on_terminal() -> bool:
+    """Return whether a person sees what is written to stdout."""
+    return sys.stdout.isatty()
 
 
 def read_stdin() -> str:

@@ -142,3 +142,10 @@ def test_a_value_that_would_become_another_is_refused_with_what_helps(movie, que
 
 def test_a_type_is_not_known_by_the_names_in_it(movie):
     assert "BIT" in run("sql", movie.path, "select 'BIT'::enum('BIT') as \"BIT\", {'BIT': 1} as x").stdout
+
+
+def test_csv_on_a_terminal_does_not_steer_it_and_is_as_it_is_elsewhere(movie, monkeypatch):
+    words = ("sql", movie.path, "select chr(27) || '[31m' as a", "--csv")
+    assert run(*words).stdout == '"a"\n"\x1b[31m"\n'
+    monkeypatch.setattr("trackdb.cli.query.on_terminal", lambda: True)
+    assert run(*words).stdout == '"a"\n"\\x1b[31m"\n'
