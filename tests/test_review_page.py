@@ -162,7 +162,10 @@ def test_the_picker_of_pairs_of_a_blind_question_tells_no_probability(screen):
         route.fulfill(json=found)
 
     screen.page.route("**/api/question*", hidden)
-    screen.answer("n").press("d")
+    assert "at first ★" in screen.text("#legend")
+    screen.answer("n")
+    assert "at first none" in screen.text("#legend")  # of each question anew
+    screen.press("d")
     buttons = [b.inner_text() for b in screen.page.query_selector_all("#dialog button[data-place]")]
     assert buttons == ["1 5 + 6", "2 5 + 7", "3 6 + 7"]
 
