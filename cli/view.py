@@ -105,7 +105,7 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
                     if debug or (isinstance(error, OSError) and error.errno == errno.EPIPE):
                         raise
                     if interrupted:  # libraries turn an interrupt into errors of their own
-                        raise typer.Exit(130) from None
+                        raise _stopped() from None
                     if isinstance(error, OSError) and not isinstance(error, TrackdbError):
                         error = _of_the_system(error, title, options)
                     if "no locator available" in str(error):  # numba's words where it may write nowhere
@@ -116,6 +116,8 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
                         raise
                     show_error(error)
                     raise typer.Exit(error.exit_code) from None
+                except KeyboardInterrupt:
+                    raise _stopped() from None
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         parameters = [*own, *_COMMON]
@@ -132,6 +134,12 @@ _NO_PLACE_FOR_KERNELS = TrackdbError(
     "there is no folder to keep compiled kernels in: neither that of the package nor one at home can be written",
     **{"try": "set NUMBA_CACHE_DIR to a folder that you may write"},
 )
+
+
+def _stopped() -> typer.Exit:
+    """Say that a command was interrupted, and return what ends it."""
+    typer.echo("interrupted; the same command can be given again", err=True)
+    return typer.Exit(130)
 
 
 def _reason(error: Exception) -> dict[str, str]:

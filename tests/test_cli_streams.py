@@ -70,6 +70,7 @@ def test_ctrl_c_is_130_and_the_same_command_goes_on(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
+    assert "interrupted; the same command can be given again" in done.stderr
     assert done.stdout == ""
     store = DuckDBStore(place)
     assert store.detection_sets() == []
