@@ -254,7 +254,7 @@ def _list(face: Face, store: "DuckDBStore", who: str | None) -> None:
     payload = [
         {**_as_dict(e.decision), "undone": e.undone, "attached": e.attached, "in_conflict": e.disputed} for e in found
     ]
-    line = f"{plural(len(found), 'annotation')}, {counting:,} of them count"
+    line = f"{plural(len(found), 'annotation')}, {counting:,} in force"
     face.show(as_table(columns, rows) if rows else "", line, {"annotations": payload, "counting": counting})
 
 

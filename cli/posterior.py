@@ -88,7 +88,7 @@ def posterior(
     pinned = f", {plural(report.pins, 'annotation')} taken for certain" if report.pins else ""
     face.close(
         f"posterior {report.posterior} of {report.solution} by {report.method}: {plural(report.cells, 'cell')}"
-        f"{f' ({how})' if how else ''}, {report.mean_entropy_bits:.3g} bits each{pinned}{_again(report)}, "
+        f"{f' ({how})' if how else ''}, {report.mean_entropy_bits:.3g} bits of doubt in each{pinned}{_again(report)}, "
         f"{report.seconds:.1f} s",
         asdict(report),
     )

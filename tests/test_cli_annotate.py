@@ -150,12 +150,12 @@ def test_annotations_are_listed_counted_and_taken_back(store, tmp_path):
     for words in (["annotations", store], ["annotations", "list", store]):
         shown = run(*words)
         assert [line.split()[0] for line in shown.stdout.splitlines()[2:]] == ["1", "2"]
-        assert "2 annotations, 2 of them count" in shown.stderr
+        assert "2 annotations, 2 in force" in shown.stderr
     assert [a["who"] for a in answer("annotations", "list", store, "--who", "bob")["annotations"]] == ["bob"]
     assert "taken back: cell 8 begins (#2 bob" in run("annotations", "undo", store, "--as", "bob").stdout
     shown = run("annotations", store)
     assert shown.stdout.splitlines()[-1].split()[-3:] == ["takes", "back", "#2"]
-    assert "3 annotations, 1 of them count" in shown.stderr
+    assert "3 annotations, 1 in force" in shown.stderr
     assert answer("annotations", "undo", store, 3, "--as", "ana")["undone"] == 3
     assert "2 people" in run("annotations", "stats", store).stderr
     people = answer("annotations", "stats", store)["people"]
