@@ -4,6 +4,7 @@ import typer
 
 from . import (
     annotate,
+    annotations,
     calibrate,
     check,
     demo,
@@ -41,6 +42,7 @@ ROOMS = (
     solve,
     posterior,
     annotate,
+    annotations,
     review,
     diff,
     query,

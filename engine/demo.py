@@ -89,7 +89,8 @@ def demo(folder: Path, *, seed: int = 0, progress: Progress | None = None) -> It
     sure = posterior(store, chosen, info, progress=progress)
     yield DemoStep(
         f"trackdb posterior {store.path}",
-        f"what {sure.cells} cells do next, {sure.how['exact']} of them exactly; {sure.mean_entropy_bits:.3f} bits of doubt in each",
+        f"what {sure.cells} cells do next, {sure.how['exact']} of them exactly; "
+        f"{sure.mean_entropy_bits:.3f} bits of doubt in each",
     )
 
     asked = uncertain(store, *find_posterior(store), Config(), top=3, progress=progress)
