@@ -12,6 +12,7 @@ import pytest
 import trackdb
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
+from trackdb.engine.review.agenda import LISTED
 from trackdb.engine.review.material import Wanted
 from trackdb.errors import ConfigError, MissingRowsError, StoreLockedError
 from trackdb.server import serving
@@ -75,6 +76,13 @@ def test_a_question_tells_what_a_cell_may_do_and_sums_to_one(shown):
     rivals = {(r["cell"], link["target"]) for r in question["rivals"] for link in r["links"]}
     assert rivals
     assert all(cell != question["cell"] for cell, _ in rivals)
+
+
+def test_pages_that_were_closed_leave_something_to_ask(tab):
+    """A question is free again after some minutes; until then the pages that were opened hold more than is listed."""
+    asked = [tab.get("/api/session", client=f"closed-{n}")["question"] for n in range(LISTED + 3)]
+    assert None not in asked
+    assert len({question["cell"] for question in asked}) == LISTED + 3
 
 
 def test_an_answer_is_on_the_disk_pins_all_candidates_and_the_next_question_knows_it(tab, path):

@@ -183,7 +183,10 @@ class Agenda:
 
     def next(self, taken: set[int], after: int | None) -> Drawn | None:
         """Return what is asked next, beside cells about which others are asked now; see `Choosing.next`."""
-        return self._choosing.next(self.listed, self.log.entries, self.log.standing, taken, after)
+        listed = self.listed
+        if len(listed) and all(item.cell in taken for item in listed):  # pages that were closed hold theirs for a while
+            listed = self.rank(LISTED + len(taken))
+        return self._choosing.next(listed, self.log.entries, self.log.standing, taken, after)
 
     def ahead(self, taken: Set[int], at: int) -> tuple[int, ...]:
         """Return the cells that are likely asked about once the question at hand is answered; see `Choosing.ahead`."""
