@@ -61,6 +61,14 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(scope="session")
+def jostling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of jostling cells with a solution and a posterior; it is copied, never written."""
+    from .reviews import jostling_store  # needs what only the review does
+
+    return jostling_store(tmp_path_factory.mktemp("jostling"))
+
+
+@pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real data sets; tests that need it skip where it is absent."""
     if not DATA.is_dir():

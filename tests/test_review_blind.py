@@ -12,14 +12,9 @@ from trackdb.server.events import Events
 from trackdb.storage.decision_log import write_lines
 
 from .movies import copied
-from .reviews import another, jostling_store, log_of, opened, tab_of
+from .reviews import another, log_of, opened, tab_of
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
-
-
-@pytest.fixture(scope="module")
-def jostling(tmp_path_factory):
-    return jostling_store(tmp_path_factory.mktemp("jostling"))
 
 
 @pytest.fixture

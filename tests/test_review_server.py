@@ -25,15 +25,9 @@ from trackdb.storage.leases import lease
 
 from .command_line import answer as command
 from .movies import copied, jostling_cells, write_ctc, write_rows
-from .reviews import SIMPLE, another, jostling_store, log_of, opened, tab_of
+from .reviews import SIMPLE, another, log_of, opened, tab_of
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
-
-
-@pytest.fixture(scope="module")
-def jostling(tmp_path_factory):
-    """A store of jostling cells with a solution and a posterior; it is copied, never written."""
-    return jostling_store(tmp_path_factory.mktemp("jostling"))
 
 
 @pytest.fixture
