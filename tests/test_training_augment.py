@@ -99,6 +99,16 @@ def test_diameters_and_inertia_follow_the_places(kind, seed):
         assert np.array_equal(after.features[:, [1, -1]], before.features[:, [1, -1]])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["flipped", "stretched"])
+@given(seed=SEEDS)
+def test_a_cell_in_the_middle_of_the_window_stays_where_it_is(name, kind, seed):
+    before = example(kind)
+    places = before.places[:, 1:]
+    places[0] = (places.min(axis=0) + places.max(axis=0)) / 2
+    np.testing.assert_allclose(changed(name, before, seed).places[0], before.places[0], atol=1e-3)
+
+
 @given(seed=SEEDS)
 def test_mirrors_keep_lengths_and_shapes(seed):
     before = example("volume")

@@ -159,11 +159,34 @@ def test_batches_of_a_pool_hold_examples_of_like_size():
     assert sizes[0][0] < sizes[2][-1]
 
 
+def test_batches_of_a_pool_come_in_another_order_in_each_epoch_and_for_each_seed():
+    movies = [sheet(n_frames=4, side=side) for side in range(1, 13)]
+
+    def ranks(epoch, seed):
+        sampling = dataclasses.replace(SMALL, samples=24, pool=6, crop_px=None, seed=seed)
+        sizes = [sum(map(len, batch)) for batch in batches_of_epoch(movies, sampling, epoch)]
+        assert len(set(sizes)) == 6
+        return np.argsort(sizes).tolist()
+
+    assert ranks(0, 0) != ranks(1, 0)
+    assert ranks(0, 0) != ranks(0, 1)
+
+
 def test_every_window_validates_once_and_always_alike():
     movies = [sheet(), sheet(seed=1).between(0, 4)]
     found = list(validation_batches(movies, SMALL))
     assert sorted(int(example.frame[0]) for batch in found for example in batch) == [0, 0, 1, 1, 2, 3, 4, 5]
     assert all(same(a, b) for a, b in zip(found, validation_batches(movies, SMALL), strict=True))
+
+
+def test_windows_to_validate_on_are_crops_that_nothing_was_changed_in():
+    movie = sheet()
+    there = set(map(tuple, movie.cells.places.tolist()))
+    found = [example for batch in validation_batches([movie], SMALL) for example in batch]
+    assert all(set(map(tuple, example.places.tolist())) <= there for example in found)
+    assert all(len(example) < 3 * 16 for example in found)
+    other = [example for batch in validation_batches([movie], dataclasses.replace(SMALL, seed=1)) for example in batch]
+    assert not same(found, other)
 
 
 def test_long_movies_validate_on_windows_spread_over_them(monkeypatch):
