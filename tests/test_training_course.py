@@ -12,7 +12,7 @@ import pytest
 from trackdb.engine.progress import Recorded, Silent
 from trackdb.errors import ConfigError, FormatError, StoreExistsError, TrainingError
 
-from .taught import RECIPE, SHAPE, Walks
+from .taught import RECIPE, SHAPE, Walks, walk
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
 
@@ -23,8 +23,9 @@ from trackdb.engine.training import unfinished  # noqa: E402
 from trackdb.engine.training.association.course import Course  # noqa: E402
 from trackdb.engine.training.association.judging import validate  # noqa: E402
 from trackdb.engine.training.association.pupil import Pupil  # noqa: E402
-from trackdb.engine.training.history import Board, write_table  # noqa: E402
+from trackdb.engine.training.history import Board, Epoch, write_table  # noqa: E402
 from trackdb.engine.training.precision import Precision  # noqa: E402
+from trackdb.engine.training.schedule import share_of_rate  # noqa: E402
 from trackdb.engine.training.unfinished import Checkpoint  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -48,6 +49,13 @@ def run(made):
     told = []
     ended = made.run(Silent(), told.append)
     return ended, [replace(epoch, seconds=0.0) for epoch in made.standing.history]
+
+
+def loss_of(made, weights=None):
+    """Return the loss in validation of the network of a course, or of one with other weights."""
+    if weights is not None:
+        made._pupil.model.load_state_dict(weights)
+    return validate(made._pupil.model, Walks().validation(), Precision.chosen("32", CPU)).loss
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +85,26 @@ def test_a_network_learns_a_movie_by_heart(tmp_path):
     assert ended.best.val_loss < history[0].val_loss / 10
     assert [epoch.step for epoch in history] == [20, 40, 60, 80, 100, 120]
     assert ended.why == "epochs"
+
+
+def test_each_step_has_the_rate_of_its_moment_and_a_loss_counts_by_its_examples(tmp_path, monkeypatch):
+    class Uneven(Walks):
+        def batches(self, epoch, begin):
+            for size in (1, 2, 2, 3)[begin:]:
+                yield [walk(seed) for seed in range(size)]
+
+    made, rates = course(tmp_path / "c.pt", Uneven()), []
+
+    def learn(_examples, rate):
+        rates.append(rate)
+        return float(len(rates))
+
+    monkeypatch.setattr(made._pupil, "learn", learn)
+    _, history = run(made)
+    assert rates == pytest.approx(
+        [RECIPE.lr * share_of_rate(step / 4, RECIPE.epochs, RECIPE.warmup) for step in range(12)]
+    )
+    assert history[0].train_loss == pytest.approx((1 * 1 + 2 * 2 + 2 * 3 + 3 * 4) / 8)
 
 
 KILLED = """
@@ -144,21 +172,23 @@ def test_a_time_limit_leaves_a_network_and_a_training_that_goes_on(tmp_path, und
     require_same(run(course(tmp_path / "c.pt", seed=5)), undisturbed)
 
 
-@pytest.mark.parametrize(("lr", "last"), [(RECIPE.lr, "at work"), (50.0, "best")])
-def test_a_time_limit_within_an_epoch_gives_the_better_of_the_network_at_work_and_the_best(tmp_path, lr, last):
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_a_time_limit_within_an_epoch_gives_the_better_of_the_network_at_work_and_the_best(tmp_path, spoilt):
     def stops(epoch, step):
         if (epoch, step) == (1, 3):
             made._limit = -1.0
+            if spoilt:
+                with torch.no_grad():
+                    made._pupil.model.head_x.fc2.weight.neg_()
 
-    made = course(tmp_path / "c.pt", Walks(stops), replace(RECIPE, lr=lr, warmup=0, clip=0.0))
+    made = course(tmp_path / "c.pt", Walks(stops), replace(RECIPE, warmup=0, clip=0.0))
     ended, [first] = run(made)
     assert made.steps == 4 + 3
-    found = validate(made._pupil.model, Walks().validation(), Precision.chosen("32", CPU)).loss
-    assert (found < first.val_loss) == (last == "at work")
-    assert ended.best.val_loss == min(found, first.val_loss)
-    assert ended.best.epoch == (2 if last == "at work" else 1)
-    made._pupil.model.load_state_dict(ended.weights)
-    assert validate(made._pupil.model, Walks().validation(), Precision.chosen("32", CPU)).loss == ended.best.val_loss
+    at_work = loss_of(made)
+    assert (at_work > first.val_loss) == spoilt
+    assert ended.best.val_loss == min(at_work, first.val_loss)
+    assert ended.best.epoch == (1 if spoilt else 2)
+    assert loss_of(made, ended.weights) == ended.best.val_loss
 
 
 def test_a_time_limit_leaves_time_for_the_examination(tmp_path):
@@ -166,6 +196,17 @@ def test_a_time_limit_leaves_time_for_the_examination(tmp_path):
     made._limit, made._examination_s = 1000.0, 1000.0
     ended, _ = run(made)
     assert (ended.why, made.steps) == ("time limit", 0)
+
+
+def test_time_of_earlier_lives_is_told_and_no_part_of_the_limit(tmp_path):
+    earlier = course(tmp_path / "c.pt")
+    earlier.standing.seconds = 1000.0
+    earlier.begin()
+    made = course(tmp_path / "c.pt")
+    made._limit = 500.0
+    assert made.run(Silent(), lambda _epoch: None).why == "epochs"
+    seconds = [epoch.seconds for epoch in made.standing.history]
+    assert 1000 < seconds[0] < seconds[1] < seconds[2] < made.seconds < 1500
 
 
 def test_it_ends_when_nothing_gets_better(tmp_path):
@@ -176,12 +217,19 @@ def test_it_ends_when_nothing_gets_better(tmp_path):
 
 
 def test_the_best_network_is_kept_not_the_last(tmp_path):
-    made = course(tmp_path / "c.pt", recipe=replace(RECIPE, lr=0.3, epochs=4, clip=0.0, warmup=0))
+    made = course(tmp_path / "c.pt", recipe=replace(RECIPE, lr=1e-2, epochs=6, clip=0.0, warmup=0))
     ended, history = run(made)
-    assert ended.best.val_loss == min(epoch.val_loss for epoch in history)
-    assert ended.best.epoch < 4
-    made._pupil.model.load_state_dict(ended.weights)
-    assert validate(made._pupil.model, Walks().validation(), Precision.chosen("32", CPU)).loss == ended.best.val_loss
+    assert ended.best.val_loss == min(epoch.val_loss for epoch in history) < history[-1].val_loss
+    assert loss_of(made, ended.weights) == ended.best.val_loss
+
+
+def test_the_best_is_the_one_with_the_least_loss_whatever_links_it_finds(tmp_path):
+    made = course(tmp_path / "c.pt")
+    epoch = Epoch(epoch=1, step=4, lr=0.1, train_loss=1.0, val_loss=2.0, val_f1=0.9, val_accuracy=0.9, seconds=1.0)
+    better = replace(epoch, epoch=2, val_loss=1.0, val_f1=0.5, val_accuracy=0.5)
+    for closed in (epoch, better, replace(epoch, epoch=3)):
+        made.standing.close(closed, made._pupil.model)
+    assert (made.standing.best, made.standing.stale) == (better, 1)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "16"])
@@ -199,6 +247,22 @@ def test_half_precision_learns_too_and_goes_on_too(tmp_path, precision):
     single = run(course(tmp_path / "c.pt", Walks(steps=2), recipe, d_model=32))
     assert whole[1][0].val_loss == pytest.approx(single[1][0].val_loss, rel=0.05)
     assert whole[1][0].val_loss != single[1][0].val_loss
+
+
+@pytest.mark.parametrize("precision", ["32", "16"])
+def test_gradients_are_cut_to_the_length_of_the_recipe(tmp_path, precision):
+    pupil = course(tmp_path / "c.pt", recipe=replace(RECIPE, clip=0.01), precision=precision)._pupil
+    pupil.learn([walk(1)], 1e-3)
+    assert torch.nn.utils.get_total_norm([p.grad for p in pupil.model.parameters()]) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_who_goes_on_in_half_precision_scales_gradients_as_before(tmp_path):
+    one, other = (course(tmp_path / "c.pt", precision="16")._pupil for _ in range(2))
+    one.learn([walk(1)], 1e-3)
+    one._scaler.update(512.0)
+    other.resume(one.state())
+    assert other.state()["scaler"] == one.state()["scaler"]
+    assert other._scaler.get_scale() == 512
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
