@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from ..errors import StoreDamagedError, StoreError, StoreFullError
+from .checkpoints import has_log
 from .connection import PATIENCE_S, exclusively
 from .folders import MAKE_ROOM, flush, not_written
 from .founding import GRAPH
@@ -56,6 +57,8 @@ def rewrite(store: Path, *, patience_s: float = PATIENCE_S) -> None:
             shutil.rmtree(left, ignore_errors=True)
         try:
             folder.mkdir(parents=True)
+            with exclusively(file, patience_s=patience_s):
+                pass  # the log of the old file ends here, and must not be read into the new one
             # both files are held until the old one is let go: who waits finds the new one, and no log in between
             with ExitStack() as guards, exclusively(file, patience_s=patience_s) as raw:
                 _copy(raw, file, folder / GRAPH)
@@ -72,8 +75,7 @@ def rewrite(store: Path, *, patience_s: float = PATIENCE_S) -> None:
 
 def _copy(raw: duckdb.DuckDBPyConnection, file: Path, new: Path) -> None:
     """Copy all tables, views and macros of the open database into a new file."""
-    raw.execute("checkpoint")  # the log of the old file ends here, and must not be read into the new one
-    if _log_of(file).exists() and _log_of(file).stat().st_size:
+    if has_log(file):
         raise StoreError(f"{file} cannot be compacted: its log could not be merged", **{"try": "give it again"})
     used = f"select used_blocks * block_size from pragma_database_size() where database_name = '{file.stem}'"
     row = raw.execute(used).fetchone()
@@ -120,7 +122,3 @@ def _unlike(file: Path, what: str) -> StoreDamagedError:
     return StoreDamagedError(
         f"{file} cannot be compacted: {what}", **{"try": f"trackdb check {file.parent}; the store is as it was"}
     )
-
-
-def _log_of(file: Path) -> Path:
-    return file.with_name(f"{file.name}.wal")

@@ -29,6 +29,7 @@ from ..errors import (
     VersionError,
 )
 from . import dialect  # noqa: F401  registers itself
+from .checkpoints import undo_of
 from .facts import facts_in
 from .folders import MAKE_ROOM, allowing, copying
 from .instance import opened
@@ -163,6 +164,12 @@ def explained(error: Exception, file: Path) -> StoreError:
             f"{file} could not be read", reason="no permission", **{"try": f"chmod -R a+rX {store} as its owner"}
         )
     if any(sign in text.lower() for sign in _DAMAGED):
+        if undo_of(file).exists():
+            return StoreDamagedError(
+                f"{file} cannot be read: a checkpoint of it was cut short, and only who may write it can undo that",
+                reason=text,
+                **{"try": f"trackdb info {store} as its owner, or {copying(store)}"},
+            )
         return StoreDamagedError(
             f"{file} cannot be read: it is damaged", reason=text, **{"try": "restore the store from a copy"}
         )

@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateTable
 from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissingError
 from . import queries, tables
 from .arrays import ARRAYS
+from .checkpoints import HEADERS, UNDO
 from .commits import COMMITS, note, notes, require_all
 from .connection import connect, driver, require_store
 from .folders import flush
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GRAPH = "graph.duckdb"
-HEADERS = 3 * 4096  # bytes with which every file of the database begins
-_FILES = {GRAPH, f"{GRAPH}.wal"}
+_FILES = {GRAPH, f"{GRAPH}.wal", f"{GRAPH}{UNDO}"}
 _OURS = {*_FILES, f"{GRAPH}.tmp", ARRAYS, COMMITS, LOCKS, UNFINISHED, "annotations", "trackdb.toml"}
 _NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
 _FACTS = ("schema_version", "oldest_reader", "commits", *(f"next_{name}" for name in _NUMBERED))

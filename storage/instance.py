@@ -11,13 +11,15 @@ import os
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
+from .checkpoints import AT_OPENING, SETTINGS, has_log, merge_log, undo_unfinished
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -38,17 +40,25 @@ def opened(file: Path, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     place = str(file.absolute())
     instance = _OF_THIS_PROCESS
-    connection, shared = instance.take(place, file.stem, write=write)
+    owner, shared = instance.take(place, file.stem, write=write)
     sound = False
     try:
-        # what is shared is asked once: that takes as long as a small query
-        if not shared or instance.draws_a_bar(connection):
-            draw_no_bar(connection)
-        yield connection
-        sound = True
+        with owner.cursor() as connection:
+            if shared:
+                connection.execute(f'use "{file.stem}"')
+            # what is shared is asked once: that takes as long as a small query
+            if not shared or instance.draws_a_bar(connection):
+                draw_no_bar(connection)
+            yield connection
+        # what is committed is safe in the log if the disk is too full to merge it
+        sound = not write or instance.merge(owner, place)
     finally:
-        connection.close()
-        instance.give_back(place, shared=shared, sound=sound)
+        instance.give_back(owner, place, shared=shared, sound=sound)
+
+
+def put_right(file: Path) -> None:
+    """Undo a checkpoint of a file that was cut short, for a process that opens it by itself."""
+    _OF_THIS_PROCESS.put_right(str(file.absolute()))
 
 
 def draw_no_bar(connection: duckdb.DuckDBPyConnection) -> None:
@@ -71,26 +81,42 @@ class _Instance:
         self._beside = ""  # the place beside which alone the root reads and writes
         self._users = 0
         self._apart: Counter[str] = Counter()
+        self._merging = threading.Lock()
+        self._handles: dict[str, int] = {}  # of files that were written, closed when nobody has them open any more
         self._draws: bool | None = None
 
     def take(self, place: str, name: str, *, write: bool) -> tuple[duckdb.DuckDBPyConnection, bool]:
-        """Return a connection to a file, and whether it goes through the shared DuckDB.
+        """Return the DuckDB that has a file open, and whether that is the shared one.
 
         A process loses its lock on a file when any of its handles closes, so one file has one handle: readers of the
         file that is attached share it, and who meets a file that is open apart joins it there.
         """
         with self._guard:
+            self._put_right(place)
             if self._attached is None and not self._apart[place]:
                 self._attach(place, name, write=write)
             elif self._attached != (place, name, False) or write:
-                connection = duckdb.connect(place, read_only=not write, config={"enable_external_access": "false"})
+                owner = duckdb.connect(
+                    place, read_only=not write, config={"enable_external_access": "false", **AT_OPENING}
+                )
                 self._apart[place] += 1
-                return connection, False
+                _never_merge(owner)
+                return owner, False
             assert self._root is not None
-            connection = self._root.cursor()
-            connection.execute(f'use "{name}"')
             self._users += 1
-            return connection, True
+            return self._root, True
+
+    def put_right(self, place: str) -> None:
+        """Undo a checkpoint that was cut short; where the file is open here, that was done when it was opened."""
+        with self._guard:
+            self._put_right(place)
+
+    def _put_right(self, place: str) -> None:
+        if not self._is_open(place):
+            undo_unfinished(Path(place))
+
+    def _is_open(self, place: str) -> bool:
+        return bool(self._apart[place]) or (self._attached is not None and self._attached[0] == place)
 
     def _attach(self, place: str, name: str, *, write: bool) -> None:
         root = self._root if self._root and place == self._beside else _confined(place)
@@ -106,26 +132,46 @@ class _Instance:
             self._draws = _draws_a_bar(connection)
         return self._draws
 
-    def give_back(self, place: str, *, shared: bool, sound: bool) -> None:
-        """Let a file go whose connection is closed; after an error the DuckDB goes with it."""
+    def merge(self, owner: duckdb.DuckDBPyConnection, place: str) -> bool:
+        """Merge the log of a file that was written; return whether the disk took that."""
+        file = Path(place)
+        with self._merging:
+            try:
+                if has_log(file):
+                    if place not in self._handles:
+                        self._handles[place] = os.open(file, os.O_RDONLY)
+                    merge_log(owner, file, self._handles[place])
+            except (duckdb.Error, OSError):
+                return False
+            return True
+
+    def give_back(self, owner: duckdb.DuckDBPyConnection, place: str, *, shared: bool, sound: bool) -> None:
+        """Let a file go to which a connection is closed; after an error the DuckDB goes with it."""
         with self._guard:
-            if not shared:
-                self._apart[place] -= 1
+            try:
+                if shared:
+                    self._detach(sound=sound)
+                else:
+                    owner.close()
+                    self._apart[place] -= 1
+            finally:
+                if not self._is_open(place) and place in self._handles:
+                    os.close(self._handles.pop(place))
+
+    def _detach(self, *, sound: bool) -> None:
+        self._users -= 1
+        if self._users:
+            return
+        assert self._root is not None
+        assert self._attached is not None
+        root, name = self._root, self._attached[1]
+        self._root = self._attached = None
+        with suppress(duckdb.Error):
+            root.execute(f'detach "{name}"')
+            if sound:
+                self._root = root
                 return
-            self._users -= 1
-            if self._users:
-                return
-            assert self._root is not None
-            assert self._attached is not None
-            root, name = self._root, self._attached[1]
-            self._root = self._attached = None
-            # what is committed is safe in the log if the disk is too full to merge it, as when DuckDB ends
-            with suppress(duckdb.Error):
-                root.execute(f'detach "{name}"')
-                if sound:
-                    self._root = root
-                    return
-            root.close()
+        root.close()
 
 
 def _confined(place: str) -> duckdb.DuckDBPyConnection:
@@ -135,7 +181,14 @@ def _confined(place: str) -> duckdb.DuckDBPyConnection:
     root.execute(f"set temp_directory = '{file}.tmp'")
     root.execute(f"set allowed_directories = ['{folder}']")
     root.execute("set enable_external_access = false")
+    _never_merge(root)
     return root
+
+
+def _never_merge(started: duckdb.DuckDBPyConnection) -> None:
+    """Keep a DuckDB from checkpoints of its own."""
+    for setting in SETTINGS:
+        started.execute(setting)
 
 
 _OF_THIS_PROCESS = _Instance()

@@ -56,8 +56,7 @@ def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.5) -> Iterat
     """
     lock = FileLock(_file(store, name))
     try:
-        (store / LOCKS).mkdir(exist_ok=True)
-        lock.acquire(timeout=wait_s)
+        _acquire(lock, store, wait_s)
     except Timeout:
         raise StoreLockedError(
             f"{store}: the same work is under way in another process",
@@ -69,6 +68,19 @@ def lease(store: Path, name: str, *, holder: str, wait_s: float = 0.5) -> Iterat
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: FileLock, store: Path, wait_s: float) -> None:
+    """Take a lock, for which the folder is made; made again if it went with an empty store while we waited."""
+    while True:
+        (store / LOCKS).mkdir(exist_ok=True)
+        try:
+            lock.acquire(timeout=wait_s)
+        except FileNotFoundError:
+            if (store / LOCKS).exists():
+                raise
+        else:
+            return
 
 
 def is_held(store: Path, name: str) -> bool:

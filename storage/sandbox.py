@@ -21,6 +21,7 @@ from .connection import PATIENCE_S, explained, require_store
 from .dataframes import Tabular, plain_value
 from .founding import GRAPH
 from .html import fitting, html_line, html_table
+from .instance import put_right
 from .within import require_own
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def ask(
     require_store(graph)
     require_own(graph, store)
     _require_text(query)
+    put_right(graph)  # who answers may write nothing
     question = Question(
         graph=str(graph.absolute()),
         query=query,

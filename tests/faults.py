@@ -16,8 +16,10 @@ from pathlib import Path
 
 import duckdb
 
+from trackdb.storage.checkpoints import HEADERS
 from trackdb.storage.decisions import live
-from trackdb.storage.founding import GRAPH, HEADERS
+from trackdb.storage.founding import GRAPH
+from trackdb.storage.instance import opened
 from trackdb.storage.log_files import read_log
 
 HERE = Path(__file__).parent
@@ -158,7 +160,7 @@ def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
     if not (path / GRAPH).exists() or (path / GRAPH).stat().st_size < HEADERS:
         yield None  # killed before the database had a head
         return
-    with duckdb.connect(path / GRAPH, read_only=True) as connection:
+    with opened(path / GRAPH, write=False) as connection:
         founded = connection.execute("select count(*) from duckdb_tables()").fetchone()[0]
         yield connection if founded else None
 

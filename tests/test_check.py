@@ -19,8 +19,9 @@ from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded, Silent
 from trackdb.errors import StoreDamagedError, StoreFullError
 from trackdb.storage import commits, tables
+from trackdb.storage.checkpoints import HEADERS
 from trackdb.storage.duckdb_store import DuckDBStore
-from trackdb.storage.founding import GRAPH, HEADERS
+from trackdb.storage.founding import GRAPH
 from trackdb.storage.log_files import ANNOTATIONS
 from trackdb.storage.promises import PROMISES
 from trackdb.storage.quarantine import set_aside, unread_lines

@@ -13,6 +13,7 @@ import pytest
 from trackdb.engine.check import check
 from trackdb.storage.commits import COMMITS
 from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.founding import GRAPH
 from trackdb.storage.log_files import read_log
 from trackdb.storage.partials import is_partial
 
@@ -218,6 +219,22 @@ def test_a_command_killed_at_any_step_can_be_given_again(bench, name):
     if (bench.folder / "life.of" / STORE).exists():
         found = [problem.what for problem in check(DuckDBStore(bench.folder / "life.of" / STORE))]
         assert [what for what in found if not what.startswith("nothing ")] == []  # refers to, or waits for
+
+
+@pytest.mark.parametrize("name", ["ingest table", "import", "solve", "drop", "migration"] if LIVES > 1 else ["drop"])
+def test_no_write_of_the_database_that_is_cut_in_half_costs_anything(bench, name):
+    """Such as those by which a checkpoint writes over what the database still leads to, and those of their copy."""
+    steps, *_ = bench.undisturbed(name)
+    writes = [number for number, step in enumerate(steps, start=1) if step.startswith(f"write {STORE}/{GRAPH}")]
+    counts, wrong = Counts(f"{name}, each write of the database cut", steps=len(steps)), []
+    for number in writes[-(24 if LIVES > 1 else 6) :]:
+        life, complaints = judged(bench, name, counts, {"action": TEAR, "step": number})
+        if not life.killed:
+            complaints.append(f"was not killed: {life.code} {life.said}")
+        counts.counted.update(kills=1, torn=1)
+        wrong += [f"{name} cut at step {number} ({life.steps[-1:]}): {complaint}" for complaint in complaints]
+    faults.keep(counts, wrong)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("name", ASKED if LIVES > 1 else ["ingest masks", "annotate", "export csv"])
