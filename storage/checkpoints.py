@@ -32,17 +32,12 @@ UNDO: Final = ".undo"  # behind the name of the database
 _MAGIC: Final = b"trackdb undo 1\n\0"
 _FIRST: Final = struct.Struct("<16sQQ")  # magic, bytes of a block, blocks
 _DIGEST: Final = hashlib.sha256().digest_size
-_NEVER: Final = "1000 TB"
 
 SETTINGS: Final = (
-    f"set checkpoint_threshold = '{_NEVER}'",
-    f"set auto_checkpoint_skip_wal_threshold = {2**62}",  # rows above which a commit would merge at once
-    "set checkpoint_on_detach = 'DISABLED'",
-    "pragma disable_checkpoint_on_shutdown",
+    "set checkpoint_threshold = '1000 TB'",
+    "pragma disable_checkpoint_on_shutdown",  # nor when a database is detached
 )
 """What keeps a DuckDB from checkpoints that nobody asked for."""
-AT_OPENING: Final = {"checkpoint_threshold": _NEVER}
-"""Those of them that count while a log is read, as a configuration."""
 
 
 @dataclass(frozen=True, slots=True)

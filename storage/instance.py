@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from .checkpoints import AT_OPENING, SETTINGS, has_log, merge_log, undo_unfinished
+from .checkpoints import SETTINGS, has_log, merge_log, undo_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,9 +96,7 @@ class _Instance:
             if self._attached is None and not self._apart[place]:
                 self._attach(place, name, write=write)
             elif self._attached != (place, name, False) or write:
-                owner = duckdb.connect(
-                    place, read_only=not write, config={"enable_external_access": "false", **AT_OPENING}
-                )
+                owner = duckdb.connect(place, read_only=not write, config={"enable_external_access": "false"})
                 self._apart[place] += 1
                 _never_merge(owner)
                 return owner, False

@@ -16,7 +16,10 @@ from trackdb.errors import StoreDamagedError
 from trackdb.storage import checkpoints, instance
 from trackdb.storage.checkpoints import HEADERS, has_log, undo_of, undo_unfinished
 from trackdb.storage.connection import connect
+from trackdb.storage.duckdb_store import DuckDBStore
+from trackdb.storage.founding import GRAPH
 from trackdb.storage.instance import opened
+from trackdb.storage.sandbox import ask
 
 BLOCK = 262_144
 KEPT = 5  # tables whose metadata the old head leads to
@@ -202,6 +205,17 @@ def test_the_copy_of_a_process_at_work_is_left_alone(made, tmp_path):
         undo_unfinished(file)
         assert undo_of(file).read_bytes() == checkpoint.undo
         holder.kill()
+
+
+def test_the_first_to_come_may_be_a_query(tmp_path):
+    store = DuckDBStore(tmp_path / "a.trackdb")
+    store.create()
+    file = store.path / GRAPH
+    with file.open("r+b") as stream:
+        checkpoints._save(file, stream.fileno(), BLOCK, [0])
+        stream.seek(HEADERS + 4096)
+        stream.write(b"\xff" * 4096)
+    assert ask(store.path, "select count(*) n from cells").arrow().to_pydict() == {"n": [0]}
 
 
 def test_who_may_not_write_is_told_who_can_help(made, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from trackdb.errors import (
     StoreMissingError,
     VersionError,
 )
-from trackdb.storage import catalogue, founding, tables
+from trackdb.storage import catalogue, founding, leases, tables
 from trackdb.storage.connection import append, connect
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
@@ -321,6 +321,21 @@ def test_a_database_that_is_gone_is_said_to_be_and_no_empty_one_is_made(store):
     with pytest.raises(StoreMissingError):
         store.discard_if_empty()
     assert not (store.path / GRAPH).exists()
+
+
+def test_who_waits_for_a_lock_whose_folder_goes_meanwhile_makes_it_anew(tmp_path, monkeypatch):
+    acquire = leases.FileLock.acquire
+    taken_away = []
+
+    def late(lock, **how):
+        if not taken_away:  # by whoever had the lock, with an empty store
+            taken_away.append((tmp_path / leases.LOCKS).rmdir())
+            raise FileNotFoundError(lock.lock_file)
+        return acquire(lock, **how)
+
+    monkeypatch.setattr(leases.FileLock, "acquire", late)
+    with leases.lease(tmp_path, "founding", holder="another"):
+        assert leases.is_held(tmp_path, "founding")
 
 
 def test_a_store_that_is_made_while_an_empty_one_is_taken_away_stays(store, monkeypatch):
