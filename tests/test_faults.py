@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -21,6 +22,7 @@ from . import fault_commands, faults
 from .fault_commands import COMMANDS, STORE
 from .faults import FAIL_ON, FAIL_ONCE, KILL, TEAR, Counts, commits_of, half_visible, kind_of, state_of
 
+DRAWS = 5  # lives that may end before the step at which they are to be disturbed
 LIVES = int(os.environ.get("TRACKDB_FAULTS", "1"))  # `make faults` takes 8, and every kind of step
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 REFUSALS = {
@@ -113,6 +115,18 @@ def moments(steps, count, rng):
     return chosen + rng.sample(others, min(len(others), max(count - len(chosen), count // 4, 1)))
 
 
+def same_moment(steps, number, others):
+    """Return the step of another life that is the same of its kind, counted from the last; None without that kind.
+
+    Lives of one command differ in a step or two: DuckDB writes a log in pieces of 4 KB, and a log with numbers of its
+    own choice in it is a few bytes longer one time than the next.
+    """
+    kinds = list(map(kind_of, steps))
+    kind, behind = kinds[number - 1], kinds[number:].count(kinds[number - 1])
+    alike = [place for place, step in enumerate(others, start=1) if kind_of(step) == kind]
+    return alike[max(len(alike) - 1 - behind, 0)] if alike else None
+
+
 def in_order(steps):
     """Return what a trace of steps gives a name, or acknowledges, before it is on the disk."""
     unsynced, unnamed, early, committed = set(), set(), [], False
@@ -166,6 +180,55 @@ def lost(place, before, life):
     return gone
 
 
+def disturbed(bench, name, counts, step, disturbance):
+    """Live until a life is disturbed at a step; return it with all that is wrong about any.
+
+    A life that ended before that step, or was to be torn where it wrote nothing, has told its own steps: the next is
+    disturbed at the same moment of those.
+    """
+    steps, *_ = bench.undisturbed(name)
+    number, wrong = step, []
+    for _ in range(DRAWS):
+        before = counts.counted.copy()
+        life, wrong = judged(bench, name, counts, {**disturbance, "step": number})
+        came = life.steps[number - 1 : number]
+        if wrong or life.killed or (came and (disturbance["action"] != TEAR or came[0].startswith("write"))):
+            return life, wrong
+        counts.counted = before  # it was not disturbed
+        number = same_moment(steps, step, life.steps)
+        if number is None:
+            break
+    return life, [f"never came to step {step} ({steps[step - 1]}); the last life took {len(life.steps)}"]
+
+
+@pytest.mark.parametrize("lengths", [[19, 20], [18, 19, 20], [21, 20], [20]])
+@pytest.mark.parametrize(("step", "action"), [(20, KILL), (19, TEAR)])
+def test_a_life_that_ends_before_its_step_is_followed_by_one_that_comes_to_it(monkeypatch, lengths, step, action):
+    """Lives of so many steps, of which the last is no write."""
+
+    def steps(count):
+        return [*["write m.trackdb/a"] * (count - 1), "remove m.trackdb/a"]
+
+    def lived(bench, name, counts, disturbance):
+        there, at = steps(next(lives)), disturbance["step"]
+        killed = at < len(there) or (at == len(there) and action == KILL)
+        counts.counted.update(["before" if killed else "after"])
+        return faults.Life(-9 if killed else 0, there[:at] if killed else there, 0, set(), ""), []
+
+    lives, counts = iter(lengths), Counts("compact")
+    monkeypatch.setattr(f"{__name__}.judged", lived)
+    bench = types.SimpleNamespace(undisturbed=lambda name: (steps(20), {}, {}))
+    life, wrong = disturbed(bench, "compact", counts, step, {"action": action})
+    assert (life.killed, wrong, counts.counted) == (True, [], {"before": 1})
+
+
+def test_a_life_that_never_comes_to_its_step_is_told(monkeypatch):
+    monkeypatch.setattr(f"{__name__}.judged", lambda *_: (faults.Life(0, ["make m.trackdb/a"], 0, set(), ""), []))
+    bench = types.SimpleNamespace(undisturbed=lambda name: (["make m.trackdb/a", "remove m.trackdb/a"], {}, {}))
+    _, wrong = disturbed(bench, "compact", Counts("compact"), 2, {"action": KILL})
+    assert wrong == ["never came to step 2 (remove m.trackdb/a); the last life took 1"]
+
+
 def seen(state, before):
     """What of a state can be seen: arrays that no row refers to cannot, nor tables without rows."""
     return {name: digest for name, digest in state.items() if name != "files" and (before or name != "schema")}
@@ -209,7 +272,7 @@ def test_a_command_killed_at_any_step_can_be_given_again(bench, name):
     wrong = []
     for number in moments(steps, LIVES, rng):
         action = TEAR if steps[number - 1].startswith("write") and rng.random() < 0.5 else KILL
-        life, complaints = judged(bench, name, counts, {"action": action, "step": number})
+        life, complaints = disturbed(bench, name, counts, number, {"action": action})
         if not life.killed:  # each life got as far as the step at which it was to die
             complaints.append(f"was not killed: {life.code} {life.said}")
         counts.counted.update(kills=1, torn=action == TEAR)
@@ -247,7 +310,7 @@ def test_a_disk_that_refuses_is_told_and_the_command_can_be_given_again(bench, n
     for what in kinds:
         action, error = REFUSALS[what]
         for number in moments(steps, max(LIVES // 3, 1), rng)[: max(LIVES // 3, 1)]:
-            life, complaints = judged(bench, name, counts, {"action": action, "step": number, "error": error})
+            life, complaints = disturbed(bench, name, counts, number, {"action": action, "error": error})
             counts.counted.update(refusals=1, told=life.code != 0)
             wrong += [f"{name}, {what} at step {number} ({steps[number - 1]}): {c}" for c in complaints]
     counts.counted = {key: n for key, n in counts.counted.items() if key in ("refusals", "told", "lost", "half")}
