@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..storage.pixels.frames import MAX_FRAMES
 from .association_config import AssociationConfig
 from .evidence import LearnedConfig
 from .network_config import NetworkConfig
@@ -29,6 +30,7 @@ AUTO = "auto"
 LARGEST_FILE = 1 << 20  # bytes of settings
 COLDEST, HOTTEST = 1e-3, 1e3  # beyond these nothing is left but the optimum, or nothing of the costs
 TEMPERATURES = f"a number within {COLDEST:g} .. {HOTTEST:g}"
+MOST_NEIGHBORS = 1_000_000
 LONGEST_LIST = 1_000_000  # lineages of a list: about a gigabyte
 WIDEST = 24  # daughters that are open at once: half a gigabyte a step
 HEAVIEST = 1e3  # weight; the sum of all costs has to stay exact
@@ -58,8 +60,8 @@ class LinkConfig:
 
     def __post_init__(self) -> None:
         _require(0 <= self.max_distance < float("inf"), "link.max_distance", self.max_distance, "a distance, or 0")
-        _require(self.neighbors >= 1, "link.neighbors", self.neighbors, "1 or more")
-        _require(self.max_gap >= 0, "link.max_gap", self.max_gap, "0 or more")
+        _require(1 <= self.neighbors <= MOST_NEIGHBORS, "link.neighbors", self.neighbors, f"1 to {MOST_NEIGHBORS:,}")
+        _require(0 <= self.max_gap <= MAX_FRAMES, "link.max_gap", self.max_gap, f"0 to {MAX_FRAMES:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +138,24 @@ class SolveConfig:
             self.learn_from,
             "cost = learned, no calibration and no window, to learn from a lineage",
         )
-        _require(self.window >= 0, "solve.window", self.window, "frames, or 0 for the whole movie at once")
+        _require(
+            0 <= self.window <= MAX_FRAMES,
+            "solve.window",
+            self.window,
+            f"frames, {MAX_FRAMES:,} at most, or 0 for the whole movie at once",
+        )
         _require(
             not self.calibration or (self.cost in (AUTO, "density") and not self.window),
             "solve.calibration",
             self.calibration,
             "cost = density and no window, for learned costs",
         )
-        _require(self.window_context >= 1, "solve.window_context", self.window_context, "1 frame or more")
+        _require(
+            1 <= self.window_context <= MAX_FRAMES,
+            "solve.window_context",
+            self.window_context,
+            f"1 to {MAX_FRAMES:,} frames",
+        )
         _require(
             0 <= self.time_limit_s < float("inf"), "solve.time_limit_s", self.time_limit_s, "seconds, or 0 for no limit"
         )
@@ -181,7 +193,12 @@ class LapConfig:
     factor: float = 1.05
 
     def __post_init__(self) -> None:
-        _require(self.max_gap >= -1, "lap.max_gap", self.max_gap, "0 or more, or -1 for what the candidates skip")
+        _require(
+            -1 <= self.max_gap <= MAX_FRAMES,
+            "lap.max_gap",
+            self.max_gap,
+            f"0 to {MAX_FRAMES:,}, or -1 for what the candidates skip",
+        )
         for name in ("max_distance", "split_distance", "merge_distance"):
             value = getattr(self, name)
             _require(0 <= value < float("inf"), f"lap.{name}", value, "a distance, or 0 for that of the candidates")
@@ -299,13 +316,18 @@ class PosteriorConfig:
         if self.temperature != 0:
             _require_temperature(self.temperature)
         _require(1 <= self.k <= LONGEST_LIST, "posterior.k", self.k, f"1 to {LONGEST_LIST:,}")
-        _require(self.draws >= 0, "posterior.draws", self.draws, "1 or more, or 0 for as many as is usual")
-        _require(0 <= self.sigma_px < float("inf"), "posterior.sigma_px", self.sigma_px, "pixels, or 0 for the usual")
-        _require(0 < self.noise < float("inf"), "posterior.noise", self.noise, "more than 0")
+        _require(
+            0 <= self.draws <= LONGEST_LIST,
+            "posterior.draws",
+            self.draws,
+            f"1 to {LONGEST_LIST:,}, or 0 for as many as is usual",
+        )
+        _require(0 <= self.sigma_px <= 1e6, "posterior.sigma_px", self.sigma_px, "pixels, 0 (the usual) to 1e6")
+        _require(0 < self.noise <= HEAVIEST, "posterior.noise", self.noise, f"more than 0, {HEAVIEST:g} at most")
         _require(0 < self.prune < 1, "posterior.prune", self.prune, "a probability")
         _require(1 <= self.width <= WIDEST, "posterior.width", self.width, f"1 to {WIDEST}")
-        _require(self.sweeps >= 1, "posterior.sweeps", self.sweeps, "1 or more")
-        _require(self.seed >= 0, "posterior.seed", self.seed, "0 or more")
+        _require(1 <= self.sweeps <= LONGEST_LIST, "posterior.sweeps", self.sweeps, f"1 to {LONGEST_LIST:,}")
+        _require(0 <= self.seed < 2**63, "posterior.seed", self.seed, "0 or more, less than 2 to the power 63")
 
 
 @dataclass(frozen=True, slots=True)

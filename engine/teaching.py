@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..errors import CalibrationError, MissingRowsError
+from ..errors import CalibrationError, MissingRowsError, StoreDamagedError
 from ..storage.catalogue import TRUTH
 from ..storage.duckdb_store import DuckDBStore
+from ..storage.facts import REMEDY
 from ..storage.founding import GRAPH
 from . import costs
 from .candidates import link_nearest
@@ -73,12 +74,27 @@ class Lesson:
 
     @classmethod
     def of_run(cls, params: Mapping[str, Any]) -> Lesson | None:
-        """Return the lesson that a run of `trackdb solve` keeps, None where it had none."""
+        """Return the lesson that a run of `trackdb solve` keeps, None where it had none.
+
+        Raises
+        ------
+        StoreDamagedError
+            If that is no lesson.
+        """
         kept = params.get("taught")
         if kept is None:
             return None
         told = {name: value for name, value in kept.items() if name != "parameters"}
-        return cls(**told, taught=costs.Taught.from_dict(kept["parameters"]))
+        try:
+            return cls(**told, taught=costs.Taught.from_dict(kept["parameters"]))
+        except StoreDamagedError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise StoreDamagedError(
+                f"what the store tells of a lesson from {kept['solution']} is none",
+                reason=str(error),
+                **{"try": REMEDY},
+            ) from None
 
 
 def told_of(kept: Mapping[str, Any]) -> str:

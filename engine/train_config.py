@@ -13,6 +13,12 @@ WEIGHED = ("links", "mothers")
 AS_SIZE: Final = -1
 """What a setting holds that is as the size says."""
 
+MOST: Final = {
+    **{"window": 256, "d_model": 8192, "layers": 128, "heads": 256},
+    **{"epochs": 10**6, "samples_per_epoch": 10**8, "batch": 10**5, "warmup": 10**6, "patience": 10**6},
+    **{"crop": 10**6, "max_tokens": 10**5},
+}
+"""Far beyond what anybody trains; the shape is held to the same by `TransformerSettings`."""
 PATIENCE: Final = 6  # a training ends when this part of its epochs brought nothing, as the authors' does
 LEAST_PATIENCE: Final = 3  # epochs
 
@@ -182,6 +188,8 @@ class TrainConfig:
         for name in ("d_model", "layers", "heads", "epochs", "samples_per_epoch", "batch", "crop", "patience"):
             value = getattr(self, name)
             _require(value == AS_SIZE or value >= 1, name, value, "1 or more")
+        for name, most in MOST.items():
+            _require(getattr(self, name) <= most, name, getattr(self, name), f"{most:,} at most")
         _require(self.augment in (AS_SIZE, 0, 1, 2, 3), "augment", self.augment, "0, 1, 2 or 3")
         _require(self.warmup >= AS_SIZE, "warmup", self.warmup, "0 epochs or more")
         _require(self.lr == AS_SIZE or 0 < self.lr < float("inf"), "lr", self.lr, "more than 0")

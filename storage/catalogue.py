@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from ..errors import MissingRowsError, StoreDamagedError
 from . import tables
 from .arrays import ArrayRef
-from .facts import REMEDY, as_facts
+from .facts import REMEDY
 from .pixels.frames import MAX_FRAMES
+from .run_settings import settings_of_run
 from .schema import Movie
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def runs(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[RunI
             kind=row["kind"],
             name=row["name"],
             set_id=row["set_id"],
-            params=as_facts(row["params"], f"run {row['run_id']}"),
+            params=settings_of_run(row["params"], row["run_id"], row["kind"], done=row["state"] == "done"),
             state=row["state"],
             started=_time(row["started"], row["run_id"]),
             finished=row["finished"],
@@ -157,6 +158,20 @@ def runs(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[RunI
         )
         for row in rows
     ]
+
+
+def strange_runs(connection: sa.Connection) -> list[str]:
+    """Return in words what is wrong with runs whose settings, or times, cannot be those that trackdb kept."""
+    r = tables.run
+    numbers = connection.scalars(sa.select(r.c.run_id).order_by(r.c.run_id)).all()
+    wrong = []
+    for number in numbers:
+        try:
+            runs(connection, r.c.run_id == number)
+        except StoreDamagedError as error:
+            reason = error.details.get("reason") or error.details.get("expected")
+            wrong.append(f"{error.message}{f'; expected: {reason}' if reason else ''}")
+    return wrong
 
 
 def _time(value: object, run_id: int) -> datetime:
@@ -198,9 +213,8 @@ def insert_run(
 def close_run(connection: sa.Connection, run_id: int, state: str, params: dict[str, Any]) -> None:
     """Set the final state of a run, and add to what is known of it."""
     r = tables.run
-    known = as_facts(
-        connection.execute(sa.select(r.c.params).where(r.c.run_id == run_id)).scalar_one(), f"run {run_id}"
-    )
+    kept, kind = connection.execute(sa.select(r.c.params, r.c.kind).where(r.c.run_id == run_id)).one()
+    known = settings_of_run(kept, run_id, kind, done=False)
     connection.execute(
         sa.update(r).where(r.c.run_id == run_id).values(state=state, finished=now(), params={**known, **params})
     )

@@ -303,7 +303,7 @@ OF_POSTERIORS: Final = (
         """select p.posterior_id as owner from posterior p join run r using (run_id) left join (
                 select posterior_id, count(*) as n from edge_probability group by posterior_id
             ) held using (posterior_id)
-            where r.state = 'done' and cast(r.params ->> 'links' as bigint) <> coalesce(held.n, 0)""",
+            where r.state = 'done' and try_cast(r.params ->> 'links' as bigint) <> coalesce(held.n, 0)""",
     ),
 )
 

@@ -348,6 +348,28 @@ def test_folders_that_are_no_model_are_named(model, spoil, told):
         load_model(model, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"d_model": 2**30}, "d_model is 1073741824; expected: 8,192 at most"),
+        ({"num_encoder_layers": 10**9}, "num_encoder_layers is 1000000000"),
+        ({"pos_embed_per_dim": 2 * 10**9}, "pos_embed_per_dim is 2000000000"),
+        ({"window": 10**12}, "window is 1000000000000"),
+        ({"attn_positional_bias": "bias", "attn_positional_bias_n_spatial": 10**30}, "n_spatial is 1000"),
+        ({"d_model": 8192, "num_encoder_layers": 8}, "config.yaml: a network of .* weights; expected: 1,000,000,000"),
+        ({"d_model": 4096}, "model.pt: .* does not fit config.yaml"),
+    ],
+)
+def test_a_model_that_asks_for_all_memory_is_refused_before_it_takes_any(model, asked, told, monkeypatch):
+    settings = yaml.safe_load((model / "config.yaml").read_text())
+    (model / "config.yaml").write_text(yaml.safe_dump(settings | asked))
+    allocated = []
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", lambda layer: allocated.append(layer.weight.device.type))
+    with pytest.raises(FormatError, match=told):
+        load_model(model, device="cpu")
+    assert set(allocated) <= {"meta"}
+
+
 def test_a_folder_that_is_no_model_leaves_the_store_as_it_was(store, model):
     lacking(model)
     with pytest.raises(FormatError, match="small lacks model"):

@@ -274,6 +274,10 @@ def test_what_cannot_be_is_told_before_any_work(words, place, tmp_path):
     assert "too few to train on some" in refusal(*words, "--window", "4", code=2)
     assert "no solution named right" in refusal(*words, "--against", "right", code=3)
     assert "train.size" in refusal(*words, "--size", "huge", code=2)
+    too_large = {"d_model = 1000000000": "8,192 at most", "layers = 129": "128 at most", "window = 257": "256 at most"}
+    for setting, told in (too_large | {"d_model = 8192\nlayers = 20": "expected  1,000,000,000 at most"}).items():
+        (tmp_path / "large.toml").write_text(f"[train]\n{setting}\n")
+        assert told in refusal(*words[:3], "-o", tmp_path / "again", "--config", tmp_path / "large.toml", code=2)
     assert not (tmp_path / "again" / "model.pt").exists()
 
 

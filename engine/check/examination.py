@@ -58,7 +58,7 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
     lost = _lost_commits(store)
     damaged = _damaged_tables(store, progress)
     problems = [*damaged, *_broken_promises(store, progress, doubtful=bool(damaged))]
-    problems += altered_arrays(store, progress)
+    problems += _strange_runs(store) + altered_arrays(store, progress)
     problems += _strays(store) + _unread_log(store) + _unfinished(store)
     return lost + [replace(problem, remedy=problem.remedy.replace("STORE", str(store.path))) for problem in problems]
 
@@ -185,6 +185,16 @@ def _told(breach: _Breach, names: Mapping[Owner, Mapping[int, str]]) -> Problem:
     whose = f" ({breach.of} {', '.join(called)}{more})" if called and breach.of is not Owner.NOBODY else ""
     remedy = AGAIN[breach.of].format(name=called[0]) if called else COPY
     return Problem(breach.what + whose, breach.count, REPAIR if breach.mendable else remedy, breach.mendable)
+
+
+def _strange_runs(store: DuckDBStore) -> list[Problem]:
+    """Name the runs whose settings cannot be those that trackdb kept."""
+    try:
+        with store.reading() as connection:
+            wrong = catalogue.strange_runs(connection)
+    except StoreDamagedError:  # the table is named already
+        return []
+    return [Problem(what, 1, COPY) for what in wrong]
 
 
 def altered_arrays(store: DuckDBStore, progress: Progress) -> list[Problem]:

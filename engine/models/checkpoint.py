@@ -13,7 +13,7 @@ import yaml
 
 from ...errors import ConfigError, FormatError
 from .settings import TransformerSettings, settings_from
-from .transformer import AssociationTransformer
+from .transformer import AssociationTransformer, shape_alone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,9 +107,13 @@ def load_model(folder: Path, *, device: str = "auto") -> tuple[AssociationTransf
         raise FormatError(
             f"{folder / TRAINING}: the model was trained on features {features!r}", expected=FEATURES_READ
         )
-    model = AssociationTransformer(settings)
+    try:
+        shape = shape_alone(settings)
+    except FormatError as error:
+        raise FormatError(f"{folder / CONFIG}: {error.message}", **error.details) from None
     weights = _read_weights(folder / WEIGHTS)
-    _require_fit(folder / WEIGHTS, model.state_dict(), weights)
+    _require_fit(folder / WEIGHTS, shape.state_dict(), weights)
+    model = AssociationTransformer(settings)
     model.load_state_dict(weights)
     card = ModelCard(
         name=folder.resolve().name,

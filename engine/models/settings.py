@@ -16,6 +16,19 @@ DISTANCES: Final = ("v0", "v1")
 FEATURES: Final = {2: 7, 3: 12}
 """Numbers of a cell that a model of so many space axes takes: diameter, brightness, inertia, nearness of the border."""
 
+LARGEST: Final = {
+    "d_model": 8192,
+    "nhead": 256,
+    "num_encoder_layers": 128,
+    "num_decoder_layers": 128,
+    "pos_embed_per_dim": 1024,
+    "feat_embed_per_dim": 1024,
+    "window": 256,
+    "spatial_pos_cutoff": 1_000_000,
+    "attn_positional_bias_n_spatial": 1024,
+}
+"""Far beyond any network that was published; what is larger would be asked for by a slip, or to take all memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class TransformerSettings:
@@ -77,6 +90,8 @@ class TransformerSettings:
     attn_dist_mode: str = "v0"
 
     def __post_init__(self) -> None:
+        for name, most in LARGEST.items():
+            _require(getattr(self, name) <= most, name, getattr(self, name), f"{most:,} at most")
         _require(self.coord_dim in FEATURES, "coord_dim", self.coord_dim, "2 or 3")
         fitting = (0, FEATURES[self.coord_dim])
         _require(self.feat_dim in fitting, "feat_dim", self.feat_dim, f"{fitting[0]} or {fitting[1]}")

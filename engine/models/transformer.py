@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...errors import FormatError
 from .attention import DecoderLayer, EncoderLayer, FeedForward, Surroundings, distances
 from .encodings import FEATURE_CUTOFF, FourierFeatures
 from .near import groups_of
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 CROWDED: Final = 1024  # cells of a window from which on they may look at each other in groups
 WORTH_GROUPS: Final = 0.6  # share of all pairs that are computed; groups of few cells are slower, pair by pair
+
+MOST_WEIGHTS: Final = 1_000_000_000  # four gigabytes; the published ones have ten million
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,22 @@ class Seen:
             return self.distance[window, rows, columns]
         places = self.places[window : window + 1]
         return distances(places[:, rows], places[:, columns])[0]
+
+
+def shape_alone(settings: TransformerSettings) -> AssociationTransformer:
+    """Return a network that has names and shapes of weights, and takes no memory for them.
+
+    Raises
+    ------
+    FormatError
+        If it would have more than `MOST_WEIGHTS`.
+    """
+    with torch.device("meta"):
+        shape = AssociationTransformer(settings)
+    weights = sum(weight.numel() for weight in shape.parameters())
+    if weights > MOST_WEIGHTS:
+        raise FormatError(f"a network of {weights:,} weights", expected=f"{MOST_WEIGHTS:,} at most")
+    return shape
 
 
 class AssociationTransformer(nn.Module):

@@ -12,10 +12,11 @@ import numpy as np
 
 from .bell import Bell
 from .daughters import Daughters
+from .hazard import RANKS
 from .looks import Looks
-from .motion import Motion
+from .motion import COLUMNS, PATTERNS, Motion
 from .rates import LearnedRates
-from .traits import Inheritance
+from .traits import CLASSES, Inheritance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,36 +142,71 @@ class Taught:
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Taught:
-        """Return what `as_dict` gave."""
+        """Return what `as_dict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If something is missing, is no number, or has another shape.
+        """
         motion, rates, outlines = kept["motion"], kept["rates"], kept["outlines"]
+        prior = np.array(motion["prior"], dtype=np.float64)
+        ndim = len(prior) if prior.ndim else 0
         return cls(
             Motion(
-                coefficient=np.array(motion["coefficient"]),
-                scale=np.array(motion["scale"]),
-                freedom=motion["freedom"],
+                coefficient=_shaped(motion["coefficient"], PATTERNS, COLUMNS),
+                scale=_shaped(motion["scale"], PATTERNS, ndim, ndim),
+                freedom=float(motion["freedom"]),
                 frame_scale=np.ones(1),
-                growth=motion["growth"],
-                prior=np.array(motion["prior"]),
+                growth=float(motion["growth"]),
+                prior=_shaped(prior, ndim, ndim),
             ),
-            Daughters(**kept["daughters"]),
-            LearnedRates(**{**rates, "appear": np.array(rates["appear"]), "disappear": np.array(rates["disappear"])}),
-            np.array(kept["by_age"]),
+            Daughters(**_floats(kept["daughters"])),
+            LearnedRates(
+                division=float(rates["division"]),
+                false=float(rates["false"]),
+                miss=float(rates["miss"]),
+                again=float(rates["again"]),
+                appear=_shaped(rates["appear"], 2),
+                disappear=_shaped(rates["disappear"], 2),
+            ),
+            _shaped(kept["by_age"], None),
             {name: _trait_from(trait) for name, trait in kept["traits"].items()},
-            None if outlines is None else TaughtOutlines(**{name: Bell(**bell) for name, bell in outlines.items()}),
-            kept["knows_errors"],
-            kept["mothers"],
-            kept["divisions"],
+            None if outlines is None else TaughtOutlines(**{name: _bell(bell) for name, bell in outlines.items()}),
+            bool(kept["knows_errors"]),
+            int(kept["mothers"]),
+            int(kept["divisions"]),
         )
 
 
 def _trait_from(kept: Mapping[str, Any]) -> TaughtTrait:
     kept_share, deviation = kept["told"] or (float("nan"), float("nan"))
+    if len(kept["child"]) != CLASSES:
+        raise ValueError(f"children of {len(kept['child'])} classes, expected {CLASSES}")
     inherited = Inheritance(
-        child=tuple(Bell(**bell) for bell in kept["child"]),
-        usual_child=Bell(**kept["usual_child"]),
-        together=Bell(**kept["together"]),
-        apart=Bell(**kept["apart"]),
-        kept=kept_share,
-        deviation=deviation,
+        child=tuple(map(_bell, kept["child"])),
+        usual_child=_bell(kept["usual_child"]),
+        together=_bell(kept["together"]),
+        apart=_bell(kept["apart"]),
+        kept=float(kept_share),
+        deviation=float(deviation),
     )
-    return TaughtTrait(inherited, np.array(kept["dividing"]), np.array(kept["ending"]))
+    return TaughtTrait(inherited, _shaped(kept["dividing"], RANKS), _shaped(kept["ending"], RANKS))
+
+
+def _bell(kept: Mapping[str, Any]) -> Bell:
+    return Bell(**_floats(kept))
+
+
+def _floats(kept: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in kept.items()}
+
+
+def _shaped(kept: object, *shape: int | None) -> NDArray[np.float64]:
+    """Return numbers as an array; None among the lengths is any length but none."""
+    array = np.array(kept, dtype=np.float64)
+    if array.ndim != len(shape) or any(
+        got != wanted if wanted is not None else not got for got, wanted in zip(array.shape, shape, strict=True)
+    ):
+        raise ValueError(f"an array of shape {array.shape}, expected {shape}")
+    return array

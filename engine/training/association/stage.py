@@ -13,7 +13,7 @@ from ....storage.catalogue import TRUTH, code_version
 from ...by_models import HARDLY_TAUGHT
 from ...models.checkpoint import FEATURES_READ, NO_BRIGHTNESS, device_of, digest_of_model, load_model
 from ...models.settings import FEATURES, TransformerSettings
-from ...models.transformer import AssociationTransformer
+from ...models.transformer import AssociationTransformer, shape_alone
 from ...progress import Progress, Silent
 from ...train_config import AS_SIZE, TrainConfig
 from ..history import Board, Epoch, write_table
@@ -215,6 +215,10 @@ def _network(
         feat_embed_per_dim=1 if config.places_alone else FEATURE_WAVES,
         window=recipe.window,
     )
+    try:
+        shape_alone(settings)
+    except FormatError as error:
+        raise ConfigError(f"train.d_model and train.layers make {error.message}", **error.details) from None
     return settings, None
 
 
