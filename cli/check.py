@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ..errors import CheckFailedError
-from .options import Store, open_store
+from .options import Store
 from .view import Face, as_table, command, plural
 
 
@@ -30,9 +30,12 @@ def check(
     Example: trackdb check movie.trackdb --repair
     """
     from ..engine import check as checking
+    from ..storage.duckdb_store import DuckDBStore
 
-    opened = open_store(store, face.command, whole=False)  # what is lost is one problem among others
-    done = checking.mend(opened) if repair else []
+    opened, done = DuckDBStore(store, command=f"trackdb {face.command}"), []
+    if repair:
+        opened.check_version(whole=False)  # what is lost is one problem among others
+        done = checking.mend(opened)
     with face.progress() as progress:
         problems = checking.check(opened, progress)
     found = [{"what": p.what, "count": p.count, "try": p.remedy, "mendable": p.mendable} for p in problems]

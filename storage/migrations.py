@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from ..errors import StoreError, VersionError
+from ..errors import StoreDamagedError, StoreError, VersionError
 from . import queries, tables
 from .commits import counted
 from .connection import connect, driver, this_process
 from .own_schema import defined, is_trusted, require_ours, table_names, trust
+from .promises import FACTS
 from .within import require_own_files
 
 if TYPE_CHECKING:
@@ -84,6 +85,37 @@ def require_known(file: Path, *, patience_s: float) -> None:
     if version <= tables.SCHEMA_VERSION:  # a newer one has views that we do not know; nothing but queries uses them
         require_ours(found, file)
     trust(file)
+
+
+def fault_of_meta(file: Path, *, patience_s: float) -> str | None:
+    """Return what is wrong with table `meta`, None if nothing is; the tables are then taken for those of this trackdb.
+
+    Parameters
+    ----------
+    file : Path
+        The database.
+    patience_s : float
+        Seconds to wait for a process that holds it.
+
+    Raises
+    ------
+    StoreDamagedError
+        If something leads out of the store, or its views are not those of this trackdb.
+    """
+    m = tables.meta
+    require_own_files(file.parent)
+    with connect(file, write=False, patience_s=patience_s) as connection:
+        require_ours(defined(driver(connection), file), file)
+        if m.name not in table_names(connection):
+            return None
+    trust(file)
+    try:
+        with connect(file, write=False, patience_s=patience_s) as connection:
+            told = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
+    except StoreDamagedError as error:
+        return f"cannot be read: {error.details.get('reason', error.message)}"
+    lacking = [key for key in FACTS if not is_count(told.get(key))]
+    return f"does not tell {', '.join(lacking)}" if lacking else None
 
 
 def is_count(fact: object) -> bool:

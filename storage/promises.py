@@ -317,6 +317,8 @@ _COUNTED: Final = {
     "solution": "solution_id",
     "posterior": "posterior_id",
 }
+FACTS: Final = ("schema_version", "oldest_reader", "commits", *(f"next_{table}" for table in _COUNTED))
+"""What table `meta` has to tell, each a whole number from 1."""
 _NUMBERS: Final = " union all ".join(
     f"select 'next_{table}' as key, max({key}) + 1 as next from {table}" for table, key in _COUNTED.items()
 )
@@ -325,9 +327,9 @@ OF_THE_STORE: Final = (
     Promise(
         "a number counts as free that was given",
         Owner.NOBODY,
-        f"select null as owner from ({_NUMBERS}) join meta using (key) where cast(value as bigint) < next",
+        f"select null as owner from ({_NUMBERS}) join meta using (key) where try_cast(value as bigint) < next",
         f"""update meta set value = cast(n.next as varchar) from ({_NUMBERS}) n
-            where meta.key = n.key and cast(meta.value as bigint) < n.next""",
+            where meta.key = n.key and try_cast(meta.value as bigint) < n.next""",
         "the next number to be given is above all that are there",
     ),
     Promise(

@@ -58,6 +58,15 @@ def require_own_files(store: Path) -> None:
             require_own(path, store)
 
 
+def strange_below(folder: Path) -> Iterator[Path]:
+    """Yield what is neither a plain file nor a folder, at any depth; links are not followed, and nothing is opened."""
+    for place, folders, _ in os.walk(folder):
+        here = folder / os.path.relpath(place, folder)
+        strange = sorted(_strange(here))
+        folders[:] = sorted(name for name in folders if here / name not in strange)
+        yield from strange
+
+
 def _strange(folder: Path) -> Iterator[Path]:
     """Yield what is neither a plain file nor a folder."""
     try:

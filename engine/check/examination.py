@@ -11,13 +11,17 @@ from ...errors import StoreDamagedError
 from ...storage import catalogue, tables
 from ...storage.arrays import ARRAYS, digest
 from ...storage.commits import loss, mending, notes
+from ...storage.connection import PATIENCE_S
 from ...storage.decision_log import NO_DECISION, merged_decisions
 from ...storage.decisions import MENDING
+from ...storage.founding import GRAPH
 from ...storage.log_files import read_log
+from ...storage.migrations import fault_of_meta
 from ...storage.posteriors import posteriors
 from ...storage.promises import PROMISES, Owner, Promise
 from ...storage.quarantine import unread_lines
 from ...storage.strays import WRITE_ARRAYS, strays
+from ...storage.within import require_own, strange_below
 from ..progress import Progress, Silent
 from .labels import LABELS, relabelled
 from .outcomes import ORDER, broken_outcomes
@@ -51,16 +55,40 @@ def check(store: DuckDBStore, progress: Progress | None = None) -> list[Problem]
 
     Raises
     ------
-    StoreDamagedError
-        If the database cannot be opened at all.
+    StoreError
+        If there is no store, the database cannot be opened at all, or it is not of this trackdb.
     """
     progress = progress or Silent()
-    lost = _lost_commits(store)
-    damaged = _damaged_tables(store, progress)
-    problems = [*damaged, *_broken_promises(store, progress, doubtful=bool(damaged))]
+    damaged = _damaged_meta(store)
+    lost = [] if damaged else _lost_commits(store)
+    damaged += _damaged_tables(store, progress, but=tables.meta.name if damaged else "")
+    problems = [*_strangers(store), *damaged, *_broken_promises(store, progress, doubtful=bool(damaged))]
     problems += _strange_runs(store) + altered_arrays(store, progress)
     problems += _strays(store) + _unread_log(store) + _unfinished(store)
     return lost + [replace(problem, remedy=problem.remedy.replace("STORE", str(store.path))) for problem in problems]
+
+
+def _damaged_meta(store: DuckDBStore) -> list[Problem]:
+    """Look whether the store is one, and of this trackdb; where nothing but table `meta` is wrong, say that."""
+    try:
+        store.check_version(whole=False)
+    except StoreDamagedError:
+        wrong = fault_of_meta(store.path / GRAPH, patience_s=PATIENCE_S)
+        if wrong is None:
+            raise
+        return [Problem(f"table {tables.meta.name} {wrong}", 1, COPY)]
+    return []
+
+
+def _strangers(store: DuckDBStore) -> list[Problem]:
+    """Name links out of the store, pipes and devices, wherever they stand in it; none is opened."""
+    problems = []
+    for path in strange_below(store.path):
+        try:
+            require_own(path, store.path)
+        except StoreDamagedError as error:
+            problems.append(Problem(error.message, 1, error.details.get("try", COPY)))
+    return problems
 
 
 def _lost_commits(store: DuckDBStore) -> list[Problem]:
@@ -70,9 +98,9 @@ def _lost_commits(store: DuckDBStore) -> list[Problem]:
     return [] if lost is None else [Problem(f"the store has lost {lost}", 1, mending(store.path))]
 
 
-def _damaged_tables(store: DuckDBStore, progress: Progress) -> list[Problem]:
-    """Read every column of every table; after an error the database is opened anew, for it answers nothing more."""
-    left = [*tables.metadata.tables]
+def _damaged_tables(store: DuckDBStore, progress: Progress, *, but: str) -> list[Problem]:
+    """Read every column of every table `but` one; after an error the database is opened anew: it answers no more."""
+    left = [name for name in tables.metadata.tables if name != but]
     progress.start("blocks", len(left))
     problems = []
     while left:
@@ -219,6 +247,8 @@ def _what_is_wrong(folder: Path, sha256: str) -> str:
     """Return in words what is wrong with the files of an array; empty where nothing is."""
     if not folder.is_dir():
         return "are missing"
+    if any(strange_below(folder)):  # named already, and not to be opened
+        return ""
     try:
         return "" if digest(folder)[0] == sha256 else "were altered"
     except OSError as error:
