@@ -4,7 +4,6 @@ The names below are loaded when they are first used, so ``import trackdb`` is qu
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     """Load a public name from its room when it is first used (PEP 562)."""
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("trackdb")
         except PackageNotFoundError:

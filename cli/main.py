@@ -25,6 +25,7 @@ from . import (
     space,
     train,
 )
+from .start import forgive_stderr
 
 app = typer.Typer(
     name="trackdb",
@@ -64,7 +65,8 @@ for room in ROOMS:
 
 
 def run() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process; `start.run` heeds interrupts from the first import on."""
+    forgive_stderr()
     app()
 
 

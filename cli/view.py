@@ -20,6 +20,7 @@ from ..errors import ConfigError, TrackdbError
 from .compiling import told_of_compiling
 from .plain import printable
 from .reporting import Reporter, bar_on_terminal, line_now_and_then
+from .start import INTERRUPTED
 
 JSON_SCHEMA_VERSION = 1
 LONGEST_CELL = 500  # letters of a value in a table for people; --json and --csv give all of it
@@ -138,7 +139,7 @@ _NO_PLACE_FOR_KERNELS = TrackdbError(
 
 def _stopped() -> typer.Exit:
     """Say that a command was interrupted, and return what ends it."""
-    typer.echo("interrupted; the same command can be given again", err=True)
+    typer.echo(INTERRUPTED, err=True)
     return typer.Exit(130)
 
 

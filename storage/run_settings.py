@@ -132,7 +132,7 @@ SETTINGS: Final[Mapping[str, Fields]] = {
     "posterior": Fields(
         {
             **dict.fromkeys(("temperature", "sigma_px", "noise"), NUMBER),
-            **dict.fromkeys(("k", "draws", "sweeps", "seed", "heard", "links"), COUNT),
+            **dict.fromkeys(("k", "draws", "sweeps", "seed", "heard"), COUNT),
             **dict.fromkeys(("costs", "decided", "code"), TEXT),
             "prune": SHARE,
             "width": _within(1, WIDEST_PIECE),

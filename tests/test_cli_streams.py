@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
+from pathlib import Path
 
 import pytest
 import typer
@@ -145,3 +147,43 @@ def test_long_work_tells_now_and_then_how_far_it_is_where_nobody_sees_a_bar(monk
 
 def test_quiet_work_tells_nothing(monkeypatch, tmp_path):
     assert slow_demo(monkeypatch, tmp_path / "a", "-q").stderr == ""
+
+
+BEGIN = "import sys\nfrom trackdb.cli.start import run\nsys.argv = ['trackdb', *sys.argv[1:]]\nrun()"
+"""What the script `trackdb` does."""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("begins", [["-c", BEGIN], ["-m", "trackdb.cli.main"]])
+def test_where_stderr_cannot_be_written_the_exit_code_is_that_of_the_work(movie, tmp_path, begins):
+    ends = {
+        0: ["info", movie.path],
+        1: ["ingest", tmp_path, "-o", tmp_path / "a.trackdb"],
+        2: ["info", "--nothing"],
+        3: ["info", tmp_path / "none.trackdb"],
+        5: ["evaluate", movie.path, "--fail-under", "edge_f1=2"],
+    }
+    for code, words in ends.items():
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([sys.executable, *begins, *map(str, words)], stdout=subprocess.PIPE, stderr=full)
+        assert done.returncode == code, words
+        assert bool(done.stdout) == (code in (0, 5))
+
+
+@pytest.mark.parametrize("at", ["typer", "trackdb.cli.main", "trackdb.cli.view"])
+def test_ctrl_c_while_commands_are_imported_is_130_and_one_line(at):
+    hook = (
+        "import os, signal, sys\n"
+        "class Now:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {at!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Now())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", hook + BEGIN, "info"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted; the same command can be given again\n"
+
+
+def test_the_script_begins_where_interrupts_are_heeded():
+    scripts = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"trackdb": "trackdb.cli.start:run"}
