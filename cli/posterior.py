@@ -70,9 +70,10 @@ def posterior(
 
     Example: trackdb posterior movie.trackdb --temperature auto --calibration cal.toml
     """
-    from ..engine.config import load_config, temperature_options
+    from ..engine.config import load_config
     from ..engine.posterior.estimate import method_named
     from ..engine.posterior.stage import posterior as weigh
+    from ..engine.posterior_config import temperature_options
 
     given: dict[str, object] = {"method": method and method_named(method), "k": k, "draws": draws, "seed": seed}
     fixed = None if temperature is None or temperature == AUTO else _number(temperature)

@@ -12,11 +12,12 @@ from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from . import pipeline
 from .annotations.answers import Annotator, undo
-from .config import AUTO, Config, ScoreConfig, load_config, temperature_options
+from .config import AUTO, Config, ScoreConfig, load_config
 from .imports.importing import import_tracking
 from .notebook.bar import bar_in_notebook
 from .notebook.summary import store_html
 from .posterior.stage import posterior as weigh
+from .posterior_config import temperature_options
 from .solution import Solution
 from .stored_posterior import StoredPosterior
 

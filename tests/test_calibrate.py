@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from trackdb.engine.config import Config, PosteriorConfig, SolveConfig
+from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.evaluate import evaluate
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
@@ -13,6 +13,7 @@ from trackdb.engine.posterior.calibrating import calibrate
 from trackdb.engine.posterior.calibration_file import read_calibration
 from trackdb.engine.posterior.problem import weighed
 from trackdb.engine.posterior.stage import posterior
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.progress import Silent
 from trackdb.errors import CalibrationError, ConfigError, FormatError, MissingRowsError
 from trackdb.solvers.problem import objective

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config, merge, temperature_options
+from trackdb.engine.config import Config, LinkConfig, SolveConfig, load_config, merge
 from trackdb.engine.pipeline import link, score, solve
+from trackdb.engine.posterior_config import temperature_options
 from trackdb.errors import ConfigError
 
 

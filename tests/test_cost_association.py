@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from trackdb.engine.association_config import PRESETS, AssociationConfig
-from trackdb.engine.config import Config, PosteriorConfig, ScoreConfig, SolveConfig, merge
+from trackdb.engine.config import Config, ScoreConfig, SolveConfig, merge
 from trackdb.engine.costs.association import association_problem
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import score, solve
 from trackdb.engine.posterior.stage import posterior
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.progress import Recorded
 from trackdb.errors import ConfigError
 from trackdb.solvers.ilp import IlpSolver

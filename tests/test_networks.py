@@ -9,7 +9,7 @@ import pytest
 
 from trackdb.engine import networks
 from trackdb.engine.check import check
-from trackdb.engine.config import Config, PosteriorConfig, ScoreConfig
+from trackdb.engine.config import Config, ScoreConfig
 from trackdb.engine.database import Database
 from trackdb.engine.ingest import ingest
 from trackdb.engine.network_config import NetworkConfig
@@ -17,6 +17,7 @@ from trackdb.engine.networks import left_by_nearer_frames
 from trackdb.engine.pipeline import score, solve
 from trackdb.engine.pixels import pixels_of
 from trackdb.engine.posterior.stage import posterior
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.progress import Recorded
 from trackdb.errors import ConfigError, FormatError, MissingRowsError, StoreExistsError, TrackdbError
 from trackdb.storage.arrays import read_frame

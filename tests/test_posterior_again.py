@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from trackdb.engine.annotations.answers import Annotator, undo
 from trackdb.engine.annotations.pins import decided
 from trackdb.engine.check import check
-from trackdb.engine.config import Config, PosteriorConfig, SolveConfig
+from trackdb.engine.config import Config, SolveConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.estimate import posterior_of
 from trackdb.engine.posterior.lifting import lifted
 from trackdb.engine.posterior.stage import posterior
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.progress import Recorded
 from trackdb.errors import InfeasibleError, MissingRowsError
 from trackdb.solvers.pins import Pins

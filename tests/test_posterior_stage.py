@@ -5,12 +5,13 @@ import pytest
 
 from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.check import check
-from trackdb.engine.config import Config, LinkConfig, PosteriorConfig, ScoreConfig, SolveConfig
+from trackdb.engine.config import Config, LinkConfig, ScoreConfig, SolveConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import score, solve
 from trackdb.engine.posterior.estimate import METHODS, method_named, posterior_of
 from trackdb.engine.posterior.problem import weighed
 from trackdb.engine.posterior.stage import posterior
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.progress import Recorded
 from trackdb.engine.review.queue import uncertain
 from trackdb.errors import ConfigError, MissingRowsError, SolverError, StoreExistsError

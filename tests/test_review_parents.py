@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.check import check
-from trackdb.engine.config import Config, PosteriorConfig
+from trackdb.engine.config import Config
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.stage import posterior
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.progress import Recorded
 from trackdb.engine.review.asking import ask_first
 from trackdb.engine.review.parents import origin_questions

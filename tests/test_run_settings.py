@@ -7,8 +7,9 @@ import pytest
 
 import trackdb
 from trackdb.engine.check import check
-from trackdb.engine.config import PosteriorConfig, TwoDistanceConfig
+from trackdb.engine.config import TwoDistanceConfig
 from trackdb.engine.evidence import KINDS
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.scorers.base import ScoreScale
 from trackdb.engine.teaching import Lesson
 from trackdb.errors import ConfigError, StoreDamagedError

@@ -29,7 +29,6 @@ from measure import head, row
 from truth import detections_of
 
 from trackdb.engine.candidates import link_nearest
-from trackdb.engine.config import PosteriorConfig
 from trackdb.engine.costs import learn
 from trackdb.engine.default_cost import MISSED
 from trackdb.engine.metrics.calibration import NEW, ParentQuestions, answers, summarise
@@ -37,6 +36,7 @@ from trackdb.engine.metrics.parents import ask_parents
 from trackdb.engine.posterior.estimate import posterior_at
 from trackdb.engine.posterior.lifting import stored_outcomes
 from trackdb.engine.posterior.usual import OF_LEARNED
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.review.questions import questions_of
 from trackdb.engine.review.ranking import LEAST, best_of_pieces, most_reducing
 from trackdb.engine.review.rerun import Rerun

@@ -28,12 +28,12 @@ from measure import head, row
 from truth import detections_of
 
 from trackdb.engine.candidates import link_nearest
-from trackdb.engine.config import PosteriorConfig
 from trackdb.engine.costs import learn
 from trackdb.engine.default_cost import MISSED
 from trackdb.engine.posterior.estimate import posterior_at
 from trackdb.engine.posterior.lifting import stored_outcomes
 from trackdb.engine.posterior.usual import OF_LEARNED
+from trackdb.engine.posterior_config import PosteriorConfig
 from trackdb.engine.review.live import OpenReview, Reported
 from trackdb.engine.review.questions import questions_of
 from trackdb.errors import InfeasibleError

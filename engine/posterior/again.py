@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...storage.decisions import Decision
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.posteriors import PosteriorInfo
-    from ..config import PosteriorConfig
+    from ..posterior_config import PosteriorConfig
     from .problem import WeighedMovie
 
 FOLLOWING: Final = ("auto", "exact")

@@ -32,8 +32,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import CalibrationError, ConfigError
-from ..config import COLDEST, HOTTEST, TEMPERATURES
 from ..costs.shifts import CostShifts
+from ..posterior_config import COLDEST, HOTTEST, TEMPERATURES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ...solvers.posterior.product import AssignmentList
     from ...solvers.problem import TrackingProblem
     from ...storage.schema import CandidateEdges
-    from ..config import PosteriorConfig
+    from ..posterior_config import PosteriorConfig
     from ..scorers.base import Scorer
     from .perturbation import Price
 

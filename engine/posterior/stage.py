@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ...storage.duckdb_store import DuckDBStore
     from ...storage.posteriors import CellOutcomes
     from ...storage.schema import CandidateEdges, Detections
-    from ..config import PosteriorConfig
+    from ..posterior_config import PosteriorConfig
     from ..progress import Progress
     from ..scorers.base import Scorer, Scores
     from .estimate import Posterior
