@@ -57,6 +57,6 @@ def cell_number(store: "DuckDBStore", chosen: "DetectionSet", named: int | tuple
     """Return the number of a cell that is named by it, or by a frame and the label there."""
     if isinstance(named, int):
         return named
-    from ..engine.annotations.cells import Cells
+    from ..storage.families import cell_at
 
-    return Cells(store, chosen).cell_at(*named)
+    return cell_at(store, chosen, *named)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sqlalchemy as sa
 
+from ..errors import MissingRowsError
 from . import tables
 from .connection import fetch, incoming
 from .evidence import newest_posterior
@@ -17,7 +18,7 @@ from .schema import Tracks, require_equal_lengths
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .catalogue import SolutionInfo
+    from .catalogue import DetectionSet, SolutionInfo
     from .duckdb_store import DuckDBStore
 
 
@@ -88,6 +89,31 @@ def read_family(store: DuckDBStore, info: SolutionInfo, cell: int, *, up: bool, 
         target=ints(links, "target"),
         probability=floats(links, "probability"),
         tracks=tracks,
+    )
+
+
+def cell_at(store: DuckDBStore, chosen: DetectionSet, frame: int, label: int) -> int:
+    """Return the number of the cell with a label in a frame; of the detections no other is read.
+
+    Raises
+    ------
+    MissingRowsError
+        If there is none.
+    """
+    d = tables.detection.c
+    query = sa.select(d.det_id).where(d.set_id == chosen.id, d.t == frame, d.label == label).order_by(d.det_id).limit(1)
+    with store.reading() as connection:
+        found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise no_cell_at(store, chosen, frame, label)
+    return int(found)
+
+
+def no_cell_at(store: DuckDBStore, chosen: DetectionSet, frame: int, label: int) -> MissingRowsError:
+    """Return the error that no cell has this label in this frame."""
+    return MissingRowsError(
+        f"{chosen.movie.name} has no cell with label {label} in frame {frame}",
+        **{"try": f'trackdb sql {store.path} "select cell, label, y, x from cells where t = {frame}"'},
     )
 
 

@@ -116,6 +116,24 @@ def not_written(file: Path, store: Path, error: OSError) -> StoreError:
     return StoreError(f"{file} could not be written", reason=reason)
 
 
+def require_writable(store: Path, *places: Path) -> None:
+    """Raise StoreError if this process may not write a store: to be asked before long work whose result goes there.
+
+    What shows only when it is written, as a disk that is full, is told then.
+
+    Parameters
+    ----------
+    store : Path
+        Its folder.
+    places : Path
+        Files and folders in it that will be written; those that are not there yet are made in `store`.
+    """
+    for place in (store, *places):
+        if place.exists() and not os.access(place, os.W_OK):
+            fault = EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else EACCES
+            raise not_written(place, store, OSError(fault, os.strerror(fault), str(place)))
+
+
 def allowing(store: Path) -> str:
     """Return what helps those who may only read a store."""
     return f"chmod -R u+w {store} as its owner, or {copying(store)}"

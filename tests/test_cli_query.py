@@ -6,6 +6,8 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
+from trackdb.storage.duckdb_store import DuckDBStore
+
 from .command_line import COUNT, answer, child, refusal, run
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -149,3 +151,13 @@ def test_csv_on_a_terminal_does_not_steer_it_and_is_as_it_is_elsewhere(movie, mo
     assert run(*words).stdout == '"a"\n"\x1b[31m"\n'
     monkeypatch.setattr("trackdb.cli.query.on_terminal", lambda: True)
     assert run(*words).stdout == '"a"\n"\\x1b[31m"\n'
+
+
+def test_a_cell_that_is_named_by_frame_and_label_is_found_without_reading_the_others(movie, monkeypatch):
+    known = answer("sql", movie.path, "select cell, t, label from cells where t = 2 order by cell")["rows"]
+    monkeypatch.setattr(DuckDBStore, "detections", lambda *_: pytest.fail("all detections are read"))
+    for cell, t, label in known:
+        assert answer("lineage", movie.path, f"{t}:{label}")["cell"] == cell
+    for frame, label in ((2, 999), (99, known[0][2]), (10**17, 1), (2, 10**17)):
+        said = refusal("lineage", movie.path, f"{frame}:{label}", code=3)
+        assert f"no cell with label {label} in frame {frame}" in said

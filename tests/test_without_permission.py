@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -118,3 +119,19 @@ def test_who_may_only_look_sees_who_is_at_work(store, monkeypatch):
         assert is_held(store, "run-7")
     assert not is_held(store, "run-7")
     assert not is_held(store, "run-8")
+
+
+@pytest.mark.parametrize("name", ["", "graph.duckdb", "locks"])
+@pytest.mark.parametrize(
+    ("flags", "told"), [(0, "Permission denied"), (os.ST_RDONLY, "Read-only file system")], ids=["mode", "disk"]
+)
+def test_who_may_not_write_is_told_so_before_a_tracking_is_read(store, monkeypatch, tmp_path, name, flags, told):
+    place, allowed = store / name, os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != place and allowed(path, mode))
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=flags))
+    monkeypatch.setattr("trackdb.engine.imports.importing.read_tracking", lambda *_, **__: pytest.fail("it is read"))
+    (tmp_path / "theirs.csv").write_text("t,y,x,track\n0,1,1,1\n1,1,1,1\n")
+    said = refusal("import", store, tmp_path / "theirs.csv", code=3)
+    assert f"{place} could not be written" in said
+    assert f"reason  {told}" in said
+    assert COPY in said

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import InfeasibleError, MissingRowsError
 from ...storage import tables
 from ...storage.decisions import CellPlace, DecisionKind
+from ...storage.families import no_cell_at
 from ..candidates import edges_of
 
 if TYPE_CHECKING:
@@ -60,10 +61,7 @@ class Cells:
         first, stop = np.searchsorted(cells.frame, [frame, frame + 1])
         place = np.flatnonzero(cells.label[first:stop] == label)
         if not len(place):
-            raise MissingRowsError(
-                f"{self._set.movie.name} has no cell with label {label} in frame {frame}",
-                **{"try": f'trackdb sql {self._store.path} "select cell, label, y, x from cells where t = {frame}"'},
-            )
+            raise no_cell_at(self._store, self._set, frame, label)
         return int(cells.id[first + place[0]])
 
     def rows(self, cells: Sequence[int]) -> list[int]:

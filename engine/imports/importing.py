@@ -15,7 +15,10 @@ import numpy as np
 
 from ...errors import FormatError
 from ...storage.catalogue import TRUTH, SolutionInfo
+from ...storage.folders import require_writable
 from ...storage.formats.base import SourceOptions
+from ...storage.founding import GRAPH
+from ...storage.leases import LOCKS
 from ..lineages import solution_table
 from ..names import free_solution_name
 from ..progress import Progress, Silent
@@ -98,11 +101,14 @@ def import_tracking(
     ------
     StoreExistsError
         If the dataset has a solution of that name.
+    StoreError
+        If the store cannot be written.
     FormatError
         If there is no tracking, or none of this movie.
     """
     started = time.perf_counter()
     options, progress = options or SourceOptions(), progress or Silent()
+    require_writable(store.path, store.path / GRAPH, store.path / LOCKS)
     if name is not None:
         free_solution_name(store, chosen, name, IMPORTED)  # refused before any work
     detections = store.detections(chosen)
