@@ -127,7 +127,7 @@ def test_who_may_only_look_sees_who_is_at_work(store, monkeypatch):
 )
 def test_who_may_not_write_is_told_so_before_a_tracking_is_read(store, monkeypatch, tmp_path, name, flags, told):
     place, allowed = store / name, os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != place and allowed(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (place, os.W_OK) and allowed(path, mode))
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=flags))
     monkeypatch.setattr("trackdb.engine.imports.importing.read_tracking", lambda *_, **__: pytest.fail("it is read"))
     (tmp_path / "theirs.csv").write_text("t,y,x,track\n0,1,1,1\n1,1,1,1\n")
