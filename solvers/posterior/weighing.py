@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -62,18 +62,58 @@ class Shares:
 
 def shares(assignment: AssignmentProblem, best: ParentMap, pieces: Undecided, weighted: WeightedMaps) -> Shares:
     """Return what weighted maps say of each link, each beginning and each mother."""
-    share, begin, first, a, b, weight = _weigh(
+    share, begin, child = _optimum(best.option, assignment.choices.mother, assignment.link, assignment.cell)
+    seen = _add_up(
         pieces.compact, pieces.daughter, pieces.mother, pieces.option, weighted.piece, weighted.weight, weighted.option,
-        best.option, assignment.choices.mother, assignment.link, assignment.cell,
+        best.option, assignment.choices.mother, assignment.link, share, begin, child,
     )  # fmt: skip
+    first, a, b, weight = _gathered(seen, pieces.mother, child)
     cell = np.repeat(np.arange(len(begin)), np.diff(first))
     link = np.zeros(assignment.n_links)
     link[assignment.link] = share
     return Shares(np.clip(link, 0.0, 1.0), np.clip(begin, 0.0, 1.0), ranked_outcomes(len(begin), cell, a, b, weight))
 
 
+class _Seen(NamedTuple):
+    """Outcomes of mothers of pieces: of each the first is ``head``, then what is ``following``; -1 where none is.
+
+    Parameters
+    ----------
+    weighed : (u,) bool
+        Whether a map tells of the mother.
+    head : (u,) int64
+    following : (o,) int64
+    pair : (o, 2) int64
+        Links to both daughters, -1 in the place of the second where one is missing.
+    total : (o,) float64
+        Sum of weights.
+    """
+
+    weighed: NDArray[np.bool_]
+    head: NDArray[np.int64]
+    following: NDArray[np.int64]
+    pair: NDArray[np.int64]
+    total: NDArray[np.float64]
+
+
 @njit(cache=True, nogil=True)
-def _weigh(
+def _optimum(
+    best: Ints, leads_to: NDArray[np.int32], link: Ints, cell: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Ints]:
+    """Return share of each option, of each beginning, and both links of each mother, as the optimum has them."""
+    share, begin, child = np.zeros(len(link)), np.zeros(len(best)), np.full((len(best), 2), -1, np.int64)
+    for j in range(len(best)):
+        if best[j] >= 0:
+            share[best[j]] = 1.0
+            i = leads_to[best[j]]
+            child[i, 0 if child[i, 0] < 0 else 1] = link[best[j]]
+        elif cell[j]:
+            begin[j] = 1.0
+    return share, begin, child
+
+
+@njit(cache=True, nogil=True)
+def _add_up(
     pieces: Compact,
     daughter: Ints,
     mother: Ints,
@@ -84,22 +124,13 @@ def _weigh(
     best: Ints,
     leads_to: NDArray[np.int32],
     link: Ints,
-    cell: NDArray[np.bool_],
-) -> tuple[Floats, Floats, Ints, Ints, Ints, Floats]:
-    """Add up weights; outcomes by cell in any order, with their sums."""
-    n, u = len(best), len(mother)
-    share = np.zeros(len(link))
-    begin = np.zeros(n)
-    child = np.full((n, 2), -1, np.int64)  # links that the optimum takes
-    for j in range(n):
-        if best[j] >= 0:
-            share[best[j]] = 1.0
-            i = leads_to[best[j]]
-            child[i, 0 if child[i, 0] < 0 else 1] = link[best[j]]
-        elif cell[j]:
-            begin[j] = 1.0
-
-    place = np.full(n, -1, np.int64)
+    share: Floats,
+    begin: Floats,
+    child: Ints,
+) -> _Seen:
+    """Put what maps of pieces say in the place of what the optimum says of their cells; return outcomes of mothers."""
+    u = len(mother)
+    place = np.full(len(best), -1, np.int64)
     place[mother] = np.arange(u)
     weighed = np.zeros(u, np.bool_)
     settled = child[mother]
@@ -136,8 +167,7 @@ def _weigh(
                 held[i, 0 if held[i, 0] < 0 else 1] = link[o]
             at += 1
         for i in range(i0, i1):
-            low, high = min(held[i, 0], held[i, 1]), max(held[i, 0], held[i, 1])
-            a, b = (high, low) if low < 0 else (low, high)
+            a, b = _in_order(held[i])
             o = head[i]
             while o >= 0 and (pair[o, 0] != a or pair[o, 1] != b):
                 o = following[o]
@@ -152,26 +182,38 @@ def _weigh(
                 following[o] = head[i]
                 head[i] = o
             total[o] += weight[t]
+    return _Seen(weighed, head, following[:size], pair[:size], total[:size])
 
-    first = np.empty(n + 1, np.int64)
-    first[0] = 0
-    a = np.empty(size + n, np.int64)
-    b = np.empty(size + n, np.int64)
-    probability = np.empty(size + n)
+
+@njit(cache=True, nogil=True)
+def _gathered(seen: _Seen, mother: Ints, child: Ints) -> tuple[Ints, Ints, Ints, Floats]:
+    """Return outcomes cell by cell, in any order: where those of each begin, both links, and their weight."""
+    n, most = len(child), len(seen.total) + len(child)
+    place = np.full(n, -1, np.int64)
+    place[mother] = np.arange(len(mother))
+    first = np.zeros(n + 1, np.int64)
+    a, b, weight = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most)
     k = 0
     for v in range(n):
-        if place[v] >= 0 and weighed[place[v]]:
-            o = head[place[v]]
+        if place[v] >= 0 and seen.weighed[place[v]]:
+            o = seen.head[place[v]]
             while o >= 0:
-                a[k], b[k], probability[k] = pair[o, 0], pair[o, 1], total[o]
+                a[k], b[k], weight[k] = seen.pair[o, 0], seen.pair[o, 1], seen.total[o]
                 k += 1
-                o = following[o]
+                o = seen.following[o]
         else:
-            low, high = min(child[v, 0], child[v, 1]), max(child[v, 0], child[v, 1])
-            a[k], b[k], probability[k] = (high, low, 1.0) if low < 0 else (low, high, 1.0)
+            a[k], b[k] = _in_order(child[v])
+            weight[k] = 1.0
             k += 1
         first[v + 1] = k
-    return share, begin, first, a[:k], b[:k], probability[:k]
+    return first, a[:k], b[:k], weight[:k]
+
+
+@njit(cache=True, inline="always")
+def _in_order(children: Ints) -> tuple[int, int]:
+    """Return both links of a mother, the lower first; one that is missing comes last."""
+    low, high = min(children[0], children[1]), max(children[0], children[1])
+    return (high, low) if low < 0 else (low, high)
 
 
 @njit(cache=True, inline="always")
