@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from trackdb.errors import ConfigError, FormatError
 from trackdb.storage.formats import detect, open_source
 from trackdb.storage.formats.base import SourceOptions
 
+from .command_line import refusal
 from .exported import INTERVAL_S, LINKS, SCALE_UM, tracking
 
 
@@ -110,3 +112,17 @@ def test_a_huge_or_nested_about_is_refused(folder):
     (folder / "about.json").write_text(json.dumps({"x": "y" * (1 << 20)}))
     with pytest.raises(FormatError, match="too large"):
         open_source(folder, "tables")
+
+
+@pytest.mark.usefixtures("own_home_and_log")
+@pytest.mark.parametrize("kind", ["interval 1 hour", "map {'a': 1}", "union_value(a := 1)", "[1]", "'x'::blob"])
+@pytest.mark.parametrize("column", ["x", "t"])
+def test_a_column_of_another_kind_in_parquet_is_an_error_of_the_file(tmp_path, kind, column):
+    """An error of the data, exit code 1, and not of the command."""
+    file = tmp_path / "odd.parquet"
+    rows = "select i // 2 as t, i * 1.0 as y, i * 1.0 as x from range(4) q(i)"
+    duckdb.sql(f"copy (select * replace ({kind} as {column}) from ({rows})) to '{file}'")
+    said = refusal("ingest", file, "-o", tmp_path / "a.trackdb", code=1)
+    assert f"odd.parquet: column {column} holds" in said
+    assert "expected  numbers" in said
+    assert not (tmp_path / "a.trackdb").exists()

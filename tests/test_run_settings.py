@@ -131,3 +131,15 @@ def test_a_lesson_that_is_none_is_damage(parameters):
     kept = facts_in(json.dumps({"taught": LESSON | {"parameters": parameters}}))
     with pytest.raises(StoreDamagedError):
         Lesson.of_run(settings_of_run(kept, 1, "solve"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("division_per_cell_and_frame", 5.0), ("density_cells_per_px2", -1.0), ("miss_per_cell_and_frame", float("nan"))],
+)
+def test_rates_that_cannot_be_are_damage(jostling, tmp_path, name, value):
+    estimates = next(run for run in DuckDBStore(jostling).runs() if run.kind == "solve").params["estimates"]
+    store = altered(jostling, tmp_path, "solve", "estimates", {**estimates, name: value})
+    said = refusal("posterior", store.path, "--afresh", code=3)
+    assert "what cannot be" in said
+    assert "restore the store" in said

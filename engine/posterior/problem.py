@@ -7,11 +7,14 @@ scores of its run where it has some, else by those that are configured.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...errors import ConfigError, StoreDamagedError
+from ...storage.facts import REMEDY
 from ...storage.schema import Detections
 from .. import costs
 from ..annotations.pins import decided
@@ -27,7 +30,7 @@ from ..scoring import ready_scores
 from ..teaching import Lesson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -255,13 +258,15 @@ def _pricing(
         learned = learned_cost(store, chosen, detections, edges, read, Lesson.of_run(params))
         return scores, None, lambda d, e, s: learned.problem(d, e, forced)
     if goes_by_cost(params) and params.get("cost") == TWO_DISTANCE:
-        of_run = TwoDistanceConfig(**params["two_distance"])
+        with _kept_by_a_run():
+            of_run = TwoDistanceConfig(**params["two_distance"])
         return scores, None, lambda d, e, s: costs.two_distance_problem(d, e, s, of_run).problem
     unit = "px" if detections.scale_um is None else "um"
     worth = _worth(detections, edges, scores, bool(params.get("window")))
     densities = worth.as_densities(detections, edges, scores)
     try:
-        rates = costs.Rates.from_dict(params["estimates"], ndim=detections.ndim, unit=unit)
+        with _kept_by_a_run():
+            rates = costs.Rates.from_dict(params["estimates"], ndim=detections.ndim, unit=unit)
     except KeyError:
         rates = costs.fit(detections, edges, densities)
     shifts = CostShifts.from_dict(params.get("estimates", {})) or CostShifts()
@@ -270,6 +275,17 @@ def _pricing(
         return shifts.applied(costs.problem_from(d, e, worth.as_densities(d, e, s), rates))
 
     return densities, None if densities.scale is ScoreScale.PROBABILITY else rates, price
+
+
+@contextmanager
+def _kept_by_a_run() -> Iterator[None]:
+    """Tell numbers that cannot be as damage: nobody gave them, a run kept them."""
+    try:
+        yield
+    except ConfigError as error:
+        raise StoreDamagedError(
+            f"the store tells of a run what cannot be: {error.message}", **error.details, **{"try": REMEDY}
+        ) from None
 
 
 def _worth(detections: Detections, edges: CandidateEdges, scores: Scores, windowed: bool) -> costs.Worth:
