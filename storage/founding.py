@@ -24,6 +24,7 @@ from .migrations import is_count, require_known
 from .nearby import names_like
 from .own_schema import defined, is_trusted, table_names, trust
 from .partials import is_partial, remove_left_behind
+from .promises import FACTS
 from .unfinished import UNFINISHED
 from .within import require_own_files
 
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
 GRAPH = "graph.duckdb"
 _FILES = {GRAPH, f"{GRAPH}.wal", f"{GRAPH}{UNDO}"}
-_OURS = {*_FILES, f"{GRAPH}.tmp", ARRAYS, COMMITS, LOCKS, UNFINISHED, "annotations", "trackdb.toml"}
-_NUMBERED = ("dataset", "array_ref", "run", "detection_set", "detection", "edge", "solution", "posterior")
-_FACTS = ("schema_version", "oldest_reader", "commits", *(f"next_{name}" for name in _NUMBERED))
+OURS = {*_FILES, f"{GRAPH}.tmp", ARRAYS, COMMITS, LOCKS, UNFINISHED, "annotations", "trackdb.toml"}
 
 
 def found_store(path: Path, *, by: str, patience_s: float) -> bool:
@@ -91,7 +90,7 @@ def _founding(path: Path, patience_s: float) -> AbstractContextManager[None]:
 
 def _is_strange(file: Path) -> bool:
     """Return whether a file is none of a store's, nor what a process that was killed wrote of one."""
-    return file.name not in _OURS and not is_partial(file)
+    return file.name not in OURS and not is_partial(file)
 
 
 def _make_tables(path: Path, *, by: str, patience_s: float) -> None:
@@ -105,7 +104,7 @@ def _make_tables(path: Path, *, by: str, patience_s: float) -> None:
             "project": uuid.uuid4(),
             "storage_version": duckdb.__version__,
             "commits": 1,
-            **{f"next_{name}": 1 for name in _NUMBERED},
+            **{fact: 1 for fact in FACTS if fact.startswith("next_")},
         }
         values = [{"key": key, "value": str(value)} for key, value in facts.items()]
         connection.execute(sa.insert(tables.meta), values)
@@ -157,7 +156,7 @@ def require_readable(path: Path, *, patience_s: float, whole: bool = True) -> No
             require_all(path, noted, 0)
             raise StoreDamagedError(f"{path} was never finished", **{"try": "give its `trackdb ingest` again"})
         facts = {row.key: row.value for row in connection.execute(sa.select(m.c.key, m.c.value))}
-    lacking = [key for key in _FACTS if not is_count(facts.get(key))]
+    lacking = [key for key in FACTS if not is_count(facts.get(key))]
     if lacking:
         raise StoreDamagedError(f"{path} lacks facts about itself", missing=", ".join(lacking))
     if whole and int(facts["oldest_reader"]) <= tables.SCHEMA_VERSION:

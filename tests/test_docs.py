@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trackdb.storage.founding import OURS
 from trackdb.storage.queries import VIEWS
 from trackdb.storage.sandbox import ask
 
@@ -77,3 +78,8 @@ def test_design_notes_have_their_four_parts():
         text = note.read_text()
         missing = [part for part in ("Wanted", "Chosen", "Not chosen", "Costs") if part not in text]
         assert not missing, f"{note.name} lacks {missing}"
+
+
+def test_the_page_on_formats_tells_of_every_file_of_a_store():
+    table = (ROOT / "docs" / "formats.md").read_text().partition("## What stands in a store")[2]
+    assert set(re.findall(r"^[|] `([^`]+)` [|]", table, re.MULTILINE)) == OURS
