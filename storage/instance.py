@@ -2,7 +2,8 @@
 
 To start DuckDB takes some 15 ms of CPU, most of it to register functions, and a command opens its store dozens of
 times. To attach a file to a DuckDB that runs takes a tenth of that. One file is attached at a time, under the name that
-it would have alone; whoever opens a second one meanwhile gets a DuckDB apart.
+it would have alone; whoever opens a second one meanwhile gets a DuckDB apart. No DuckDB merges a write-ahead log by
+itself: that is done when a file that was written is let go, so that it may be cut short (`checkpoints`).
 """
 
 from __future__ import annotations
