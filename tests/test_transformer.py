@@ -51,7 +51,8 @@ def test_logits_and_probabilities_are_those_of_the_authors(case):
         probability = associations(logits, torch.from_numpy(frame), invalid, settings["causal_norm"]).numpy()
     theirs, told = ANSWERS[f"{case}/logits"], ANSWERS[f"{case}/probability"]
     forward = frame[None, :] > frame[:, None]
-    assert np.abs(logits.numpy() - theirs).max() <= 1e-6 * np.abs(theirs).max()
+    # processors add single precision in other orders: 2.0e-6 was the most seen, on AMD EPYC
+    assert np.abs(logits.numpy() - theirs).max() <= 4e-6 * np.abs(theirs).max()
     assert np.abs(probability - told)[forward].max() <= 1e-5
     assert not probability[~forward].any()
     assert np.count_nonzero((told > 0.05) & (told < 0.95) & forward) > 5  # or the test would tell nothing

@@ -84,7 +84,7 @@ def test_windows_are_those_of_the_authors(name, start):
         probability = associations(logits, frame, invalid, model.settings.causal_norm).numpy()
     theirs = oracle[f"win{start}_logits"]
     forward = places[None, :, 0] > places[:, None, 0]
-    assert np.abs(logits.numpy() - theirs).max() <= 1e-6 * np.abs(theirs).max()
+    assert np.abs(logits.numpy() - theirs).max() <= 4e-6 * np.abs(theirs).max()  # as between processors
     assert np.abs(probability - oracle[f"win{start}_probs"])[forward].max() <= 1e-5
 
 
