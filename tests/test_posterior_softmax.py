@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trackdb.engine.posterior.softmax import (
@@ -97,15 +97,15 @@ def candidates(draw):
     return target, np.array([c for _, c in pairs], float), np.array(new), n
 
 
+@example((np.array([0, 0]), np.array([-21.0, -23.0]), np.array([22.0]), 1), 0.0625)  # weights beyond any number
 @given(candidates(), st.floats(0.05, 20))
 def test_softmax_is_that_of_a_loop(drawn, temperature):
     target, cost, new, n = drawn
     found = softmax_over_parents(target, cost, n, temperature=temperature, new_cost=new)
     for j in range(n):
-        weights = [math.exp(min(-c / temperature, 709)) for c in (cost[target == j] - new[j]).tolist()]
-        total = 1 + sum(weights)
-        assert found.link[target == j] == pytest.approx([w / total for w in weights])
-        assert found.new[j] == pytest.approx(1 / total)
+        worth = [-c / temperature for c in [new[j], *cost[target == j].tolist()]]
+        weights = [math.exp(each - max(worth)) for each in worth]
+        assert [found.new[j], *found.link[target == j]] == pytest.approx([w / sum(weights) for w in weights])
 
 
 @given(candidates(), st.floats(-1000, 1000))

@@ -109,6 +109,7 @@ def test_loss_and_gradients_are_those_of_the_package(case):
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         direction = np.random.default_rng(len(name)).normal(size=gradient.shape)
-        assert [np.linalg.norm(gradient), (gradient * direction).sum()] == pytest.approx(
-            expected[name], rel=1e-4, abs=1e-5
-        )
+        length, along = expected[name]
+        assert np.linalg.norm(gradient) == pytest.approx(length, rel=1e-4, abs=1e-5)
+        # a sum of both signs: what another processor rounds in another way is a share of all of it
+        assert (gradient * direction).sum() == pytest.approx(along, abs=1e-4 * length + 1e-5)
