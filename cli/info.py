@@ -87,7 +87,18 @@ def version(face: Face) -> None:
 
     Example: trackdb version
     """
-    from importlib.metadata import version as version_of
-
-    number = version_of("trackdb")
+    number = _number()
     face.close(f"trackdb {number}", {"version": number, "path": str(Path(__file__).parents[1])})
+
+
+def show_version(asked: bool) -> None:
+    """Show the version of trackdb and end, where that is all that was asked."""
+    if asked:
+        typer.echo(f"trackdb {_number()}")
+        raise typer.Exit
+
+
+def _number() -> str:
+    from importlib.metadata import version
+
+    return version("trackdb")

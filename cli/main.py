@@ -1,5 +1,7 @@
 """The command line: joins the commands; each does nothing but parse, call one engine function, and show."""
 
+from typing import Annotated
+
 import typer
 
 from . import (
@@ -62,6 +64,15 @@ ROOMS = (
 )
 for room in ROOMS:
     room.add_commands(app)
+
+
+@app.callback()
+def before(
+    version: Annotated[
+        bool, typer.Option("--version", callback=info.show_version, is_eager=True, help="Show the version of trackdb.")
+    ] = False,
+) -> None:
+    """Take what is said before any command."""
 
 
 def run() -> None:

@@ -61,7 +61,7 @@ def test_the_command_line_starts_without_what_it_does_not_need(words):
 
 
 def test_the_version_is_told():
-    assert run("version").stdout == f"trackdb {version('trackdb')}\n"
+    assert run("version").stdout == run("--version").stdout == f"trackdb {version('trackdb')}\n"
     assert answer("version")["version"] == version("trackdb")
 
 
