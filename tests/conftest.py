@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from trackdb.engine.config import Config, LinkConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.storage.duckdb_store import DuckDBStore
 
 from .exported import rich_store
-from .movies import DIVIDING, dividing_cells, own_copy, write_ctc, write_rows
+from .movies import DIVIDING, dividing_cells, jostling_cells, own_copy, write_ctc, write_rows
 
 LONGEST = (
     "test_kills",
@@ -66,6 +67,16 @@ def jostling(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from .reviews import jostling_store  # needs what only the review does
 
     return jostling_store(tmp_path_factory.mktemp("jostling"))
+
+
+@pytest.fixture(scope="session")
+def jostling_over_gaps(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
+    """A store of jostling cells with an exact solution, linked over a missing frame too; it is never written."""
+    folder = tmp_path_factory.mktemp("gaps")
+    store = DuckDBStore(folder / "movie.trackdb")
+    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
+    solve(store, store.detection_set(), Config(link=LinkConfig(max_gap=1, neighbors=3)))
+    return store
 
 
 @pytest.fixture(scope="session")

@@ -29,17 +29,17 @@ def unsolved(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def jostling(unsolved, tmp_path_factory):
-    """A solved copy of it; it is copied, never written."""
+def unweighed(unsolved, tmp_path_factory):
+    """A solved copy of it, without a posterior; it is copied, never written."""
     store = DuckDBStore(copied(unsolved.path, tmp_path_factory.mktemp("solved") / "movie.trackdb"))
     solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
     return store
 
 
 @pytest.fixture
-def path(jostling, tmp_path):
+def path(unweighed, tmp_path):
     """The folder of a copy."""
-    return copied(jostling.path, tmp_path / "movie.trackdb")
+    return copied(unweighed.path, tmp_path / "movie.trackdb")
 
 
 def test_a_posterior_is_kept_shown_and_asked(path):
@@ -143,8 +143,8 @@ def test_a_store_that_holds_the_truth_alone_is_asked_about_it_by_name_alone(tmp_
         (("uncertain", "--by", "luck"), "questions are not ordered by luck"),
     ],
 )
-def test_what_makes_no_sense_is_refused(jostling, tmp_path, words, said):
-    path = jostling.path
+def test_what_makes_no_sense_is_refused(unweighed, tmp_path, words, said):
+    path = unweighed.path
     if words[0] == "uncertain":
         path = copied(path, tmp_path / "movie.trackdb")
         run("posterior", path, "--method", "softmax")

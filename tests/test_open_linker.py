@@ -7,31 +7,19 @@ import pytest
 
 import trackdb
 from trackdb.engine.config import Config, LinkConfig, SolveConfig
-from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.errors import InfeasibleError, MissingRowsError, SchemaError
-from trackdb.storage.duckdb_store import DuckDBStore
 
-from .movies import copied, jostling_cells, write_rows
+from .movies import copied
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
 
 NEAR = Config(link=LinkConfig(neighbors=3, max_gap=1))
 
 
-@pytest.fixture(scope="module")
-def jostling(tmp_path_factory):
-    """A store of jostling cells, linked over a missing frame too, with a solution; it is copied, never written."""
-    folder = tmp_path_factory.mktemp("jostling")
-    store = DuckDBStore(folder / "movie.trackdb")
-    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
-    solve(store, store.detection_set(), NEAR)
-    return store
-
-
 @pytest.fixture
-def db(jostling, tmp_path):
-    return trackdb.open(copied(jostling.path, tmp_path / "movie.trackdb"), write=True)
+def db(jostling_over_gaps, tmp_path):
+    return trackdb.open(copied(jostling_over_gaps.path, tmp_path / "movie.trackdb"), write=True)
 
 
 def links_of(solution):

@@ -9,9 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trackdb
-from trackdb.engine.config import Config, LinkConfig
-from trackdb.engine.ingest import ingest
-from trackdb.engine.pipeline import solve
 from trackdb.engine.review.live import OpenReview
 from trackdb.engine.review.questions import questions_of
 from trackdb.engine.review.queue import ORDERS
@@ -22,12 +19,11 @@ from trackdb.solvers.pins import Pins, pin
 from trackdb.solvers.posterior.conditioning import OpenPosterior
 from trackdb.storage.decision_log import write_lines
 from trackdb.storage.decisions import CellPlace, DecisionKind
-from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import CellOutcomes
 from trackdb.testing.frame_pairs import frame_pair
 
 from .command_line import run
-from .movies import copied, jostling_cells, write_rows
+from .movies import copied
 from .weighed import coupled_problem
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -36,20 +32,9 @@ CLOSE = 1e-4
 """Stored probabilities have few digits, and what was cut is cut elsewhere the next time."""
 
 
-@pytest.fixture(scope="module")
-def jostling(tmp_path_factory):
-    """A store of jostling cells with a solution and a posterior; it is copied, never written."""
-    folder = tmp_path_factory.mktemp("jostling")
-    store = DuckDBStore(folder / "movie.trackdb")
-    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
-    solve(store, store.detection_set(), Config(link=LinkConfig(neighbors=3)))
-    trackdb.open(store.path, write=True).posterior()
-    return store
-
-
 @pytest.fixture
 def db(jostling, tmp_path):
-    return trackdb.open(copied(jostling.path, tmp_path / "movie.trackdb"), write=True)
+    return trackdb.open(copied(jostling, tmp_path / "movie.trackdb"), write=True)
 
 
 def opened(db):

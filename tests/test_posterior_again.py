@@ -11,7 +11,6 @@ from trackdb.engine.annotations.answers import Annotator, undo
 from trackdb.engine.annotations.pins import decided
 from trackdb.engine.check import check
 from trackdb.engine.config import Config, SolveConfig
-from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.posterior.estimate import posterior_of
 from trackdb.engine.posterior.lifting import lifted
@@ -28,7 +27,7 @@ from trackdb.storage.posteriors import find_posterior, read_links, read_outcomes
 from trackdb.testing.frame_pairs import frame_pair
 from trackdb.testing.problems import small_problem, with_every_pair
 
-from .movies import copied, jostling_cells, write_rows
+from .movies import copied
 
 EXACT = PosteriorConfig(method="exact")
 LAST_DIGIT = 1e-7  # of what the store keeps, numbers of 4 bytes
@@ -117,21 +116,10 @@ def test_pins_that_stay_touch_nothing():
 # -- kept in a store ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def jostling(tmp_path_factory):
-    """A store of jostling cells, solved and weighed; it is copied, never written."""
-    folder = tmp_path_factory.mktemp("again")
-    store = DuckDBStore(folder / "movie.trackdb")
-    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
-    solve(store, store.detection_set())
-    keep(store)
-    return store
-
-
 @pytest.fixture
 def store(jostling, tmp_path):
     """A copy of that store."""
-    return DuckDBStore(copied(jostling.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(jostling, tmp_path / "movie.trackdb"))
 
 
 def keep(store, *, solution=None, name=None, progress=None, afresh=False, **given):
@@ -196,7 +184,7 @@ SAYING = st.lists(
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=SAYING, then=SAYING)
 def test_whatever_people_say_and_take_back_it_is_the_posterior_of_the_whole(jostling, tmp_path_factory, first, then):
-    store = DuckDBStore(copied(jostling.path, tmp_path_factory.mktemp("said") / "movie.trackdb"))
+    store = DuckDBStore(copied(jostling, tmp_path_factory.mktemp("said") / "movie.trackdb"))
     chosen = store.detection_set()
     edges = store.candidate_edges(chosen, store.detections(chosen))
     for n, words in enumerate((first, then)):

@@ -5,7 +5,7 @@ import pytest
 
 from trackdb.engine.annotations.answers import Annotator
 from trackdb.engine.check import check
-from trackdb.engine.config import Config, LinkConfig, ScoreConfig, SolveConfig
+from trackdb.engine.config import Config, ScoreConfig, SolveConfig
 from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import score, solve
 from trackdb.engine.posterior.estimate import METHODS, method_named, posterior_of
@@ -20,25 +20,15 @@ from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.posteriors import find_posterior, read_links, read_outcomes
 from trackdb.storage.sandbox import ask
 
-from .movies import copied, jostling_cells, write_rows
+from .movies import own_copy, write_rows
 from .posteriors import ByTryingAll
 from .test_review_queue import small
 
 
-@pytest.fixture(scope="module")
-def jostling(tmp_path_factory):
-    """A store of jostling cells with an exact solution over gaps; it is copied, never written."""
-    folder = tmp_path_factory.mktemp("jostling")
-    store = DuckDBStore(folder / "movie.trackdb")
-    ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
-    solve(store, store.detection_set(), Config(link=LinkConfig(max_gap=1, neighbors=3)))
-    return store
-
-
 @pytest.fixture
-def store(jostling, tmp_path):
-    """A copy of that store."""
-    return DuckDBStore(copied(jostling.path, tmp_path / "movie.trackdb"))
+def store(jostling_over_gaps, tmp_path):
+    """A copy of a store of jostling cells with an exact solution over gaps."""
+    return own_copy(jostling_over_gaps, tmp_path)
 
 
 def keep(store, *, solution=None, name=None, progress=None, **settings):

@@ -78,8 +78,8 @@ def test_what_a_daughter_may_be_sums_to_one_and_the_likeliest_comes_first(weight
 
 
 @pytest.fixture(scope="module")
-def jostling(tmp_path_factory):
-    """A store of jostling cells, solved; it is copied, never written."""
+def unweighed(tmp_path_factory):
+    """A store of jostling cells with a solution and no posterior; it is copied, never written."""
     folder = tmp_path_factory.mktemp("parents")
     store = DuckDBStore(folder / "movie.trackdb")
     ingest(write_rows(folder / "movie.csv", jostling_cells(seed=3)), store)
@@ -88,9 +88,9 @@ def jostling(tmp_path_factory):
 
 
 @pytest.fixture
-def store(jostling, tmp_path):
+def store(unweighed, tmp_path):
     """A copy of that store."""
-    return DuckDBStore(copied(jostling.path, tmp_path / "movie.trackdb"))
+    return DuckDBStore(copied(unweighed.path, tmp_path / "movie.trackdb"))
 
 
 def keep(store, **settings):

@@ -12,12 +12,13 @@ import trackdb
 from trackdb.engine.config import load_config
 from trackdb.engine.ingest import ingest
 from trackdb.engine.progress import Silent
+from trackdb.engine.train_config import TrainConfig
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.partials import MACHINE
 
 from .command_line import answer, refusal, run
 from .fault_commands import SMALL_NETWORK
-from .movies import write_ctc, write_points
+from .movies import own_copy, write_ctc, write_points
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -c constraints.txt '.[models]'")
 yaml = pytest.importorskip("yaml", reason="needs PyYAML: pip install -c constraints.txt '.[models]'")
@@ -26,8 +27,11 @@ from trackdb.engine.models.checkpoint import load_model  # noqa: E402
 from trackdb.engine.training.association.course import Course, Standing  # noqa: E402
 from trackdb.engine.training.association.judging import validate  # noqa: E402
 from trackdb.engine.training.association.lessons import lessons_of  # noqa: E402
+from trackdb.engine.training.association.sampling import Sampling  # noqa: E402
 from trackdb.engine.training.association.stage import _unfinished  # noqa: E402
 from trackdb.engine.training.from_stores import sources_of  # noqa: E402
+from trackdb.engine.training.history import Epoch, write_table  # noqa: E402
+from trackdb.engine.training.model_folder import finish  # noqa: E402
 from trackdb.engine.training.precision import Precision  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_home_and_log")
@@ -187,6 +191,72 @@ def test_an_unfinished_training_of_other_settings_is_refused_by_name(words, tmp_
     assert "seed 0, now 4" in said
     assert "note: " not in said
     assert answer(*words, "--seed", "4", "--overwrite")["resumed"] is False
+
+
+def test_an_unfinished_training_of_other_movies_is_refused_by_name(words, place, tmp_path, monkeypatch):
+    six, three = place / "six.trackdb", DuckDBStore(tmp_path / "three.trackdb")
+    ingest(write_ctc(tmp_path / "three", images=True), three)
+
+    def of(learned, examined):
+        return [*words[:2], learned, *words[3:], "--validation", examined]
+
+    def moved(store):
+        other = own_copy(DuckDBStore(store), tmp_path / "moved")
+        with other.writing() as connection:
+            connection.exec_driver_sql("update detection set y = y + 1")
+        return other.path
+
+    interrupted(monkeypatch, of(six, three.path), 1)
+    learned = refusal(*of(moved(six), three.path), code=3)
+    examined = refusal(*of(six, moved(three.path)), code=3)
+    assert ("movies '" in learned, "validation '" in learned) == (True, False)
+    assert ("movies '" in examined, "validation '" in examined) == (False, True)
+
+
+def test_an_unfinished_training_of_other_first_weights_is_refused_by_name(words, place, monkeypatch):
+    interrupted(monkeypatch, words, 1)
+    assert "init '', now '" in refusal(*words, "--init", place / "mine", code=3)
+
+
+def test_another_seed_draws_another_network(words, tmp_path):
+    """Nothing is learned at such a rate: what is kept is what was drawn."""
+    drawn = []
+    for seed in (0, 0, 1):
+        answer(*words, "--lr", "1e-12", "--seed", seed, "--overwrite")
+        drawn.append(load_model(tmp_path / "again")[0].state_dict()["proj.weight"])
+    assert torch.allclose(drawn[0], drawn[1], atol=1e-6)
+    assert not torch.allclose(drawn[0], drawn[2], atol=1e-2)
+
+
+def test_what_is_asked_of_a_training_reaches_its_lessons(place):
+    asked = {"weigh": "mothers", "div_upweight": 7.0, "augment": 2, "each_frame": True, "sparse_truth": True, "seed": 5}
+    config = TrainConfig(window=2, batch=3, samples_per_epoch=6, crop=32, max_tokens=50, **asked)
+    settings = load_model(place / "mine", device="cpu")[1].settings
+    sources = sources_of([place / "six.trackdb"])
+    lessons = lessons_of(sources, [], settings, config, config.recipe(), truth="truth", progress=Silent())
+    assert lessons.sampling == Sampling(window=2, samples=6, batch=3, crop_px=32.0, max_tokens=50, **asked)
+
+
+def test_a_model_and_a_table_are_written_whole_or_not_at_all(place, tmp_path):
+    model, card = load_model(place / "mine", device="cpu")
+    epoch = Epoch(epoch=1, step=4, lr=0.1, train_loss=1.0, val_loss=2.0, val_f1=0.9, val_accuracy=0.9, seconds=1.0)
+    write_table(tmp_path / "metrics.csv", [epoch])
+    before = (tmp_path / "metrics.csv").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            finish(tmp_path, card.settings, model.state_dict(), {}, {})
+        with pytest.raises(OSError, match="too large"):
+            write_table(tmp_path / "metrics.csv", [epoch] * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "metrics.csv").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        "config.yaml",
+        "metrics.csv",
+        "train_config.yaml",
+    }
 
 
 def test_overwrite_goes_on_with_the_same_training(words, monkeypatch):
