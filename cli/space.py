@@ -12,6 +12,7 @@ from .view import Face, as_table, command, plural
 if TYPE_CHECKING:
     from ..engine.space import Dropped
     from ..storage.dropping import Plan
+    from ..storage.duckdb_store import DuckDBStore
 
 KINDS = ("solution", "scores", "posterior", "detections", "dataset")
 
@@ -26,7 +27,7 @@ def drop(
     face: Face,
     store: Store,
     what: Annotated[str, typer.Argument(metavar="WHAT", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, as trackdb info shows it.")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Its name, as trackdb info shows it.")] = None,
     with_dependents: Annotated[
         bool, typer.Option("--with-dependents", help="Drop what hangs on it, too: posteriors of a solution, ...")
     ] = False,
@@ -46,9 +47,9 @@ def drop(
     """
     from ..engine import space
 
-    if what not in KINDS:
-        raise ConfigError(f"{what} cannot be dropped", known=", ".join(KINDS))
     opened = open_store(store, face.command)
+    if what not in KINDS or name is None:
+        raise _unclear(opened, what, name, f"trackdb drop {store}")
     plan = space.planned(
         opened, what, name, dataset=dataset, detections=detections, with_dependents=with_dependents or dry_run
     )
@@ -66,6 +67,20 @@ def drop(
     line = f"{_said(dropped.plan)} dropped: {dropped.given_back / 1e6:.1f} MB given back"
     free = f", {dropped.free / 1e6:.1f} MB free for new rows (trackdb compact {store} gives them back)"
     face.close(line + free * bool(dropped.free), _payload(dropped.plan, dropped, answers=dropped.answers))
+
+
+def _unclear(store: "DuckDBStore", what: str, name: str | None, begun: str) -> ConfigError:
+    """Return the error of a drop that lacks its WHAT or its NAME, with the whole command where one word tells it."""
+    from ..engine import space
+
+    if what in KINDS:
+        return ConfigError(f"drop which {what}?", **{"try": f"{begun} {what} NAME; trackdb info lists the names"})
+    asked = {word for word in (what, name) if word is not None and word not in KINDS}
+    kinds = [
+        (kind, word) for word in sorted(asked) for kind in space.kinds_of(store, word) if name in (None, what, kind)
+    ]
+    whole = {"try": " or ".join(f"{begun} {kind} {word}" for kind, word in kinds)} if kinds else {}
+    return ConfigError(f"drop wants to know what {what} is", known=", ".join(KINDS), **whole)
 
 
 def _agreed(face: Face, plan: "Plan") -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import ConfigError, FormatError, SchemaError, StoreError
 from ..storage.arrays import ArrayWriter
@@ -39,7 +40,8 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 200_000  # detections in one commit, or
 BATCH_S = 2.0  # seconds of work in one commit: what a kill can cost
 STREWN_FILL = 0.02  # of its box: a thin cell that lies aslant fills more, a grey value of an image far less
-STREWN = "most labels of the first frame are strewn all over it: are these label masks? Raw images come by --images"
+STREWN = "most labels of the first frame are strewn all over it"
+PIECES = 4  # of a frame's only label: so many are a foreground, no cell that came apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def ingest(
     store.create()
     with ingesting(store, movie, params) as ingestion:
         try:
-            links = _bring_in(source, store, ingestion, progress)
+            links = _bring_in(source, store, ingestion, progress, guessed=file_format == "auto")
         except (FormatError, SchemaError, ConfigError) as error:
             remove(store, ingestion, str(error))
             with suppress(StoreError):  # the first error is the one to tell
@@ -175,7 +177,9 @@ def _fingerprint(paths: Sequence[Path | None]) -> str:
     return digest.hexdigest()
 
 
-def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress: Progress) -> dict[str, int]:
+def _bring_in(
+    source: Source, store: DuckDBStore, ingestion: Ingestion, progress: Progress, *, guessed: bool
+) -> dict[str, int]:
     """Do the work of `ingest` inside the unfinished run; return the number of links of each tracking."""
     writers, first = _writers(source, store, ingestion)
     if ingestion.frames_done:
@@ -190,8 +194,8 @@ def _bring_in(source: Source, store: DuckDBStore, ingestion: Ingestion, progress
         if batch.frame >= ingestion.frames_done:
             pending.append(_measured(batch))
             rows += len(pending[-1].label)
-            if batch.frame == 0 and _is_strewn(pending[-1]):
-                progress.note(STREWN)
+            if batch.frame == 0:
+                _look_at_labels(batch, pending[-1], progress, guessed=guessed)
         progress.advance()
         if pending and (rows >= BATCH_ROWS or time.monotonic() - last_commit > BATCH_S):
             _commit(pending, writers, ingestion, source.scale_um)
@@ -260,6 +264,31 @@ def _measured(batch: FrameBatch) -> Measured:
     except FormatError as error:
         raise FormatError(f"frame {batch.frame}: {error.message}", **error.details) from None
     return Measured(batch.frame, regions.label, regions.centroid_px, regions.area, regions.features)
+
+
+def _look_at_labels(batch: FrameBatch, measured: Measured, progress: Progress, *, guessed: bool) -> None:
+    """Refuse the first frame of a raw image where nobody said that it is a mask; note what else is no label mask.
+
+    Raises
+    ------
+    FormatError
+        If its labels are strewn like the grey values of an image, and the format was guessed.
+    """
+    if _is_strewn(measured):
+        if guessed:
+            raise FormatError(
+                f"these are no label masks: {STREWN}",
+                expected="0 for background and one number a cell, as a segmentation writes them",
+                **{"try": "trackdb ingest MASKS --images IMAGES; --format masks takes them as they are"},
+            )
+        progress.note(f"{STREWN}: are these label masks?")
+    elif batch.mask is not None and len(measured.label) == 1:
+        pieces = ndimage.label(batch.mask)[1]
+        if pieces >= PIECES:
+            progress.note(
+                f"the first frame has one label, in {pieces} pieces: are they cells, each wants a number of its own "
+                "(scipy.ndimage.label, frame by frame)"
+            )
 
 
 def _is_strewn(measured: Measured) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StaleError, StoreExistsError
+from ..errors import MissingRowsError, StaleError, StoreExistsError
 from ..storage import catalogue, tables
 from ..storage.compacting import rewrite
 from ..storage.decisions import live
@@ -112,6 +113,17 @@ def planned(
             **{"try": "drop these first, or --with-dependents"},
         )
     return plan
+
+
+def kinds_of(store: DuckDBStore, name: str) -> list[str]:
+    """Return what there is of a name that could be dropped, as `Kind`."""
+    found = []
+    with store.reading() as connection:
+        for kind in Kind:
+            with suppress(MissingRowsError, StoreExistsError):
+                plan_drop(connection, kind, name, None, None)
+                found.append(kind.value)
+    return found
 
 
 def named(parts: tuple[Part, ...]) -> str:

@@ -404,14 +404,32 @@ def test_masks_of_changing_frame_shape_are_named(drawn, store):
         ingest(drawn, store)
 
 
-def test_a_raw_image_in_place_of_masks_is_told(tmp_path):
-    rng = np.random.default_rng(0)
-    image = rng.integers(100, 300, (2, 64, 64), dtype=np.uint16)  # the grey values of noise
-    mask = np.kron(np.arange(1, 65, dtype=np.uint16).reshape(1, 8, 8), np.ones((2, 8, 8), np.uint16))  # no background
-    told = {}
-    for name, pixels in (("image", image), ("mask", mask)):
+@pytest.fixture
+def stacks(tmp_path):
+    """Stacks of two frames: the grey values of noise, 64 cells without background, one label in eight pieces."""
+    grey = np.random.default_rng(0).integers(100, 300, (2, 64, 64), dtype=np.uint16)
+    tiles = np.kron(np.arange(1, 65, dtype=np.uint16).reshape(1, 8, 8), np.ones((2, 8, 8), np.uint16))
+    foreground = np.zeros((2, 64, 64), np.uint16)
+    foreground[:, 10::30, 4::16] = foreground[:, 11::30, 4::16] = 1
+    for name, pixels in (("grey", grey), ("tiles", tiles), ("foreground", foreground)):
         tifffile.imwrite(tmp_path / f"{name}.tif", pixels)
-        progress = Recorded()
-        ingest(tmp_path / f"{name}.tif", DuckDBStore(tmp_path / f"{name}.trackdb"), progress=progress)
-        told[name] = any("Raw images come by --images" in note for note in progress.notes)
-    assert told == {"image": True, "mask": False}
+    return tmp_path
+
+
+def told_of(stacks, name, **options):
+    progress = Recorded()
+    ingest(stacks / f"{name}.tif", DuckDBStore(stacks / f"{name}.trackdb"), progress=progress, **options)
+    return progress.notes
+
+
+def test_a_raw_image_in_place_of_masks_is_refused_unless_it_is_said_to_be_one(stacks):
+    with pytest.raises(FormatError, match=r"these are no label masks.*--images IMAGES"):
+        told_of(stacks, "grey")
+    assert not (stacks / "grey.trackdb").exists()
+    assert any("are these label masks?" in note for note in told_of(stacks, "grey", file_format="masks"))
+    assert not any("label masks" in note for note in told_of(stacks, "tiles"))
+
+
+def test_a_foreground_in_place_of_labels_is_told(stacks):
+    assert any("one label, in 8 pieces" in note for note in told_of(stacks, "foreground"))
+    assert not any("pieces" in note for note in told_of(stacks, "tiles"))

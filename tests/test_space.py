@@ -460,3 +460,18 @@ class TestCommands:
         done = answer("compact", store.path)
         assert done["given_back"] == done["bytes_before"] - done["bytes_after"] > 0
         assert "MB given back" in run("compact", store.path).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["truth"], "drop {store} solution truth"),
+        (["truth", "solution"], "drop {store} solution truth"),
+        (["solution"], "drop {store} solution NAME"),
+        (["nobody"], "known  solution, scores, posterior, detections, dataset"),
+    ],
+)
+def test_a_drop_that_lacks_a_word_is_told_the_whole_command(store, words, told):
+    before = states(store)
+    assert told.format(store=store.path) in refusal("drop", store.path, *words, code=2)
+    assert states(store) == before
