@@ -161,10 +161,10 @@ def test_the_list_is_the_best_of_all_questions():
 def test_the_list_by_error_reduction_is_that_of_sorting_everything(data):
     n, top = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 4))
     numbers = st.sampled_from([0.0, 0.2, 0.5, 0.5, 1.0, 1.4, 2.0])
-    piece = np.array(data.draw(st.lists(st.integers(0, 9), min_size=n, max_size=n)))
+    piece = np.array(data.draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)))
     entropy, worth = (np.array(data.draw(st.lists(numbers, min_size=n, max_size=n))) for _ in range(2))
     doubted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
-    errors = np.zeros(10)
+    errors = np.zeros(5)
     np.maximum.at(errors, piece, worth)  # no answer takes away more than is expected
     rows, found = most_reducing(piece, errors, entropy, doubted, top, lambda asked: worth[asked])
     left = []
@@ -176,6 +176,14 @@ def test_the_list_by_error_reduction_is_that_of_sorting_everything(data):
     assert [float(worth[r]) for r in wanted] == found.tolist()
     beyond = [r for r in rows.tolist() if worth[r] > found[-1]]  # of equals at the end any may be listed
     assert beyond == wanted[: len(beyond)]
+
+
+def test_of_questions_of_the_same_entropy_the_first_of_a_piece_are_tried():
+    """A later one of more entropy moves all of them on, and puts none of them behind those that came after it."""
+    entropy = np.array([0.5, 0.5, 0.5, 0.5, 1.0])
+    worth = np.array([0.1, 0.3, 0.9, 2.0, 0.2])
+    rows, found = most_reducing(np.zeros(5, int), np.array([3.0]), entropy, np.ones(5, bool), 1, lambda row: worth[row])
+    assert (rows.tolist(), found.tolist()) == ([1], [0.3])  # of 4, 0 and 1; 2 and 3 are not looked at
 
 
 def side_by_side(problems):

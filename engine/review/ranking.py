@@ -122,7 +122,7 @@ def _of_most_entropy(place: Ints, entropy: Floats, n: int, most: int) -> Ints:
         carried = row
         for k in range(most):
             other = best[p, k]
-            if other < 0 or entropy[other] < entropy[carried]:
+            if other < 0 or (entropy[other], -other) < (entropy[carried], -carried):  # of equals the first
                 best[p, k] = carried
                 carried = other
                 if other < 0:
