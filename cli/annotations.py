@@ -177,7 +177,7 @@ def _stats(face: Face, store: "DuckDBStore") -> None:
 
 def _audited(audit: "Audit") -> str:
     """Return in words what an audit tells."""
-    asked = f"{audit.audits} questions were drawn, {audit.wrong} of {audit.judged} of its sample are wrong"
+    asked = f"{plural(audit.audits, 'question')} drawn, {audit.wrong} of {audit.judged} of its sample are wrong"
     if audit.rate is None or audit.low is None or audit.high is None:
         return f"{asked}; {audit.needed} more before more can be told"
     rate = f"{asked}: {audit.rate:.1%} ({audit.low:.1%} to {audit.high:.1%}) of the cells in doubt"

@@ -141,7 +141,8 @@ def allowing(store: Path) -> str:
 
 def copying(store: Path) -> str:
     """Return what helps where a store lies on a disk that nobody may write to."""
-    return f"work on a copy: cp -r {store} {store.stem}-copy{store.suffix}"
+    copy = f"{store.stem}-copy{store.suffix}"
+    return f"work on a copy: cp -r {store} {copy} && chmod -R u+w {copy}"
 
 
 def flush(path: Path) -> None:

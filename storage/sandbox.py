@@ -39,7 +39,10 @@ WOULD_CHANGE = (
     "Can only delete from base",
     "is not an table",
 )
-NAMES = "describe cells, which names the columns of a view; trackdb sql STORE without a query lists views and macros"
+NAMES = (
+    "describe cells, which names the columns of a view; trackdb sql STORE without a query lists views and macros; "
+    "a text stands in single quotes"
+)
 _NO_MEMORY = ("OutOfMemoryException", "MemoryError", "ArrowMemoryError")
 _DAMAGE = ("IOException", "SerializationException", "FatalException")
 _NO_TIME = (signal.SIGALRM, signal.SIGXCPU)

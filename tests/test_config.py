@@ -82,6 +82,7 @@ def test_settings_of_one_store_do_not_hold_for_another(home, store, tmp_path):
         (f"[posterior]\nseed = {2**63}\n", "posterior.seed is 9223372036854775808"),
         ("[posterior]\nsigma_px = 1e308\n", "posterior.sigma_px is"),
         (f"[lap]\nmax_gap = {10**30}\n", "lap.max_gap is"),
+        (f"[link]\nmax_gap = {10**30}\n", "link.max_gap is"),
         (f"[solve]\nwindow = {10**18}\n", "solve.window is"),
         ("[link\n", "cannot be read"),
         (f"[link]\nmax_gap = {'9' * 5000}\n", "cannot be read"),

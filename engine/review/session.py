@@ -14,6 +14,8 @@ from ...errors import InfeasibleError, MissingRowsError
 from ...storage.catalogue import now
 from ...storage.decisions import CellPlace, Decision, DecisionKind, require_who
 from ...storage.duckdb_store import DuckDBStore
+from ...storage.folders import require_writable
+from ...storage.log_files import ANNOTATIONS
 from ..annotations.answered import Asked
 from ..annotations.records import work
 from ..progress import Silent
@@ -76,6 +78,8 @@ class ReviewSession:
         If there is no posterior that a review can follow.
     ConfigError
         If nobody can be called `who`.
+    StoreError
+        If the store cannot be written.
     InfeasibleError
         If an entry of the log asks for a link that is no candidate.
     """
@@ -93,6 +97,7 @@ class ReviewSession:
         progress: Stages | None = None,
     ) -> None:
         progress = progress or Silent()
+        require_writable(store.path, store.path / ANNOTATIONS)  # or no answer could be kept
         self.who, self.audit, self.overlap = require_who(who), audit, overlap
         self._store, self._config, self._wanted = store, config, wanted or Wanted()
         self._lock = threading.RLock()
