@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..storage.plain import plural
 from .options import CELL, Dataset, Detections, Store, open_set
 from .parsing import parse_cell
-from .view import Face, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.annotations.answered import AnswerReport, OnConflict

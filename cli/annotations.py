@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..storage.plain import as_table, plural
 from .annotate import Who
 from .options import open_store
-from .view import Face, as_table, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.annotations.agreement import Conflict

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from ..errors import CheckFailedError
+from ..storage.plain import as_table, plural
 from .options import Store
-from .view import Face, as_table, command, plural
+from .view import Face, command
 
 
 def add_commands(app: typer.Typer) -> None:

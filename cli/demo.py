@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .view import Face, as_table, command
+from ..storage.plain import as_table
+from .view import Face, command
 
 
 def add_commands(app: typer.Typer) -> None:

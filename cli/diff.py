@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..storage.plain import as_table, plural
 from .options import Dataset, Store, open_store
-from .view import Face, as_table, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.diff import OnlyHere

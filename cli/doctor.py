@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import CheckFailedError
-from .view import Face, as_table, command, plural
+from ..storage.plain import as_table, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.doctor import Machine

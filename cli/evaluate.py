@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import CheckFailedError
+from ..storage.plain import as_table
 from .options import Dataset, Solution, Store, open_solution
 from .parsing import parse_figure
 from .tracked import Columns, Format, Frames, Links, MatchDistance, PixelSize, Sequence, tracking_options
-from .view import Face, as_table, command
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.evaluation import Evaluation

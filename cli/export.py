@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from ..storage.plain import plural
 from .options import Dataset, Solution, Store, open_solution
-from .view import Face, command, plural
+from .view import Face, command
 
 
 def add_commands(app: typer.Typer) -> None:

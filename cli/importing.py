@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from ..storage.plain import plural
 from .options import Dataset, Detections, Store, open_set
 from .tracked import Columns, Format, Frames, Links, MatchDistance, PixelSize, Sequence, tracking_options
-from .view import Face, command, plural
+from .view import Face, command
 
 
 def add_commands(app: typer.Typer) -> None:

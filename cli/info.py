@@ -6,8 +6,9 @@ from typing import Any
 
 import typer
 
+from ..storage.plain import as_table, plural
 from .options import Store, open_store
-from .view import Face, as_table, command, plural
+from .view import Face, command
 
 
 def add_commands(app: typer.Typer) -> None:

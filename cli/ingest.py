@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from ..storage.plain import plural
 from .parsing import parse_channels, parse_columns, parse_frames, parse_scale
-from .view import Face, command, plural
+from .view import Face, command
 
 
 def add_commands(app: typer.Typer) -> None:

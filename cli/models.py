@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .view import Face, as_table, command, plural
+from ..storage.plain import as_table, plural
+from .view import Face, command
 
 ACTIONS = ("list", "pull")
 

@@ -51,12 +51,3 @@ def open_solution(
     """
     store = open_store(path, command)
     return store, *store.find_solution(dataset, solution, besides=besides, doubtful=doubtful)
-
-
-def cell_number(store: "DuckDBStore", chosen: "DetectionSet", named: int | tuple[int, int]) -> int:
-    """Return the number of a cell that is named by it, or by a frame and the label there."""
-    if isinstance(named, int):
-        return named
-    from ..storage.families import cell_at
-
-    return cell_at(store, chosen, *named)

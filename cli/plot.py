@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .options import Dataset, Solution, Store, cell_number, open_solution, open_store
+from ..storage.plain import plural
+from .options import Dataset, Solution, Store, open_solution, open_store
 from .parsing import parse_cell
-from .view import Face, command, plural
+from .view import Face, command
 
 OWN = {
     "--against": ("reliability", "rejection"),
@@ -90,10 +91,11 @@ def _tree(
 ) -> None:
     from ..engine.exports.tracking import tracking_of
     from ..engine.plots.tree import LINEAGES, plot_tree
+    from ..storage.families import number_of
 
     named = None if cell is None else parse_cell(cell)  # before a store is opened for it
     opened, chosen, info = open_solution(store, dataset, solution, face.command)
-    number = None if named is None else cell_number(opened, chosen, named)
+    number = None if named is None else number_of(opened, chosen, named)
     drawn = plot_tree(tracking_of(opened, chosen, info), out, cell=number, lineages=lineages or LINEAGES)
     face.close(
         f"{out}: {drawn.lineages:,} of {plural(drawn.of_lineages, 'lineage')} of {info.name}, "

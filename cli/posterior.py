@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..storage.plain import as_table, plural
 from .options import ConfigFile, Dataset, Solution, Store, open_solution, open_store
-from .view import Face, as_table, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.posterior.stage import PosteriorReport

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .options import CELL, Dataset, Solution, Store, cell_number, open_solution, open_store
+from ..storage.plain import as_table, plural
+from .options import CELL, Dataset, Solution, Store, open_solution, open_store
 from .parsing import parse_cell
-from .view import Face, as_table, command, plural
+from .view import Face, command
 
 VIEWS = """select view_name as name, 'view' as kind from duckdb_views() where not internal union all
 select function_name || '(' || list_aggregate(parameters, 'string_agg', ', ') || ')', 'macro'
@@ -115,12 +116,13 @@ def lineage(
     from dataclasses import replace
 
     from ..engine.family import as_newick, as_text, family_of
+    from ..storage.families import number_of
 
     if format_ not in ("tree", "newick", "json"):
         raise ConfigError(f"--format: unknown {format_!r}", expected="tree, newick or json")
     named = parse_cell(cell)  # before a store is opened for it
     opened, chosen, info = open_solution(store, dataset, solution, face.command)
-    number = cell_number(opened, chosen, named)
+    number = number_of(opened, chosen, named)
     family = family_of(opened, info, number, up=up or not down, down=down or not up)
     columns = (family.id.tolist(), family.frame.tolist(), family.track.tolist())
     payload = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .plain import printable
+from ..storage.plain import printable
 
 EVERY_S = 30.0  # seconds between two lines where nobody sees a bar
 

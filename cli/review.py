@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, MissingRowsError
+from ..storage.plain import plural, printable
 from .options import ConfigFile, Dataset, Solution, Store, open_store
-from .plain import printable
-from .view import Face, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.config import Config

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError
+from ..storage.plain import plural
 from .parsing import parse_columns, parse_scale, parse_shape
-from .view import Face, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.progress import Progress

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..storage.plain import plural
 from .options import ConfigFile, Dataset, Detections, Store, open_set
 from .parsing import parse_columns
-from .view import Face, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.config import SolveConfig

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..storage.plain import as_table, plural, printable
 from .options import Dataset, Detections, Store, open_store
-from .plain import printable
-from .view import Face, as_table, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.space import Dropped

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..storage.plain import plural
 from .options import ConfigFile
-from .view import Face, command, plural
+from .view import Face, command
 
 if TYPE_CHECKING:
     from ..engine.train_config import TrainConfig

@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,12 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ConfigError, TrackdbError
+from ..storage.plain import printable
 from .compiling import told_of_compiling
-from .plain import printable
 from .reporting import Reporter, bar_on_terminal, line_now_and_then
 from .start import INTERRUPTED
 
 JSON_SCHEMA_VERSION = 1
-LONGEST_CELL = 500  # letters of a value in a table for people; --json and --csv give all of it
 LONGEST_LINE = 1000  # letters of a line of an error: what a damaged file holds may be any length
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -235,31 +234,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as text in aligned columns, numbers to the right, long values cut."""
-    columns = [_cell(name) for name in columns]
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, (name, *(row[i] for row in cells)))) for i, name in enumerate(columns)]
-    right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
-
-    def line(words: Sequence[str]) -> str:
-        padded = (w.rjust(n) if r else w.ljust(n) for w, n, r in zip(words, widths, right, strict=True))
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(columns), line(["-" * n for n in widths]), *map(line, cells)])
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.9g}"
-    text = " ".join(str(value)[: 2 * LONGEST_CELL].split())
-    return printable(text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]} ...")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 link`` or ``1,903 links``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

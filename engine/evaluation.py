@@ -98,6 +98,10 @@ class Evaluation(Tabular):
     sparse: bool
     calibration: CalibrationFigures | None = None
 
+    def __repr__(self) -> str:
+        told = {"edge F1": self.edges.f1, "division F1": self.divisions[0].f1, "TRA": self.corrections.tra}
+        return f"<{self.solution} against {self.against}: {', '.join(f'{k} {v:.4f}' for k, v in told.items())}>"
+
     @property
     def association_accuracy(self) -> float:
         """Share of the reference's links, those to daughters among them, that the solution has."""

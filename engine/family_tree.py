@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..storage.dataframes import Tabular
+from ..storage.plain import plural
 from .family import as_newick, as_text, family_from, rows_of_family
 from .handoff import to_networkx
 from .notebook.tree import family_html
@@ -54,8 +55,8 @@ class FamilyTree(Tabular):
         return as_text(self.family)
 
     def __repr__(self) -> str:
-        tracks = len(self.family.branch)
-        return f"<lineage of cell {self.family.cell} in {self.solution}: {len(self)} cells, {tracks} tracks>"
+        counted = f"{plural(len(self), 'cell')}, {plural(len(self.family.branch), 'track')}"
+        return f"<lineage of cell {self.family.cell} in {self.solution}: {counted}>"
 
     def _repr_html_(self) -> str:
         """Return the drawing."""

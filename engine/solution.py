@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..storage.families import number_of
 from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
 from .config import load_config
@@ -205,8 +206,15 @@ class Solution:
         """
         return difference(self._store, self._info, other._info)
 
-    def lineage(self, cell: int, *, up: bool = True, down: bool = True) -> FamilyTree:
+    def lineage(self, cell: int | tuple[int, int], *, up: bool = True, down: bool = True) -> FamilyTree:
         """Return the ancestors (`up`) and the descendants (`down`) of a cell; a notebook draws them.
+
+        Parameters
+        ----------
+        cell : int or (int, int)
+            Its number, or its frame and its label there.
+        up, down : bool
+            Whether to follow it back and on.
 
         Raises
         ------
@@ -216,9 +224,10 @@ class Solution:
         Examples
         --------
         >>> print(solution.lineage(17))  # doctest: +SKIP
-        >>> solution.lineage(17, up=False).df()  # doctest: +SKIP
+        >>> solution.lineage((3, 8), up=False).df()  # doctest: +SKIP
         """
-        return tree_of(self._store, self._set, self._info, cell, up=up, down=down)
+        number = number_of(self._store, self._set, cell)
+        return tree_of(self._store, self._set, self._info, number, up=up, down=down)
 
     def to_networkx(self) -> nx.DiGraph[int]:
         """Return it as a directed graph; a node is the number of a cell."""

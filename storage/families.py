@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
 
-from ..errors import MissingRowsError
+from ..errors import ConfigError, MissingRowsError
 from . import tables
 from .connection import fetch, incoming
 from .evidence import newest_posterior
@@ -90,6 +91,25 @@ def read_family(store: DuckDBStore, info: SolutionInfo, cell: int, *, up: bool, 
         probability=floats(links, "probability"),
         tracks=tracks,
     )
+
+
+def number_of(store: DuckDBStore, chosen: DetectionSet, cell: int | tuple[int, int]) -> int:
+    """Return the number of a cell that is named by it, or by a frame and the label there.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    MissingRowsError
+        If there is no such label.
+    """
+    try:
+        if not isinstance(cell, tuple):
+            return index(cell)
+        frame, label = map(index, cell)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{cell!r} names no cell", expected="its number, or (FRAME, LABEL)") from None
+    return cell_at(store, chosen, frame, label)
 
 
 def cell_at(store: DuckDBStore, chosen: DetectionSet, frame: int, label: int) -> int:

@@ -22,6 +22,7 @@ from .dataframes import Tabular, plain_value
 from .founding import GRAPH
 from .html import fitting, html_line, html_table
 from .instance import put_right
+from .plain import as_table, plural
 from .within import require_own
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     Parameter = int | float | str | bool | None
 
-SHOWN = 20  # rows of an answer in a notebook
+SHOWN = 20  # rows of an answer in a notebook, or as text
 LONGEST_QUERY = 1_000_000  # letters; the engine's parser takes time and memory for each
 # what DuckDB says of a query that writes: to a table; to a view, which it refuses before it looks at the lock
 WOULD_CHANGE = (
@@ -74,17 +75,27 @@ class Answer(Tabular):
         """Return the rows as lists in the order of the columns, several of which may have one name."""
         return _by_position(self.rows)
 
+    def __repr__(self) -> str:
+        return f"<{self._counted()} of {', '.join(self.rows.column_names)}>"
+
+    def __str__(self) -> str:
+        """Return the first rows as text in columns."""
+        return f"{as_table(self.rows.column_names, _by_position(self.rows[:SHOWN]))}\n{self._counted(SHOWN)}"
+
     def _repr_html_(self) -> str:
         """Return the first rows for a notebook."""
         first = _by_position(self.rows[:SHOWN])
-        there = self.rows.num_rows
 
         def made(shown: int) -> str:
-            table = html_table(self.rows.column_names, first[:shown])
-            several = f"{there:,}{' or more' if self.truncated else ''} rows"
-            return table + html_line(several if shown >= there else f"{shown} of {several}")
+            return html_table(self.rows.column_names, first[:shown]) + html_line(self._counted(shown))
 
         return fitting(made, len(first))
+
+    def _counted(self, shown: int | None = None) -> str:
+        """Return in words how many rows there are, and of how many `shown` is a part."""
+        there = self.rows.num_rows
+        several = f"{there:,} or more rows" if self.truncated else plural(there, "row")
+        return several if shown is None or shown >= there else f"{shown} of {several}"
 
 
 def _by_position(rows: pa.Table) -> list[list[object]]:

@@ -26,7 +26,7 @@ from trackdb.engine.review.queue import Outcome, Question, ReviewList
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.formats.base import SourceOptions
 from trackdb.storage.html import MOST_BYTES, html_line, html_table, html_text
-from trackdb.storage.sandbox import Answer
+from trackdb.storage.sandbox import Answer, Limits, ask
 
 from .movies import DIVIDING, dividing_cells, write_ctc, write_rows
 
@@ -197,7 +197,7 @@ def test_a_crowded_family_is_drawn_in_part_and_says_so(tmp_path):
     ingest(write_rows(tmp_path / "tree.csv", rows, header=DIVIDING), store)
     family = trackdb.open(store.path).solution("truth").lineage(1)
     assert len(family.family.branch) == 2047
-    assert re.search(r"\d+ tracks are not drawn", shown(family).text)
+    assert re.search(r"not drawn: [\d,]+ tracks", shown(family).text)
     doubted = family_html(family.family, "truth", family.column, np.full(len(family.family.source), 0.4))
     assert len(doubted.encode()) < MOST_BYTES
     assert "the link is wrong with" in doubted
@@ -221,6 +221,44 @@ def test_results_are_tables_of_arrow_pandas_and_polars(db):
         arrow = result.arrow()
         assert list(result.df().columns) == arrow.column_names == result.pl().columns
         assert len(result.df()) == arrow.num_rows == len(result.pl()) > 0
+
+
+def test_a_script_that_prints_results_sees_what_they_are_in_words(db):
+    counted = db.sql("select t, count(*) n, any_value('a\x1b[2Jb') told from cells group by t order by t")
+    assert str(counted).splitlines()[0].split() == ["t", "n", "told"]
+    assert str(counted).splitlines()[2].split() == ["0", "2", r"a\x1b[2Jb"]
+    assert str(counted).endswith("\n3 rows")
+    assert repr(counted) == "<3 rows of t, n, told>"
+    assert repr(db.sql("select 1 one")) == "<1 row of one>"
+    many = ask(db._store.path, "select range r from range(1000)", limits=Limits(max_rows=500))
+    assert repr(many) == "<500 or more rows of r>"
+    assert len(str(many).splitlines()) == 2 + 20 + 1
+    assert str(many).endswith("\n20 of 500 or more rows")
+    asked = many_questions(db, [1, 2])
+    assert repr(asked) == str(asked) == f"<{asked.title}>"
+    assert asked.title.startswith("2 of 2 open questions of ")
+    judged = trackdb.evaluate(db.solution("<b>ilp</b>"), truth="truth")
+    shares = (judged.edges.f1, judged.divisions[0].f1, judged.ctc["TRA"])
+    told = "<<b>ilp</b> against truth: edge F1 {:.4f}, division F1 {:.4f}, TRA {:.4f}>"
+    assert repr(judged) == told.format(*shares)
+    family = db.solution("truth").lineage(1, up=False, down=False)
+    assert repr(family) == "<lineage of cell 1 in truth: 1 cell, 1 track>"
+
+
+def test_a_lineage_is_found_by_the_frame_and_the_label_of_its_cell(db):
+    frame, label, cell = db.sql(
+        "select t, label, cell from cells where t = 1 order by cell desc limit 1"
+    ).rows_by_position()[0]
+    truth = db.solution("truth")
+    assert str(truth.lineage((frame, label))) == str(truth.lineage(np.int64(cell)))
+    with pytest.raises(trackdb.TrackdbError, match="no cell with label 999 in frame 1"):
+        truth.lineage((1, 999))
+
+
+@pytest.mark.parametrize("named", ["3:8", "17", 1.5, (1, 2, 3), ("1", "2"), None], ids=repr)
+def test_what_names_no_cell_is_refused(db, named):
+    with pytest.raises(trackdb.TrackdbError, match=r"names no cell; expected: its number, or \(FRAME, LABEL\)"):
+        db.solution("truth").lineage(named)
 
 
 def test_a_library_that_is_not_installed_is_named(db, monkeypatch):

@@ -24,7 +24,7 @@ FINEST_PX: Final = 64
 COLUMNS: Final = ("rank", "cell", "frame", "pictures", "what may be", "bits", "errors fewer", "how")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PicturedList(ReviewList):
     """A review list that knows where its cells are seen.
 
@@ -42,10 +42,6 @@ class PicturedList(ReviewList):
     def _repr_html_(self) -> str:
         """Return the questions for a notebook, with pictures of the first where there are masks or images."""
         pixels = pixels_of(self.store, self.chosen)
-        told = "" if self.errors_fewer is None else f", {self.errors_fewer:.3g} wrong links fewer once all are answered"
-        title = (
-            f"{len(self)} of {self.open:,} open questions of {self.posterior} of {self.solution}, by {self.by}{told}"
-        )
         detections = self.store.detections(self.chosen)
         seen = bool(pixels.channels) or pixels.has_masks
         pictures = [_pictures(item, detections, pixels) for item in self.items[: PICTURES if seen else 0]]
@@ -56,7 +52,7 @@ class PicturedList(ReviewList):
             pictured = pictures[: max(0, shown - len(rows))]
             few = [[*row[:3], pictured[i] if i < len(pictured) else "", *row[3:]] for i, row in enumerate(rows[:shown])]
             left_out = [html_line(f"the first {shown} are shown")] if shown < len(rows) else []
-            return html_card(title, html_table(COLUMNS, few), *left_out)
+            return html_card(self.title, html_table(COLUMNS, few), *left_out)
 
         return fitting(made, len(rows) + len(pictures))
 

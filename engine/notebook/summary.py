@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import TrackdbError
 from ...storage import catalogue
 from ...storage.html import Markup, fitting, html_card, html_line, html_table
+from ...storage.plain import plural
 from ...storage.posteriors import posteriors
 from ..contents import contents_of
 
@@ -74,5 +75,5 @@ def _first(columns: tuple[str, ...], rows: list[list[object]], shown: int) -> Ma
 
 
 def _facts(contents: Contents) -> str:
-    said = [f"{contents.annotations} annotations", f"{contents.bytes / 1e6:,.1f} MB"]
+    said = [plural(contents.annotations, "annotation"), f"{contents.bytes / 1e6:,.1f} MB"]
     return ", ".join([*said, *(f"unfinished: {run}" for run in contents.unfinished[:3])])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...storage.html import fitting, html_card, html_line
+from ...storage.plain import plural
 from ..plots.drawing import DOUBT_COLOURS, DOUBT_NAMES, DOUBT_WIDTHS, doubt_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def family_html(family: Family, solution: str, column: NDArray[np.float64], prob
     probability : (m,) float64
         Of each link, NaN where nobody tells.
     """
-    title = f"lineage of cell {family.cell} in {solution}: {len(family.branch)} tracks, {len(family.id)} cells"
+    counted = f"{plural(len(family.branch), 'track')}, {plural(len(family.id), 'cell')}"
+    title = f"lineage of cell {family.cell} in {solution}: {counted}"
     doubt = doubt_of(probability)
     doubtful = np.flatnonzero((doubt > PLAIN) & (doubt < len(DOUBT_NAMES) - 1))
     doubtful = doubtful[np.argsort(probability[doubtful], kind="stable")]
@@ -49,7 +51,7 @@ def family_html(family: Family, solution: str, column: NDArray[np.float64], prob
         tracklets = min(shown, len(family.branch))
         links = doubtful[: max(0, shown - tracklets)]
         left_out = len(family.branch) - tracklets
-        said = [legend, f"{left_out} tracks are not drawn" if left_out else ""]
+        said = [legend, f"not drawn: {plural(left_out, 'track')}" if left_out else ""]
         drawing = _svg(family, column, tracklets, links, doubt)
         return html_card(title, drawing, *(html_line(text) for text in said if text))
 

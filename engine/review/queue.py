@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ...errors import ConfigError, MissingRowsError
 from ...storage.dataframes import Tabular
+from ...storage.plain import plural
 from ...storage.posteriors import HOW, frames_of, read_outcomes
 from ..posterior.problem import may_leave_out, run_of, weighed
 from ..progress import Silent
@@ -128,8 +129,18 @@ class ReviewList(Tabular):
     def __len__(self) -> int:
         return len(self.items)
 
+    def __repr__(self) -> str:
+        return f"<{self.title}>"
+
     def __iter__(self) -> Iterator[Question]:
         return iter(self.items)
+
+    @property
+    def title(self) -> str:
+        """What it is, in a line."""
+        told = "" if self.errors_fewer is None else f", {self.errors_fewer:.3g} wrong links fewer once all are answered"
+        several = plural(self.open, "open question")
+        return f"{len(self)} of {several} of {self.posterior} of {self.solution}, by {self.by}{told}"
 
     @property
     def errors_fewer(self) -> float | None:
