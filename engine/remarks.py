@@ -27,7 +27,7 @@ def remark(
     progress: Progress,
     model: str = "",
 ) -> tuple[Break, ...]:
-    """Tell where the movie breaks and why an optimum is not proven; return the breaks.
+    """Tell where the movie breaks, that nothing is linked, and why an optimum is not proven; return the breaks.
 
     Parameters
     ----------
@@ -51,6 +51,8 @@ def remark(
     breaks = breaks_of(detections, chosen.source, chosen.target, reach)
     for line in told(breaks, path, reach, model):
         progress.note(line)
+    if len(edges) and not selection.edge.any():
+        progress.note(_none_linked(len(edges), path))
     if not selection.proven and np.isfinite(selection.lower_bound):
         progress.note(_not_proven(detections, selection, config))
     return breaks
@@ -72,6 +74,11 @@ def same_scores(value: NDArray[np.float64], scores: str) -> str:
     if len(value) < 2 or np.ptp(value) > 0:
         return ""
     return f"all {len(value):,} candidates have the score {value[0]:g} in {scores}: it tells no link from another"
+
+
+def _none_linked(count: int, path: str) -> str:
+    look = f'trackdb sql {path} "select scores, min(score), max(score) from scores group by scores"'
+    return f"none of {count:,} candidates is linked: cells that begin and end cost less; how the scores are: {look}"
 
 
 def _not_proven(detections: Detections, selection: Selection, config: SolveConfig) -> str:

@@ -184,6 +184,22 @@ def test_a_solve_of_a_sound_movie_remarks_nothing(tmp_path):
     assert "not proven" not in result.stderr
 
 
+@pytest.mark.usefixtures("own_home_and_log")
+def test_a_solve_that_links_nothing_says_how_the_scores_are_looked_at(tmp_path):
+    store = stored(tmp_path, walking())
+    link(store, store.detection_set())
+    pairs = store.path.parent / "poor.csv"
+    query = "select source, target, 1e-9 * (1 + source % 2) score from candidates"
+    pairs.write_text(run("sql", store.path, query, "--csv").stdout)
+    run("score", store.path, "--by", pairs)
+    said = run("solve", store.path, "--scores", "poor").stderr
+    [line] = [line for line in said.splitlines() if "is linked" in line]
+    assert "note: none of " in line
+    look = line.split("how the scores are: trackdb ")[1]
+    words = look.split(" ", 2)
+    assert "poor" in run(words[0], words[1], words[2].strip('"')).stdout
+
+
 class Notes(Silent):
     def __init__(self):
         self.lines = []
