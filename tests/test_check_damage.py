@@ -7,7 +7,6 @@ import pytest
 
 from trackdb.engine.check import check
 from trackdb.errors import StoreDamagedError
-from trackdb.storage import founding, promises
 from trackdb.storage.checkpoints import HEADERS
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
@@ -64,10 +63,6 @@ def test_where_table_meta_lacks_a_fact_that_is_told_and_the_others_are_looked_at
         named = [problem.what for problem in check(DuckDBStore(copy.path))]
         assert named[0] == f"table meta does not tell {key}"
         assert any(what.startswith(INTENSITY) for what in named)
-
-
-def test_what_check_asks_of_meta_is_what_a_store_needs():
-    assert set(promises.FACTS) == set(founding._FACTS)
 
 
 def test_a_store_that_acts_is_refused_though_its_meta_is_damaged(solved):
