@@ -133,7 +133,7 @@ class ArrayWriter:
         chunk = tuple(min(n, TILE_PX if len(frame) == 2 else TILE_PX // 4) for n in frame)
         shard = tuple(c * -(-n // c) for n, c in zip(frame, chunk, strict=True))
         # one shard a frame: a frame is written at once into one file, a crop decodes only its tiles
-        return group.create_array(
+        array = group.create_array(
             DATA,
             shape=self.shape,
             dtype=self._dtype,
@@ -142,6 +142,10 @@ class ArrayWriter:
             fill_value=0,
             config={"write_empty_chunks": True},  # a frame whose file is missing is damage, not background
         )
+        flush_tree(self._folder)  # who goes on with it later goes by what it tells of itself
+        flush(self._folder.parent)
+        flush(self._store)
+        return array
 
     def write(self, frame: int, pixels: NDArray[np.generic]) -> None:
         """Put one frame.
@@ -172,6 +176,9 @@ class ArrayWriter:
         with self._writing():
             for frame in self._unsynced:
                 flush_tree(self._folder / DATA / "c" / str(frame))
+            if self._unsynced:
+                flush(self._folder / DATA / "c")
+                flush(self._folder / DATA)
         self._unsynced.clear()
 
     def seal(self) -> ArrayRef:

@@ -124,6 +124,12 @@ def take_ids(connection: sa.Connection, table: sa.Table, count: int) -> int:
     return first
 
 
+def commits(connection: sa.Connection) -> int:
+    """Return the number of commits that the store tells of itself; 0 where it is so old that it tells none."""
+    told = connection.exec_driver_sql("select try_cast(value as bigint) from meta where key = 'commits'").scalar()
+    return int(told or 0)
+
+
 def count_commit(connection: sa.Connection) -> int:
     """Raise the number of commits that the store tells of itself, and return it."""
     raised = "update meta set value = cast(cast(value as bigint) + 1 as varchar) where key = 'commits' returning value"

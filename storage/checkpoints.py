@@ -67,9 +67,14 @@ def undo_of(file: Path) -> Path:
     return file.with_name(file.name + UNDO)
 
 
+def log_of(file: Path) -> Path:
+    """Return where DuckDB keeps the write-ahead log of a database."""
+    return file.with_name(f"{file.name}.wal")
+
+
 def has_log(file: Path) -> bool:
     """Return whether a database has commits in its log alone."""
-    log = file.with_name(f"{file.name}.wal")
+    log = log_of(file)
     return log.exists() and log.stat().st_size > 0
 
 
@@ -149,7 +154,7 @@ def undo_unfinished(file: Path) -> None:
     undo = undo_of(file)
     if not os.path.lexists(undo):
         return
-    with suppress(OSError), _held(file) as handle:
+    with suppress(OSError), held(file) as handle:
         if undo.is_symlink() or not stat.S_ISREG(undo.lstat().st_mode):  # of a stranger, who is told elsewhere
             return
         with undo.open("rb") as stream:
@@ -161,7 +166,7 @@ def undo_unfinished(file: Path) -> None:
 
 
 @contextmanager
-def _held(file: Path) -> Iterator[int]:
+def held(file: Path) -> Iterator[int]:
     """Open a database for writing while no other process has it open, as DuckDB would."""
     import fcntl
 

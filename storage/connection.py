@@ -33,6 +33,7 @@ from .checkpoints import undo_of
 from .facts import facts_in
 from .folders import MAKE_ROOM, allowing, copying
 from .instance import opened
+from .torn_logs import is_torn
 from .turns import give_way, waiting_to_write
 
 if TYPE_CHECKING:
@@ -164,9 +165,9 @@ def explained(error: Exception, file: Path) -> StoreError:
             f"{file} could not be read", reason="no permission", **{"try": f"chmod -R a+rX {store} as its owner"}
         )
     if any(sign in text.lower() for sign in _DAMAGED):
-        if undo_of(file).exists():
+        if undo_of(file).exists() or (is_torn(text) and not os.access(file, os.W_OK)):
             return StoreDamagedError(
-                f"{file} cannot be read: a checkpoint of it was cut short, and only who may write it can undo that",
+                f"{file} cannot be read: a write of it was cut short, and only who may write it can undo that",
                 reason=text,
                 **{"try": f"trackdb info {store} as its owner, or {copying(store)}"},
             )

@@ -19,6 +19,15 @@ MAKE_ROOM = "make room on the disk, and give it again"
 AT_ONCE: Final = 8  # files that are flushed at once: a disk takes them in a third of the time
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, whose names are then on the disk; one that is there is left as it is."""
+    folder = folder.absolute()
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        flush(place.parent)
+
+
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
     """Make a folder to write into; at the end it is on the disk and takes its name, or goes if something fails.
@@ -33,6 +42,7 @@ def appearing(folder: Path) -> Iterator[Path]:
     FormatError
         If something came to stand there meanwhile.
     """
+    make_folder(folder.absolute().parent)
     with partial_of(folder) as partial:
         partial.mkdir()
         yield partial
@@ -61,6 +71,7 @@ def appearing_file(file: Path, *, new: bool = False) -> Iterator[Path]:
     FormatError
         If it is to be new, and something came to stand there meanwhile.
     """
+    make_folder(file.absolute().parent)
     with partial_of(file) as partial:
         yield partial
         flush(partial)

@@ -16,9 +16,10 @@ from ..errors import StoreDamagedError, StoreError, StoreExistsError, StoreMissi
 from . import queries, tables
 from .arrays import ARRAYS
 from .checkpoints import HEADERS, UNDO
-from .commits import COMMITS, note, notes, require_all
+from .commit_notes import COMMITS, note, notes
+from .commits import require_all
 from .connection import connect, driver, require_store
-from .folders import flush
+from .folders import flush, make_folder
 from .leases import LOCKS, lease
 from .migrations import is_count, require_known
 from .nearby import names_like
@@ -54,7 +55,7 @@ def found_store(path: Path, *, by: str, patience_s: float) -> bool:
     if path.exists() and (not path.is_dir() or any(map(_is_strange, path.iterdir()))):
         raise StoreExistsError(f"{path} exists and is not a store", **{"try": "another place for -o"})
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StoreError(f"{path} cannot be made", reason=reason, **{"try": "another place for -o"}) from error

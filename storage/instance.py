@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from .checkpoints import SETTINGS, has_log, merge_log, undo_unfinished
+from .torn_logs import cut_torn_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,16 +95,24 @@ class _Instance:
         """
         with self._guard:
             self._put_right(place)
-            if self._attached is None and not self._apart[place]:
-                self._attach(place, name, write=write)
-            elif self._attached != (place, name, False) or write:
-                owner = duckdb.connect(place, read_only=not write, config={"enable_external_access": "false"})
-                self._apart[place] += 1
-                _never_merge(owner)
-                return owner, False
-            assert self._root is not None
-            self._users += 1
-            return self._root, True
+            try:
+                return self._open(place, name, write=write)
+            except duckdb.Error as error:
+                if self._is_open(place) or not cut_torn_log(Path(place), str(error)):
+                    raise
+            return self._open(place, name, write=write)
+
+    def _open(self, place: str, name: str, *, write: bool) -> tuple[duckdb.DuckDBPyConnection, bool]:
+        if self._attached is None and not self._apart[place]:
+            self._attach(place, name, write=write)
+        elif self._attached != (place, name, False) or write:
+            owner = duckdb.connect(place, read_only=not write, config={"enable_external_access": "false"})
+            self._apart[place] += 1
+            _never_merge(owner)
+            return owner, False
+        assert self._root is not None
+        self._users += 1
+        return self._root, True
 
     def put_right(self, place: str) -> None:
         """Undo a checkpoint that was cut short; where the file is open here, that was done when it was opened."""

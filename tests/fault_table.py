@@ -15,6 +15,7 @@ COLUMNS = {
     "after": "as after",
     "refusals": "refused",
     "told": "told",
+    "failures": "power failures",
     "lost": "lost",
     "half": "half visible",
 }

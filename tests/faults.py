@@ -71,9 +71,12 @@ class Lives:
         )
         assert self.process.stdout.readline() == "ready\n"
 
-    def live(self, root: Path, words, *, action: int = WATCH, step: int = 0, error: int = 0) -> Life:
-        """Run a command; files below `root` lie on the faulty disk."""
+    def live(
+        self, root: Path, words, *, action: int = WATCH, step: int = 0, error: int = 0, record: Path | None = None
+    ) -> Life:
+        """Run a command; files below `root` lie on the faulty disk, and what it does there is recorded if asked for."""
         task = {"words": list(map(str, words)), "root": f"{root}/", "action": action, "step": step, "error": error}
+        task["record"] = str(record or "")
         print(json.dumps(task | {"notes": str(self.notes)}), file=self.process.stdin, flush=True)
         code = int(self.process.stdout.readline())
         told = {name: Path(f"{self.notes}.{name}").read_text() for name in ("trace", "acknowledged", "out", "err")}

@@ -1,16 +1,19 @@
 /* A disk that fails when it is told to: loaded before libc, it stands between a process and the files below one folder.
 
    Every call that changes one of those files is a step. Steps are counted and written down; at one of them the process
-   is killed, in the middle of a write if that is asked for, or the call is refused with an error, once or from then on. */
+   is killed, in the middle of a write if that is asked for, or the call is refused with an error, once or from then on.
+   A record holds all that steps did, bytes included, so that it can be told what a power failure would have left. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -21,7 +24,7 @@ enum { GO_ON, REFUSED, HALF };
 
 static char root[PATH_MAX];
 static size_t root_length;
-static int action, code, trace = -1;
+static int action, code, trace = -1, journal = -1, told = -1;
 static long at;
 static atomic_long steps;
 static atomic_int failing;
@@ -34,6 +37,11 @@ void disk_arm(const char *folder, int what, long step, int error, int written_do
     atomic_store(&failing, 0);
     root_length = strlen(root);
 }
+
+/* From then on all that is done is recorded, and what is written to `acknowledged`, in the order of both. */
+void disk_record(int written_down, int acknowledged) { journal = written_down, told = acknowledged; }
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 /* The name of an open file, or of `name` below an open folder. */
 static const char *place(int handle, const char *name, char *buffer) {
@@ -55,8 +63,31 @@ static int refuses(const char *step) {
     return 1;
 }
 
+static int below(const char *path) { return root_length && !strncmp(path, root, root_length); }
+
+/* A path below the root without it; nothing for others. The root ends in a slash, and is told as the empty path. */
+static const char *inside(const char *path) {
+    if (below(path)) return path + root_length;
+    return root_length && strlen(path) == root_length - 1 && !strncmp(path, root, root_length - 1) ? "" : NULL;
+}
+
+static struct iovec text(const char *words) { return (struct iovec){(void *)words, strlen(words)}; }
+
+/* One line of words and numbers, then the bytes. A record that is not whole would be taken for another disk. */
+static void record(const char *what, const char *path, const char *old, off_t offset, const void *bytes, size_t length) {
+    if (journal < 0 || !path || !old) return;
+    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+    char line[2 * PATH_MAX + 64];
+    snprintf(line, sizeof line, "%s\t%s\t%s\t%lld\t%zu\n", what, path, old, (long long)offset, length);
+    struct iovec parts[2] = {text(line), {(void *)bytes, length}};
+    pthread_mutex_lock(&one);
+    ssize_t done = NEXT(writev)(journal, parts, bytes ? 2 : 1);
+    if (done != (ssize_t)(parts[0].iov_len + (bytes ? length : 0))) abort();
+    pthread_mutex_unlock(&one);
+}
+
 static int step(const char *name, const char *path) {
-    if (!root_length || strncmp(path, root, root_length)) return GO_ON;
+    if (!below(path)) return GO_ON;
     long number = atomic_fetch_add(&steps, 1) + 1;
     if (trace >= 0) dprintf(trace, "%s %s\n", name, path + root_length);
     if (number == at && action == KILL) kill(getpid(), SIGKILL);
@@ -73,14 +104,21 @@ static int step(const char *name, const char *path) {
     return GO_ON;
 }
 
-#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define IN_PLACE(handle, name) char buffer[PATH_MAX]; const char *path = place(handle, name, buffer)
 
-static int written(int handle, size_t length, size_t *less) {
+static int written(int handle, const void *bytes, off_t offset, size_t length, size_t *less) {
     IN_PLACE(handle, NULL);
     int answer = step("write", path);
     *less = answer == HALF ? length / 2 : length;
+    if (handle == told) record("told", "", "", 0, bytes, length);
+    else if (bytes) record("write", inside(path), "", offset, bytes, length);
     return answer;
+}
+
+/* Where the next bytes of a file go. */
+static off_t here(int handle) {
+    struct stat fact;
+    return fcntl(handle, F_GETFL) & O_APPEND && !fstat(handle, &fact) ? fact.st_size : lseek(handle, 0, SEEK_CUR);
 }
 
 static void torn(int answer) {
@@ -90,7 +128,7 @@ static void torn(int answer) {
 /* write and open are called by dprintf and readlink's kin only through libc itself, which does not come back here */
 ssize_t write(int handle, const void *bytes, size_t length) {
     size_t less = length;
-    int answer = root_length && handle != trace ? written(handle, length, &less) : GO_ON;
+    int answer = root_length && handle != trace ? written(handle, bytes, here(handle), length, &less) : GO_ON;
     if (answer == REFUSED) return -1;
     ssize_t done = NEXT(write)(handle, bytes, less);
     torn(answer);
@@ -99,7 +137,7 @@ ssize_t write(int handle, const void *bytes, size_t length) {
 
 ssize_t pwrite(int handle, const void *bytes, size_t length, off_t offset) {
     size_t less = length;
-    int answer = root_length ? written(handle, length, &less) : GO_ON;
+    int answer = root_length ? written(handle, bytes, offset, length, &less) : GO_ON;
     if (answer == REFUSED) return -1;
     ssize_t done = NEXT(pwrite)(handle, bytes, less, offset);
     torn(answer);
@@ -111,8 +149,14 @@ ssize_t pwrite64(int handle, const void *bytes, size_t length, off_t offset) {
 
 ssize_t writev(int handle, const struct iovec *parts, int count) {
     size_t less;
-    int answer = root_length ? written(handle, 0, &less) : GO_ON;
+    int answer = root_length ? written(handle, NULL, 0, 0, &less) : GO_ON;
     if (answer == REFUSED) return -1;
+    if (journal >= 0) {
+        IN_PLACE(handle, NULL);
+        off_t offset = here(handle);
+        for (int k = 0; k < count; offset += parts[k++].iov_len)
+            record("write", inside(path), "", offset, parts[k].iov_base, parts[k].iov_len);
+    }
     ssize_t done = NEXT(writev)(handle, parts, answer == HALF ? (count + 1) / 2 : count);
     torn(answer);
     return done;
@@ -133,6 +177,7 @@ static int opened(int handle, const char *name, int flags, mode_t mode) {
         int answer = what ? step(what, path) : GO_ON;
         torn(answer);
         if (answer == REFUSED) return -1;
+        if (what && (*what == 'm' || flags & O_TRUNC)) record(*what == 'm' ? what : "truncate", inside(path), "", 0, NULL, 0);
     }
     return next(handle, name, flags, mode);
 }
@@ -145,22 +190,23 @@ int openat(int handle, const char *name, int flags, ...) { MODE(flags) return op
 int openat64(int handle, const char *name, int flags, ...) { MODE(flags) return opened(handle, name, flags, mode); }
 
 /* what is left has one form: name the file, take the step, call the next */
-#define STEP(result, function, next, parameters, words, handle, name, what) \
+#define STEP(result, function, next, parameters, words, handle, name, what, offset) \
     result function parameters { \
         if (root_length) { \
             IN_PLACE(handle, name); \
             int answer = step(what, path); \
             torn(answer); \
             if (answer == REFUSED) return -1; \
+            record(what, inside(path), "", offset, NULL, 0); \
         } \
         return NEXT(next) words; \
     }
-STEP(int, fsync, fsync, (int handle), (handle), handle, NULL, "sync")
-STEP(int, fdatasync, fdatasync, (int handle), (handle), handle, NULL, "sync")
-STEP(int, ftruncate, ftruncate, (int handle, off_t length), (handle, length), handle, NULL, "truncate")
-STEP(int, ftruncate64, ftruncate64, (int handle, off64_t length), (handle, length), handle, NULL, "truncate")
-STEP(int, truncate, truncate, (const char *name, off_t length), (name, length), AT_FDCWD, name, "truncate")
-STEP(int, truncate64, truncate64, (const char *name, off64_t length), (name, length), AT_FDCWD, name, "truncate")
+STEP(int, fsync, fsync, (int handle), (handle), handle, NULL, "sync", 0)
+STEP(int, fdatasync, fdatasync, (int handle), (handle), handle, NULL, "sync", 0)
+STEP(int, ftruncate, ftruncate, (int handle, off_t length), (handle, length), handle, NULL, "truncate", length)
+STEP(int, ftruncate64, ftruncate64, (int handle, off64_t length), (handle, length), handle, NULL, "truncate", length)
+STEP(int, truncate, truncate, (const char *name, off_t length), (name, length), AT_FDCWD, name, "truncate", length)
+STEP(int, truncate64, truncate64, (const char *name, off64_t length), (name, length), AT_FDCWD, name, "truncate", length)
 static const char *both(const char *old, const char *new, char *told) {
     snprintf(told, 2 * PATH_MAX, "%s <- %s", new, strncmp(old, root, root_length) ? old : old + root_length);
     return told;
@@ -170,9 +216,11 @@ static const char *both(const char *old, const char *new, char *told) {
     int function parameters { \
         if (root_length) { \
             char there[PATH_MAX], here[PATH_MAX], told[2 * PATH_MAX]; \
-            int answer = step("rename", both(place(from, old, here), place(to, new, there), told)); \
+            const char *before = place(from, old, here), *after = place(to, new, there); \
+            int answer = step("rename", both(before, after, told)); \
             torn(answer); \
             if (answer == REFUSED) return -1; \
+            record(#function, inside(after), inside(before), 0, NULL, 0); \
         } \
         return NEXT(function) words; \
     }
@@ -180,11 +228,11 @@ RENAME(rename, (const char *old, const char *new), (old, new), AT_FDCWD, old, AT
 RENAME(renameat, (int from, const char *old, int to, const char *new), (from, old, to, new), from, old, to, new)
 /* a second name is told as the new one: what is asked is whether all is on the disk before the file gets it */
 RENAME(link, (const char *old, const char *new), (old, new), AT_FDCWD, old, AT_FDCWD, new)
-STEP(static int, made, mkdirat, (int handle, const char *name, mode_t mode), (handle, name, mode), handle, name, "mkdir")
-STEP(int, unlink, unlink, (const char *name), (name), AT_FDCWD, name, "remove")
-STEP(int, remove, remove, (const char *name), (name), AT_FDCWD, name, "remove")
-STEP(int, rmdir, rmdir, (const char *name), (name), AT_FDCWD, name, "remove")
-STEP(int, unlinkat, unlinkat, (int handle, const char *name, int flags), (handle, name, flags), handle, name, "remove")
+STEP(static int, made, mkdirat, (int handle, const char *name, mode_t mode), (handle, name, mode), handle, name, "mkdir", 0)
+STEP(int, unlink, unlink, (const char *name), (name), AT_FDCWD, name, "remove", 0)
+STEP(int, remove, remove, (const char *name), (name), AT_FDCWD, name, "remove", 0)
+STEP(int, rmdir, rmdir, (const char *name), (name), AT_FDCWD, name, "remove", 0)
+STEP(int, unlinkat, unlinkat, (int handle, const char *name, int flags), (handle, name, flags), handle, name, "remove", 0)
 
 /* a folder that is there is no step: the system says so whatever else is wrong with the disk */
 int mkdirat(int handle, const char *name, mode_t mode) {

@@ -120,7 +120,10 @@ def live(task: dict) -> None:
     from trackdb.cli.main import app
 
     signal.alarm(LONGEST_S)
-    ctypes.CDLL(None).disk_arm(task["root"].encode(), task["action"], task["step"], task["error"], trace)
+    disk = ctypes.CDLL(None)
+    if task["record"]:
+        disk.disk_record(os.open(task["record"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), acknowledged)
+    disk.disk_arm(task["root"].encode(), task["action"], task["step"], task["error"], trace)
     try:
         if task["words"][0] == "review":
             code = review(task["words"][1], int(task["words"][2]), acknowledged)

@@ -18,7 +18,7 @@ from trackdb.engine.ingest import ingest
 from trackdb.engine.pipeline import solve
 from trackdb.engine.progress import Recorded, Silent
 from trackdb.errors import StoreDamagedError, StoreFullError
-from trackdb.storage import commits, tables
+from trackdb.storage import commit_notes, commits, tables
 from trackdb.storage.checkpoints import HEADERS
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
@@ -413,10 +413,10 @@ def test_a_remedy_names_the_store_whatever_that_is_called(store, tmp_path):
     place = tmp_path / "STORE" / "a.trackdb"
     place.parent.mkdir()
     moved = DuckDBStore(copied(store.path, place))
-    with (place / commits.COMMITS).open("a") as notes:
+    with (place / commit_notes.COMMITS).open("a") as notes:
         notes.write(json.dumps({"commit": 10**6, "at": "2026-01-31T10:00:00", "by": "pid 1"}) + "\n")
     [problem] = check(moved)
-    assert f"remove {place / commits.COMMITS} and" in problem.remedy
+    assert f"remove {place / commit_notes.COMMITS} and" in problem.remedy
 
 
 def test_a_damaged_table_is_named_and_the_others_are_looked_at(store):

@@ -14,8 +14,8 @@ from trackdb.engine.check import check
 from trackdb.engine.database import open as open_database
 from trackdb.engine.pipeline import link
 from trackdb.errors import StoreDamagedError
-from trackdb.storage import commits
-from trackdb.storage.commits import COMMITS, notes
+from trackdb.storage import commit_notes
+from trackdb.storage.commit_notes import COMMITS, notes
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
 
@@ -180,21 +180,21 @@ def test_of_a_file_that_a_stranger_made_long_the_end_is_read(store):
 
 def test_the_notes_do_not_grow_for_ever(tmp_path):
     for number in range(1, 3000):
-        commits.note(tmp_path, number, "pid 1 (trackdb ingest)" + " " * 60)
+        commit_notes.note(tmp_path, number, "pid 1 (trackdb ingest)" + " " * 60)
     kept = notes(tmp_path)
     assert kept[-1].number == 2999
-    assert commits.KEPT <= len(kept) < 2000
+    assert commit_notes.KEPT <= len(kept) < 2000
     assert [note.number for note in kept] == list(range(kept[0].number, 3000))
     assert os.listdir(tmp_path) == [COMMITS]
 
 
 def test_of_many_lost_commits_the_last_three_are_named():
-    noted = [commits.Commit(number, f"{number} o'clock", f"pid {number}") for number in range(1, 7)]
-    assert commits.loss(noted, 6) is None
-    assert commits.loss(noted, 5) == "its last commit: pid 6 at 6 o'clock"
+    noted = [commit_notes.Commit(number, f"{number} o'clock", f"pid {number}") for number in range(1, 7)]
+    assert commit_notes.loss(noted, 6) is None
+    assert commit_notes.loss(noted, 5) == "its last commit: pid 6 at 6 o'clock"
     last = "pid 4 at 4 o'clock, pid 5 at 5 o'clock, pid 6 at 6 o'clock"
-    assert commits.loss(noted, 3) == f"its last 3 commits: {last}"
-    assert commits.loss(noted, 2) == f"its last 4 commits: ... {last}"
+    assert commit_notes.loss(noted, 3) == f"its last 3 commits: {last}"
+    assert commit_notes.loss(noted, 2) == f"its last 4 commits: ... {last}"
 
 
 def test_a_disk_that_takes_no_note_keeps_the_work(store, caplog):
@@ -202,7 +202,7 @@ def test_a_disk_that_takes_no_note_keeps_the_work(store, caplog):
     (store.path / COMMITS).mkdir()
     with pytest.raises(StoreDamagedError, match=r"commits.jsonl cannot be read"):
         link(store, store.detection_set())
-    commits.note(store.path, 7, "pid 1")
+    commit_notes.note(store.path, 7, "pid 1")
     assert "commits.jsonl could not be written" in caplog.text
 
 

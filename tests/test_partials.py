@@ -14,7 +14,7 @@ from trackdb.engine.check import check, mend
 from trackdb.engine.exports import export
 from trackdb.engine.ingest import ingest
 from trackdb.errors import FormatError
-from trackdb.storage import partials
+from trackdb.storage import folders, partials
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.folders import appearing, appearing_file
 from trackdb.storage.partials import MACHINE
@@ -221,3 +221,12 @@ def test_a_store_in_which_a_writer_was_killed_is_a_store(store, tmp_path):
     (store.path / f".commits.jsonl.{MACHINE}-01234567.partial").mkdir()
     ingest(write_points(tmp_path / "b.csv"), store)
     assert len(store.detection_sets()) == 2
+
+
+def test_names_of_folders_that_are_made_on_the_way_are_on_the_disk(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(folders, "flush", flushed.append)
+    folders.make_folder(tmp_path / "a" / "b" / "c")
+    assert sorted(flushed) == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    folders.make_folder(tmp_path / "a" / "b")
+    assert len(flushed) == 3

@@ -17,7 +17,7 @@ from trackdb.engine.check import check
 from trackdb.engine.ingest import ingest
 from trackdb.errors import MissingRowsError, StaleError, StoreExistsError, StoreFullError, StoreLockedError
 from trackdb.storage import arrays, compacting, tables
-from trackdb.storage.commits import COMMITS
+from trackdb.storage.commit_notes import COMMITS
 from trackdb.storage.dropping import DROPPED
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from ...errors import StoreDamagedError
 from ...storage import catalogue, tables
 from ...storage.arrays import ARRAYS, digest
-from ...storage.commits import loss, mending, notes
+from ...storage.commit_notes import loss, notes
+from ...storage.commits import mending
 from ...storage.connection import PATIENCE_S
 from ...storage.decision_log import NO_DECISION, merged_decisions
 from ...storage.decisions import MENDING

@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ...errors import FormatError, StoreExistsError, StoreLockedError
-from ...storage.folders import appearing_file
+from ...storage.folders import appearing_file, make_folder
 from ...storage.partials import is_partial, remove_left_behind
 from ..models.checkpoint import CONFIG, TRAINING, WEIGHTS
 from .unfinished import Checkpoint, differing
@@ -61,7 +61,7 @@ def opened(folder: Path, follows: Mapping[str, str | int | float | bool], *, ove
     if folder.exists() and not folder.is_dir():
         raise FormatError(f"{folder} is a file", expected="a folder for the model, new or empty")
     made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         with FileLock(folder / LOCK, timeout=0):
             try:
