@@ -88,8 +88,8 @@ def in_order(steps):
             unsynced = unsynced - moved | {path + name.removeprefix(old) for name in moved}
             if ("/arrays/" in path and ".tmp-" not in path) or (".partial/" in old and ".partial/" not in path):
                 early += [f"{path} before {name}" for name in moved]
-        if what == "sync" and path.endswith(".wal"):
-            committed = True
+        if (what == "sync" and path.endswith(".wal")) or (what == "make" and path.endswith(COMMITS)):
+            committed = True  # the first note of an old store tells what stands there before
         if what == "write" and path.endswith(COMMITS):
             early += [] if committed else ["note before its commit"]
             committed = False
