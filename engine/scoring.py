@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import SchemaError
 from ..storage.formats.tabular.reader import SUFFIXES
 from .by_models import hardly_taught_of, scored_since
 from .config import AUTO, ScoreConfig
@@ -18,7 +19,7 @@ from .own_scores import digest_of, read_own_scores
 from .pixels import pixels_of
 from .progress import Progress, Silent
 from .remarks import without_score
-from .scorers import OURS, ScoreScale, known_scorers, open_scorer
+from .scorers import OURS, Scores, ScoreScale, known_scorers, open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,10 +134,19 @@ def _by_scorer(
             edges = store.candidate_edges(chosen, detections)
             pixels = pixels_of(store, chosen, progress)
         scores = scorer.score(detections, edges, pixels)
+        _require_one_each(scores, scorer.name, len(edges))
         found = {"scale": scores.scale.value, "estimates": scores.estimates}
         store.add_scores(run, edges, scores.value, found)
     log.info("scored: %d candidates by %s", len(edges), scorer.name)
     return ScoreReport(name, scores.scale.value, len(edges), 0, scores.estimates, time.perf_counter() - started)
+
+
+def _require_one_each(scores: object, name: str, n_edges: int) -> None:
+    """Raise SchemaError where a scorer, which may be of another package, does not return a score for each candidate."""
+    if not isinstance(scores, Scores):
+        raise SchemaError(f"the scorer {name} returned a {type(scores).__name__}, expected Scores(value, scale)")
+    if len(scores) != n_edges:
+        raise SchemaError(f"the scorer {name} returned {len(scores):,} scores, expected one a candidate: {n_edges:,}")
 
 
 def _by_network(

@@ -30,8 +30,8 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
     Raises
     ------
     ConfigError
-        If there is no such solver, the package that offers it cannot be imported, or the limit is negative or no
-        number.
+        If there is no such solver, the package that offers it cannot be imported, it does not take `time_limit_s`, or
+        the limit is negative or no number.
     """
     if time_limit_s is not None and (math.isnan(time_limit_s) or time_limit_s < 0):
         raise ConfigError(f"a time limit is 0 seconds or more, got {time_limit_s}", use="None for no limit")
@@ -59,8 +59,7 @@ def open_solver(name: str, *, time_limit_s: float | None = None) -> Solver:
     others = entry_points(group="trackdb.solvers")
     if name in others.names:
         try:
-            make = others[name].load()
-        except (ImportError, AttributeError) as error:
+            return cast("Solver", others[name].load()(time_limit_s=time_limit_s))
+        except (ImportError, AttributeError, TypeError) as error:
             raise ConfigError(f"the solver {name!r} cannot be loaded from {others[name].value}: {error}") from error
-        return cast("Solver", make(time_limit_s=time_limit_s))
     raise ConfigError(f"there is no solver {name!r}", known=", ".join(sorted({*OWN_SOLVERS, *others.names})))

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InfeasibleError, SchemaError
-from .problem import FORBIDDEN, KEPT, SCALE, on_grid
+from ..errors import InfeasibleError, SchemaError, SolverError
+from .problem import FORBIDDEN, KEPT, SCALE, Selection, on_grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .problem import Selection, TrackingProblem
+    from .problem import TrackingProblem
 
 MOST_CHILDREN = 2
 
@@ -83,7 +83,13 @@ class PinnedProblem:
 
         Its objective is that of the whole problem, its bound holds for all selections that honour the pins, and its
         prices are those of what is left.
+
+        Raises
+        ------
+        SolverError
+            If it is no selection of these links, as that of a solver of another package may be.
         """
+        _require_selection(selection, len(self.rows))
         edge = self.forced.copy()
         edge[self.rows] = selection.edge
         merge = selection.merge
@@ -91,6 +97,16 @@ class PinnedProblem:
             merge = np.zeros(len(self.forced), dtype=bool)
             merge[self.rows] = selection.merge
         return replace(selection, edge=edge, merge=merge)
+
+
+def _require_selection(selection: object, n_edges: int) -> None:
+    """Raise SolverError if what a solver returned, which may be of another package, selects among other links."""
+    if not isinstance(selection, Selection):
+        raise SolverError(f"the solver returned a {type(selection).__name__}, expected a Selection: nothing was kept")
+    for name, mask in {"edge": selection.edge, "merge": selection.merge}.items():
+        if mask is not None and mask.shape != (n_edges,):
+            wanted = f"expected one a candidate, ({n_edges},)"
+            raise SolverError(f"the solver's {name} is of shape {mask.shape}, {wanted}: nothing was kept")
 
 
 def pin(problem: TrackingProblem, pins: Pins) -> PinnedProblem:

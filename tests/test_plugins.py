@@ -10,11 +10,12 @@ import tomllib
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from trackdb.engine.scorers import open_scorer
+from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.errors import ConfigError, InfeasibleError
 from trackdb.solvers import OWN_SOLVERS, open_solver
 from trackdb.solvers.problem import Selection, objective
@@ -163,3 +164,88 @@ def test_a_package_that_cannot_be_imported_is_named(group, open_by_name, monkeyp
     monkeypatch.setattr(sys.modules[open_by_name.__module__], "entry_points", lambda group: found)
     with pytest.raises(ConfigError, match=r"broken.*no_such_module:Thing.*No module named 'no_such_module'"):
         open_by_name("broken")
+
+
+@pytest.fixture
+def offer(monkeypatch):
+    """A function that offers a scorer or a solver under the name ``theirs``."""
+
+    def offered(open_by_name, made):
+        module = ModuleType("theirs")
+        module.Thing = made
+        monkeypatch.setitem(sys.modules, "theirs", module)
+        point = importlib.metadata.EntryPoint("theirs", "theirs:Thing", "trackdb.theirs")
+        found = importlib.metadata.EntryPoints([point])
+        monkeypatch.setattr(sys.modules[open_by_name.__module__], "entry_points", lambda group: found)
+
+    return offered
+
+
+def as_scorer(answer_of):
+    """A scorer that returns whatever this makes of the candidates."""
+
+    class Theirs:
+        name = "theirs"
+
+        def score(self, detections, edges, pixels):
+            return answer_of(edges)
+
+    return Theirs
+
+
+def as_solver(spoil):
+    """A solver that returns whatever this makes of a selection."""
+
+    class Theirs:
+        def __init__(self, *, time_limit_s=None):
+            pass
+
+        def solve(self, problem):
+            return spoil(open_solver("greedy").solve(problem))
+
+    return Theirs
+
+
+@pytest.mark.parametrize(("kind", "open_by_name"), [("solver", open_solver), ("scorer", open_scorer)])
+def test_one_that_cannot_be_made_as_promised_is_named(kind, open_by_name, offer):
+    def wants_more(weight):
+        return weight
+
+    offer(open_by_name, wants_more)
+    with pytest.raises(ConfigError, match=rf"the {kind} 'theirs' cannot be loaded from theirs:Thing: .*wants_more\(\)"):
+        open_by_name("theirs")
+
+
+@pytest.mark.parametrize(
+    ("answer_of", "told"),
+    [
+        (lambda edges: Scores(-edges.distance[1:], ScoreScale.SIMILARITY), "scores, expected one a candidate: "),
+        (lambda edges: -edges.distance, "theirs returned a ndarray, expected Scores"),
+        (lambda edges: Scores(-edges.distance[:, None], ScoreScale.SIMILARITY), "an array of one number an edge"),
+        (lambda edges: Scores(list(-edges.distance), ScoreScale.SIMILARITY), "an array of one number an edge"),
+    ],
+)
+def test_scores_that_do_not_fit_the_candidates_are_refused(answer_of, told, offer, tmp_path):
+    store = tmp_path / "movie.trackdb"
+    answer("ingest", write_ctc(tmp_path / "movie"), "-o", store)
+    answer("link", store)
+    offer(open_scorer, as_scorer(answer_of))
+    assert told in refusal("score", store, "--by", "theirs", code=1)
+    assert answer("sql", store, "select count(*) as n from scores")["rows"] == [[0]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda chosen: None, "returned a NoneType, expected a Selection"),
+        (lambda chosen: replace(chosen, edge=chosen.edge[1:]), "expected one a candidate"),
+        (lambda chosen: replace(chosen, edge=np.ones(1, bool)), "expected one a candidate"),
+        (lambda chosen: replace(chosen, merge=np.ones(1, bool)), "merge is of shape (1,), expected one a candidate"),
+    ],
+)
+def test_what_is_no_selection_of_the_candidates_is_refused(spoil, told, offer, tmp_path):
+    store = tmp_path / "movie.trackdb"
+    answer("ingest", write_ctc(tmp_path / "movie"), "-o", store)
+    offer(open_solver, as_solver(spoil))
+    assert told in refusal("solve", store, "--linker", "theirs", code=4)
+    assert answer("sql", store, "select count(*) as n from solutions where solution <> 'truth'")["rows"] == [[0]]

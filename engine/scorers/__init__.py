@@ -31,7 +31,7 @@ def open_scorer(name: str) -> Scorer:
     Raises
     ------
     ConfigError
-        If nobody knows the name, or the package that offers it cannot be imported.
+        If nobody knows the name, or the package that offers it cannot be imported, or it is not made without arguments.
     """
     match name:
         case "activity":
@@ -55,6 +55,6 @@ def open_scorer(name: str) -> Scorer:
         )
     try:
         make: Callable[[], Scorer] = offered[name].load()
-    except (ImportError, AttributeError) as error:
+        return make()
+    except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"the scorer {name!r} cannot be loaded from {offered[name].value}: {error}") from error
-    return make()

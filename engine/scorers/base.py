@@ -61,7 +61,7 @@ class Scores:
     Raises
     ------
     SchemaError
-        If a score is not finite, or beyond 0 .. 1 on a scale of shares.
+        If the scores are no array of one number an edge, one is not finite, or beyond 0 .. 1 on a scale of shares.
     """
 
     value: NDArray[np.float64]
@@ -69,6 +69,12 @@ class Scores:
     estimates: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        value = np.asarray(self.value)
+        if value is not self.value or value.ndim != 1 or value.dtype.kind not in "fiub":
+            raise SchemaError(
+                f"scores are an array of one number an edge, (m,) float64, got {type(self.value).__name__} "
+                f"{value.shape} {value.dtype}"
+            )
         if not np.isfinite(self.value).all():
             edge = int(np.argmin(np.isfinite(self.value)))
             raise SchemaError(f"scores must be finite, got {self.value[edge]} for edge {edge}")
