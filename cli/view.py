@@ -111,7 +111,7 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
                     if "no locator available" in str(error):  # numba's words where it may write nowhere
                         error = _NO_PLACE_FOR_KERNELS
                     if isinstance(error, MemoryError):
-                        error = TrackdbError("there is not enough memory for this", **_reason(error))
+                        error = _of_memory(error, title, options)
                     if not isinstance(error, TrackdbError):
                         raise
                     show_error(error)
@@ -142,8 +142,12 @@ def _stopped() -> typer.Exit:
     return typer.Exit(130)
 
 
-def _reason(error: Exception) -> dict[str, str]:
-    return {"reason": str(error)} if str(error) else {}
+def _of_memory(error: MemoryError, title: str, options: Mapping[str, Any]) -> TrackdbError:
+    """Return an error of too little memory in our words, for a whole solve with what needs less."""
+    told = {"reason": str(error)} if str(error) else {}
+    if title == "solve" and not options["window"]:
+        told["try"] = "--window 5, which solves in the memory of a window: docs/howto/big-movies.md"
+    return TrackdbError("there is not enough memory for this", **told)
 
 
 def _of_the_system(error: OSError, title: str, options: Mapping[str, Any]) -> TrackdbError:

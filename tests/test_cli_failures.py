@@ -297,6 +297,15 @@ def test_too_little_memory_is_told_in_words(movie, monkeypatch):
     assert "not enough memory for this" in refusal("info", movie.path, code=1)
 
 
+def test_a_solve_with_too_little_memory_is_told_what_needs_less(movie, monkeypatch):
+    def large(*_, **__):
+        raise MemoryError("Unable to allocate 8.00 EiB")
+
+    monkeypatch.setattr("trackdb.engine.pipeline.solve", large)
+    assert "--window 5" in refusal("solve", movie.path, code=1)
+    assert "--window" not in refusal("solve", movie.path, "--window", "5", code=1)
+
+
 @pytest.mark.parametrize("images", [["a/b=x"], ["../x=y"], ["x=a", "x=b"]])
 def test_channels_have_plain_names_each_once(tmp_path, images):
     options = [part for text in images for part in ("--images", text)]
