@@ -102,12 +102,13 @@ def _copy(raw: duckdb.DuckDBPyConnection, file: Path, new: Path) -> None:
 def _put_in_place(raw: duckdb.DuckDBPyConnection, guards: ExitStack, file: Path, new: Path) -> None:
     """Compare the copy with the open database, and let it take its place."""
     copy = guards.enter_context(duckdb.connect(new, read_only=True, config={"enable_external_access": "false"}))
-    for schema, table in raw.execute(OF_TABLES).fetchall():
+    names = raw.execute(OF_TABLES).fetchall()
+    if names != copy.execute(OF_TABLES).fetchall():
+        raise _unlike(file, "the copy holds other tables")
+    for schema, table in names:
         told = f"select count(*), sum(cast(hash(t) as hugeint)) from {_quoted(schema)}.{_quoted(table)} t"
         if raw.execute(told).fetchone() != copy.execute(told).fetchone():
             raise _unlike(file, f"the copy of table {table} is another one")
-    if raw.execute(OF_TABLES).fetchall() != copy.execute(OF_TABLES).fetchall():
-        raise _unlike(file, "the copy lacks a table")
     os.replace(new, file)
     flush(file.parent)
 

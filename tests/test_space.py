@@ -114,8 +114,14 @@ def test_a_posterior_goes_and_its_solution_stays(store):
     assert len(after["solution"]) == 2
 
 
-def test_answers_are_kept_of_cells_that_go_and_no_others(store):
-    assert dropped(store, "solution", "truth").answers == 0
+@pytest.mark.parametrize(
+    ("kind", "name", "about"), [("solution", "truth", 0), ("detections", "stain", 0), ("detections", "ingested", 1)]
+)
+def test_answers_are_told_of_cells_that_go_and_no_others(store, kind, name, about):
+    second_set(store)
+    plan = space.planned(store, kind, name, with_dependents=True)
+    assert (space.answers_about(store, plan), space.drop(store, plan).answers) == (about, about)
+    assert len(store.decisions()) == 1
 
 
 def test_answers_outlive_their_dataset_and_find_their_cells_when_it_comes_back(store, drawn):
@@ -419,6 +425,21 @@ def test_a_copy_that_tells_something_else_takes_no_place(store, monkeypatch):
 
     monkeypatch.setattr(compacting, "_copy", badly)
     with pytest.raises(OSError, match="the copy of table track is another one"):
+        space.compact(store)
+    assert rows_of(store) == before
+
+
+@pytest.mark.parametrize("statement", ["drop table track", "create table more as select 1 as own"])
+def test_a_copy_of_other_tables_takes_no_place(store, monkeypatch, statement):
+    before, copied = rows_of(store), compacting._copy
+
+    def badly(raw, file, new):
+        copied(raw, file, new)
+        with duckdb.connect(new) as other:
+            other.execute(statement)
+
+    monkeypatch.setattr(compacting, "_copy", badly)
+    with pytest.raises(OSError, match="the copy holds other tables"):
         space.compact(store)
     assert rows_of(store) == before
 
