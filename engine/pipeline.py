@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, NotProvenError, SolverError
+from ..solvers import OWN_SOLVERS
 from ..solvers.problem import objective
 from ..storage.catalogue import SolutionInfo
 from ..storage.schema import Prices
@@ -21,6 +22,7 @@ from .annotations.pins import PinSet, decided
 from .candidates import link_nearest, radius_from, unbridged
 from .config import Config, LinkConfig, ScoreConfig, SolveConfig
 from .default_cost import cost_for, missed_frames
+from .guests import at_work
 from .lineages import solution_table
 from .linkers import ACTIVITY, ASSOCIATION, COST, LEARNED, TWO_DISTANCE, choose_linker
 from .names import done, free_solution_name, linked_gap, named_scores
@@ -202,7 +204,9 @@ def solve(
         left = decided(problem, pinned)
         free = replace(given, value=given.value[left.rows])
         bound = linker.solver(detections, edges.take(left.rows), free, pixels_of(store, chosen, progress))
-        selection = left.whole(bound.solve(left.problem))
+        with at_work(f"the solver {settings.linker}", ours=solver is not None or settings.linker in OWN_SOLVERS):
+            found = bound.solve(left.problem)
+        selection = left.whole(found)
         require_sound(left.asked, selection, settings)
         model = score_run.params.get("model", {}).get("name", "") if settings.cost != LEARNED else ""
         breaks = remark(detections, edges, selection, settings, str(store.path), progress, model)

@@ -12,6 +12,7 @@ from ..errors import SchemaError
 from ..storage.formats.tabular.reader import SUFFIXES
 from .by_models import hardly_taught_of, scored_since
 from .config import AUTO, ScoreConfig
+from .guests import at_work
 from .names import done, free_score_name, named_scores, require_linked
 from .network_config import NetworkConfig
 from .networks import names_a_model, score_by_network
@@ -133,7 +134,8 @@ def _by_scorer(
             detections = store.detections(chosen)
             edges = store.candidate_edges(chosen, detections)
             pixels = pixels_of(store, chosen, progress)
-        scores = scorer.score(detections, edges, pixels)
+        with at_work(f"the scorer {config.by}", ours=config.by in OURS):
+            scores = scorer.score(detections, edges, pixels)
         _require_one_each(scores, scorer.name, len(edges))
         found = {"scale": scores.scale.value, "estimates": scores.estimates}
         store.add_scores(run, edges, scores.value, found)

@@ -12,7 +12,7 @@ from ..errors import MissingRowsError, StaleError, StoreExistsError
 from ..storage import catalogue, tables
 from ..storage.compacting import rewrite
 from ..storage.decisions import live
-from ..storage.dropping import Kind, Plan, cells_besides, delete, plan_drop
+from ..storage.dropping import Kind, Plan, delete, plan_drop, staying
 from ..storage.strays import WRITE_ARRAYS, bytes_of, collect
 
 if TYPE_CHECKING:
@@ -133,12 +133,13 @@ def named(parts: tuple[Part, ...]) -> str:
 
 def answers_about(store: DuckDBStore, plan: Plan) -> int:
     """Count the answers of people about cells that a plan lets go, before or after they went; they are kept."""
-    said = [d for d in live(store.decisions()) if d.dataset == plan.dataset] if plan.sets else []
-    if not said:
+    said = live(store.decisions()) if plan.sets else []
+    cells = [d.cell.id for d in said if d.dataset == plan.dataset and d.cell is not None]
+    if not cells:
         return 0
     with store.reading() as connection:
-        staying = cells_besides(connection, plan)
-    return sum(d.cell is not None and d.cell.id not in staying for d in said)
+        left = staying(connection, plan, sorted(set(cells)))
+    return sum(cell not in left for cell in cells)
 
 
 def drop(store: DuckDBStore, plan: Plan) -> Dropped:

@@ -198,12 +198,12 @@ def _dependents(connection: sa.Connection, part: Part, gone: Sequence[int], in_s
     )
 
 
-def cells_besides(connection: sa.Connection, plan: Plan) -> set[int]:
-    """Return the numbers of the cells of the dataset that a plan leaves."""
+def staying(connection: sa.Connection, plan: Plan, cells: Sequence[int]) -> set[int]:
+    """Return those of some cells of the dataset that a plan leaves."""
     s, d = tables.detection_set, tables.detection
     of_movie = sa.select(tables.dataset.c.dataset_id).where(tables.dataset.c.name == plan.dataset)
-    staying = sa.select(s.c.set_id).where(s.c.dataset_id.in_(of_movie), s.c.set_id.not_in(plan.sets))
-    return set(connection.execute(sa.select(d.c.det_id).where(d.c.set_id.in_(staying))).scalars())
+    others = sa.select(s.c.set_id).where(s.c.dataset_id.in_(of_movie), s.c.set_id.not_in(plan.sets))
+    return set(connection.execute(sa.select(d.c.det_id).where(d.c.set_id.in_(others), d.c.det_id.in_(cells))).scalars())
 
 
 def _count(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> int:

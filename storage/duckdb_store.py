@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..errors import TrackdbError
     from .arrays import ArrayRef
     from .catalogue import DetectionSet, RunInfo, SolutionInfo
     from .decisions import Decision
@@ -284,8 +283,8 @@ class DuckDBStore:
     ) -> AbstractContextManager[RunInfo]:
         """Enter a run as pending and hold its lease while the block works on it.
 
-        The block finishes the run by one of the ``add_`` calls. If it raises a TrackdbError the run is marked as
-        failed; if the process dies, the run stays pending without a lease and is replaced when the same is asked again.
+        The block finishes the run by one of the ``add_`` calls. If it raises an error the run is marked as failed; if
+        the process dies, the run stays pending without a lease and is replaced when the same is asked again.
 
         Raises
         ------
@@ -301,10 +300,10 @@ class DuckDBStore:
             merge_log(connection, self.path)
             yield connection
 
-    def fail(self, run: RunInfo, error: TrackdbError) -> None:
+    def fail(self, run: RunInfo, error: Exception) -> None:
         """Mark a run as failed and keep the reason."""
         with self.writing() as connection:
-            catalogue.close_run(connection, run.id, "failed", {"error": str(error)})
+            catalogue.close_run(connection, run.id, "failed", {"error": str(error) or type(error).__name__})
 
     def add_candidates(
         self, run: RunInfo, chosen: DetectionSet, detections: Detections, edges: CandidateEdges, found: dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreError, TrackdbError
+from ..errors import StoreError
 from . import catalogue, tables
 from .leases import is_held, lease, lease_name
 
@@ -41,7 +41,7 @@ def working(
             stack.enter_context(lease(store.path, lease_name(run.id), holder=store.process))
         try:
             yield run
-        except TrackdbError as error:
+        except Exception as error:  # of whatever kind: nobody is at work on it any more
             with suppress(StoreError):  # the first error is the one to tell
                 store.fail(run, error)
             raise

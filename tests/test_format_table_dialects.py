@@ -152,6 +152,17 @@ def test_parents_of_tracks_come_from_their_column(tmp_path):
     assert links_of(source.lineages[0]) == {(0, 1), (1, 2), (1, 3)}
 
 
+def test_a_parent_that_may_be_a_track_is_told_and_read_if_asked_for(tmp_path):
+    rows = "t,y,x,track,parent\n0,1,1,5,0\n1,1,1,5,0\n2,1,1,7,5\n2,4,4,8,5\n"
+    source = opened(tmp_path / "a.csv", rows)
+    assert links_of(source.lineages[0]) == {(0, 1)}
+    [note] = [note for note in source.notes if "parent is not read" in note]
+    key, _, name = note.split("--columns ")[1].partition("=")
+    asked = opened(tmp_path / "a.csv", rows, columns={key: name})
+    assert links_of(asked.lineages[0]) == {(0, 1), (1, 2), (1, 3)}
+    assert not [note for note in asked.notes if "not read" in note]
+
+
 def test_trackpy_tables_have_particles(tmp_path):
     source = opened(tmp_path / "a.csv", ",y,x,mass,size,frame,particle\n0,1,2,9,3,0,4\n1,1,3,9,3,1,4\n2,8,8,9,3,1,5\n")
     assert links_of(source.lineages[0]) == {(0, 1)}

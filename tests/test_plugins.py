@@ -15,6 +15,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import trackdb
 from trackdb.engine.scorers import Scores, ScoreScale, open_scorer
 from trackdb.errors import ConfigError, InfeasibleError
 from trackdb.solvers import OWN_SOLVERS, open_solver
@@ -232,6 +233,32 @@ def test_scores_that_do_not_fit_the_candidates_are_refused(answer_of, told, offe
     offer(open_scorer, as_scorer(answer_of))
     assert told in refusal("score", store, "--by", "theirs", code=1)
     assert answer("sql", store, "select count(*) as n from scores")["rows"] == [[0]]
+
+
+def fails(*_):
+    raise ValueError("the weights are not there")
+
+
+def test_what_fails_in_a_scorer_or_a_solver_is_told_as_theirs_and_its_run_is_over(offer, tmp_path):
+    store = tmp_path / "movie.trackdb"
+    answer("ingest", write_ctc(tmp_path / "movie"), "-o", store)
+    answer("link", store)
+    offer(open_scorer, as_scorer(fails))
+    said = refusal("score", store, "--by", "theirs", code=1)
+    assert "error: the scorer theirs failed: ValueError: the weights are not there" in said
+    assert f"at   {__file__}, line {fails.__code__.co_firstlineno + 1}" in said
+    offer(open_solver, as_solver(fails))
+    said = refusal("solve", store, "--linker", "theirs", code=1)
+    assert "error: the solver theirs failed: ValueError: the weights are not there" in said
+    assert answer("check", store)["problems"] == []  # no run waits to be gone on with
+
+
+def test_what_fails_in_a_solver_that_is_given_from_python_is_raised_as_it_is(tmp_path):
+    store = tmp_path / "movie.trackdb"
+    answer("ingest", write_ctc(tmp_path / "movie"), "-o", store)
+    with pytest.raises(ValueError, match=r"^the weights are not there$"):
+        trackdb.open(store, write=True).solve(solver=as_solver(fails)())
+    assert answer("check", store)["problems"] == []
 
 
 @pytest.mark.parametrize(

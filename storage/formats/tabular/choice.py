@@ -85,7 +85,7 @@ def choose(path: Path, options: SourceOptions) -> Choice:
     names, note = map_columns(path, there, asked, needed=needs, welcome=welcome)
     notes = [f"{path.name} is read as a table of {program}"] if program else []
     notes += [note] if note else []
-    _drop_lone_parents(names, options)
+    notes += _drop_lone_parents(names, options)
     links = options.links or _sibling(path, names, options)
     if links is not None and options.links is None:
         notes.append(f"links come from {links.name} beside {path.name}")
@@ -93,18 +93,25 @@ def choose(path: Path, options: SourceOptions) -> Choice:
     return Choice(names, choose_kept(path, names, options.keep), links, notes)
 
 
-def _drop_lone_parents(names: dict[str, str], options: SourceOptions) -> None:
-    """Forget parents that were guessed and that nothing else makes sense of."""
+def _drop_lone_parents(names: dict[str, str], options: SourceOptions) -> list[str]:
+    """Forget parents that were guessed and that nothing else makes sense of; return notes on them."""
+    notes = []
     if "parent_frame" in names and not {"parent", "label"} <= names.keys():
         del names["parent_frame"]
     chosen = "track" in names and "track" in options.columns
     if "parent" in names and "parent" not in options.columns:
         lone = "id" not in names and "parent_frame" not in names
         if lone or chosen:
-            del names["parent"]
+            parent = names.pop("parent")
+            if lone and "track" in names and "parent_track" not in names:
+                notes.append(
+                    f"column {parent} is not read: cells have no numbers in this table that it could name; "
+                    f"if it names tracks: --columns parent_track={parent}"
+                )
             names.pop("parent_frame", None)
     if "parent_track" in names and "track" not in names:
         del names["parent_track"]
+    return notes
 
 
 def _one_lineage(names: dict[str, str], links: Path | None, options: SourceOptions) -> list[str]:
