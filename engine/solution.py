@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigError
 from ..storage.families import number_of
 from ..storage.posteriors import find_posterior
 from ..storage.sandbox import Answer, ask
@@ -37,14 +38,14 @@ if TYPE_CHECKING:
     from .review.linking import OpenLinker
 
 
-def evaluate(solution: Solution, truth: str | Path = "truth", **options: Any) -> Evaluation:
+def evaluate(solution: Solution, truth: Solution | str | Path = "truth", **options: Any) -> Evaluation:
     """Compare a solution with the truth: a folder or file, or another solution of the store by its name.
 
     Parameters
     ----------
     solution : Solution
         What is judged.
-    truth : str or Path
+    truth : Solution, str or Path
         The reference.
     **options
         As `Solution.evaluate` takes them.
@@ -174,7 +175,7 @@ class Solution:
 
     def evaluate(
         self,
-        against: str | Path = "truth",
+        against: Solution | str | Path = "truth",
         *,
         tolerance: int = 1,
         sparse: bool = False,
@@ -188,7 +189,7 @@ class Solution:
             self._store,
             self._set,
             self._info,
-            against=against,
+            against=self._beside(against).name if isinstance(against, Solution) else against,
             tolerance=tolerance,
             sparse=sparse,
             by_py_ctcmetrics=by_py_ctcmetrics,
@@ -197,14 +198,34 @@ class Solution:
             match_distance=match_distance,
         )
 
-    def diff(self, other: Solution) -> SolutionDiff:
+    def diff(self, other: Solution | str) -> SolutionDiff:
         """Return what this solution has that another one of the same detections has not, and the other way round.
+
+        Parameters
+        ----------
+        other : Solution or str
+            The other one, or its name.
+
+        Raises
+        ------
+        MissingRowsError
+            If there is none of that name.
+        ConfigError
+            If it is of another store, or of other detections.
 
         Examples
         --------
-        >>> again.diff(solution).only_a  # doctest: +SKIP
+        >>> again.diff("ilp-1").only_a  # doctest: +SKIP
         """
-        return difference(self._store, self._info, other._info)
+        return difference(self._store, self._info, self._beside(other)._info)
+
+    def _beside(self, other: Solution | str) -> Solution:
+        """Return another solution of this store."""
+        if isinstance(other, str):
+            return Solution(self._store, *self._store.find_solution(self.dataset, other))
+        if other._store.path.resolve() != self._store.path.resolve():
+            raise ConfigError(f"{other.place} is of another store", **{"try": f"import it into {self._store.path}"})
+        return other
 
     def lineage(self, cell: int | tuple[int, int], *, up: bool = True, down: bool = True) -> FamilyTree:
         """Return the ancestors (`up`) and the descendants (`down`) of a cell; a notebook draws them.

@@ -255,6 +255,18 @@ def test_a_lineage_is_found_by_the_frame_and_the_label_of_its_cell(db):
         truth.lineage((1, 999))
 
 
+def test_solutions_are_compared_by_themselves_or_by_their_names(db, solved_once):
+    ours, truth = db.solution("<b>ilp</b>"), db.solution("truth")
+    assert repr(ours.diff("truth")) == repr(ours.diff(truth))
+    assert repr(trackdb.evaluate(ours, truth)) == repr(trackdb.evaluate(ours, "truth"))
+    with pytest.raises(trackdb.TrackdbError, match="nobody"):
+        ours.diff("nobody")
+    other = trackdb.open(solved_once.path).solution()
+    for compare in (ours.diff, ours.evaluate):
+        with pytest.raises(trackdb.TrackdbError, match="is of another store; try: import it into"):
+            compare(other)
+
+
 @pytest.mark.parametrize("named", ["3:8", "17", 1.5, (1, 2, 3), ("1", "2"), None], ids=repr)
 def test_what_names_no_cell_is_refused(db, named):
     with pytest.raises(trackdb.TrackdbError, match=r"names no cell; expected: its number, or \(FRAME, LABEL\)"):
