@@ -31,7 +31,7 @@ types: $(VENV)/.ready
 compiled: $(VENV)/.ready $(VENV)/.kernels
 	$(BIN)/python -m tests.kernels
 
-faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed and refused at 1,150 moments, of which `make test` has some 30
+faults: $(VENV)/.ready $(VENV)/.kernels  ## writing commands killed, refused and cut off from power at 2,000 moments, of which `make test` has some 40
 	rm -f .faults
 	TRACKDB_FAULTS=8 TRACKDB_KILLS=40 TRACKDB_REVIEW_KILLS=50 TRACKDB_FAULTS_TABLE=$(CURDIR)/.faults $(BIN)/python -m pytest -q -n auto \
 		tests/test_faults.py tests/test_power.py tests/test_kills.py tests/test_kills_of_scoring.py tests/test_decisions.py tests/test_review_kills.py
