@@ -518,8 +518,7 @@ def test_what_a_newer_solve_changed_is_listed_and_leads_to_the_cells(browser, st
         screen.until(lambda: screen.cell == cell)
         assert not screen.page.is_visible("#dialog")
         screen.page.reload()
-        screen.wait()
-        assert screen.page.is_visible("#changes")
+        screen.page.wait_for_selector("#changes")
 
 
 def test_two_people_hear_of_each_other(browser, served, blind):

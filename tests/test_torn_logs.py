@@ -76,7 +76,7 @@ def commits(path):
     return int(DuckDBStore(path).meta()["commits"])
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.sets(st.integers(0, 4), min_size=1))
 def test_whatever_is_missing_of_a_commit_that_nobody_heard_of_the_store_is_as_before(made, tmp_path_factory, pieces):
     stores, count = made
