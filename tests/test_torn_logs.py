@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trackdb.engine.check import check
 from trackdb.errors import StoreDamagedError
 from trackdb.storage import torn_logs
-from trackdb.storage.checkpoints import held, log_of
+from trackdb.storage.checkpoints import log_of
 from trackdb.storage.commit_notes import COMMITS, notes
 from trackdb.storage.duckdb_store import DuckDBStore
 from trackdb.storage.founding import GRAPH
@@ -179,5 +179,3 @@ def test_what_is_said_of_something_else_is_no_torn_log(torn):
     before = log_of(path / GRAPH).read_bytes()
     assert not torn_logs.cut_torn_log(path / GRAPH, "IO Error: Could not set lock on file")
     assert log_of(path / GRAPH).read_bytes() == before
-    with held(path / GRAPH):
-        pass
